@@ -1,0 +1,1 @@
+"""Where models answer: Ollama over HTTP, or llama.cpp in child processes. `model.py` is the interface of both."""

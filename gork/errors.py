@@ -1,0 +1,123 @@
+"""Every error that is safe to show to a person, drawn as a tree.
+
+GorkError                  the base; catching it means "print the message, choose the exit code"
+├── UsageError             what was asked for cannot be done as asked: flags, files, prompts (exit code 2)
+│   └── ConfigError        one or more mistakes in settings or in an ensemble file, all of them listed
+├── WeightsError           a GGUF file is missing, torn, of the wrong checksum, or cannot be fetched
+├── EngineError            no engine can be started or chosen (models missing on a local Ollama, no xllamacpp)
+├── ModelError             one model could not answer; names the member and where it was asked
+│   ├── Unreachable        no connection, or it broke before the answer began
+│   ├── ModelMissing       the server is there, the model is not
+│   ├── TimedOut           a deadline passed before anything usable had come
+│   ├── Refused            the server said no: wrong request, unsupported, not allowed
+│   ├── Busy               the server's own queue is full
+│   ├── PromptTooLong      the prompt does not fit the model's context
+│   ├── BadReply           the reply is not what the protocol promises
+│   └── Died               the model's process or connection went away while it was at work
+└── NoAnswer               no candidate answered; lists each with its reason (exit code 1)
+
+A message says what happened, where (model and URL) and what to do next. Bugs are not in this tree: they are ordinary exceptions and
+keep their traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class GorkError(Exception):
+    """Safe to show to the user as it stands, one line unless it lists several mistakes."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(GorkError):
+    """Raised when a flag, a prompt or a file asks for something that cannot be done."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(UsageError):
+    """Raised with every mistake found in settings or in an ensemble file, each naming its place."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(mistakes))
+
+
+class WeightsError(GorkError):
+    """Raised when a weights file is missing, torn, not what its checksum says, or cannot be fetched."""
+
+
+class EngineError(GorkError):
+    """Raised when no engine can be chosen or started."""
+
+
+class ModelError(GorkError):
+    """Raised when one model cannot answer.
+
+    `member` is the member's name, `where` the URL or file it was asked at, `what` the reason without either.
+    """
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, what: str, *, member: str, where: str) -> None:
+        self.what, self.member, self.where = what, member, where
+        super().__init__(f"{member} at {where}: {what}")
+
+
+class Unreachable(ModelError):
+    """Raised when the server of a model cannot be connected to."""
+
+    kind: ClassVar[str] = "unreachable"
+
+
+class ModelMissing(ModelError):
+    """Raised when a server does not have the model that was asked for."""
+
+    kind: ClassVar[str] = "missing"
+
+
+class TimedOut(ModelError):
+    """Raised when a deadline passed before anything usable had come."""
+
+    kind: ClassVar[str] = "timeout"
+
+
+class Refused(ModelError):
+    """Raised when a server answers that it will not do what it was asked."""
+
+    kind: ClassVar[str] = "refused"
+
+
+class Busy(ModelError):
+    """Raised when a server's own queue is full."""
+
+    kind: ClassVar[str] = "busy"
+
+
+class PromptTooLong(ModelError):
+    """Raised when the prompt does not fit the model's context."""
+
+    kind: ClassVar[str] = "too_long"
+
+
+class BadReply(ModelError):
+    """Raised when a reply is not what the protocol promises."""
+
+    kind: ClassVar[str] = "bad_reply"
+
+
+class Died(ModelError):
+    """Raised when a model's process or connection went away while it was at work; asking once more is worthwhile."""
+
+    kind: ClassVar[str] = "died"
+
+
+class NoAnswer(GorkError):
+    """Raised when no candidate answered; `reasons` has one line for each."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("no candidate answered:\n" + "\n".join(f"  {reason}" for reason in reasons))

@@ -1,0 +1,241 @@
+"""The records of a turn, and the events that tell of it while it runs.
+
+Nothing in here does anything: records are frozen, events are what `on_event` receives. The JSON form (`Turn.as_json`) is what `--json`
+prints and what saved sessions and the service use; its schema is `docs/turn.schema.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NamedTuple, TypedDict
+
+
+class Message(TypedDict):
+    """One message of a chat, in the form both engines and both HTTP dialects use."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Stage(StrEnum):
+    """The stages of a turn, in order."""
+
+    REWRITE = "rewrite"
+    ANSWER = "answer"
+    JUDGE = "judge"
+
+
+class State(StrEnum):
+    """What a member is doing just now."""
+
+    WAITING = "waiting"
+    LOADING = "loading"
+    READING = "reading"
+    WRITING = "writing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the user asked, the rewrite if there is one, and the kept history before it (oldest first)."""
+
+    text: str
+    rewrite: str | None = None
+    rewrite_refused: str | None = None
+    history: tuple[Message, ...] = ()
+
+    @property
+    def for_candidates(self) -> str:
+        """The prompt that candidates get when they see only one of the two texts."""
+        return self.rewrite if self.rewrite is not None else self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One candidate's answer. `text` is what the model wrote, byte for byte, without its thinking."""
+
+    member: str
+    model: str
+    text: str
+    complete: bool = True
+    stop: str = "stop"
+    tokens: int = 0
+    first_token_s: float | None = None
+    seconds: float = 0.0
+    tokens_per_s: float | None = None
+    confidence: float | None = None
+    """Mean log-probability (nats) of the tokens that the model chose, where the engine gives it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One member that could not do its part, and why; `kind` is from a bounded set (see `gork.errors`)."""
+
+    member: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Which answer was chosen, and how sure that is."""
+
+    winner: str
+    policy: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    margin: float = 0.0
+    orders: tuple[tuple[str, ...], ...] = ()
+    """The orders in which the judge read the answers: member names, first slot first."""
+    label_mass: float | None = None
+    """How much of the judge's probability lay on the labels, mean over the orders; None if it was not asked."""
+    fallback: str | None = None
+    """Why the configured prior order decided instead of a verdict; None if it did not."""
+    close: bool = False
+    note: str | None = None
+
+
+class Timing(NamedTuple):
+    """One row of `Turn.timings`."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question answered."""
+
+    id: str
+    question: Question
+    winner: Answer
+    answers: tuple[Answer, ...]
+    failures: tuple[Failure, ...]
+    verdict: Verdict
+    timings: Mapping[str, float]
+    engine: str
+    ensemble: str
+    seed: int
+
+    @property
+    def answer(self) -> str:
+        """The chosen answer, byte for byte."""
+        return self.winner.text
+
+    def as_json(self) -> dict[str, object]:
+        """The turn in the form that `--json` prints; JSON-ready, finite numbers only."""
+        return {
+            "id": self.id,
+            "question": {"text": self.question.text, "rewrite": self.question.rewrite, "rewrite_refused": self.question.rewrite_refused},
+            "answer": self.answer,
+            "winner": self.winner.member,
+            "answers": [
+                {
+                    "member": answer.member,
+                    "model": answer.model,
+                    "text": answer.text,
+                    "complete": answer.complete,
+                    "tokens": answer.tokens,
+                    "first_token_s": answer.first_token_s,
+                    "seconds": answer.seconds,
+                    "tokens_per_s": answer.tokens_per_s,
+                    "confidence": answer.confidence,
+                }
+                for answer in self.answers
+            ],
+            "failures": [{"member": failure.member, "kind": failure.kind, "message": failure.message} for failure in self.failures],
+            "verdict": {
+                "policy": self.verdict.policy,
+                "scores": dict(self.verdict.scores),
+                "margin": self.verdict.margin,
+                "orders": [list(order) for order in self.verdict.orders],
+                "label_mass": self.verdict.label_mass,
+                "fallback": self.verdict.fallback,
+                "close": self.verdict.close,
+            },
+            "timings": dict(self.timings),
+            "engine": self.engine,
+            "ensemble": self.ensemble,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage begins; `members` take part in it."""
+
+    stage: Stage
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member's state changed; `detail` is a short remark for people ("asked again: the model's process died")."""
+
+    member: str
+    state: State
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a member's text arrived (usually one token)."""
+
+    member: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A member starts its text anew: what had arrived of it before does not count."""
+
+    member: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The rewrite stage ended: with a rewrite, with one refused, or without either."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A candidate finished."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A member failed; the turn goes on without it."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict is known."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line that the user should see: something was cut, skipped, refused or decided otherwise than asked."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn is over."""
+
+    turn: Turn
+
+
+Event = StageStarted | MemberState | Token | Restarted | Rewritten | Answered | Failed | Judged | Notice | Finished
+OnEvent = Callable[[Event], None]
