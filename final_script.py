@@ -268,9 +268,7 @@ async def _verdict(
         on_event(MemberState(team.judge.name, State.DONE))
     everyone = judging.agreement([answer.text for answer in answers])
     agreements = [everyone[answers.index(rival)] for rival in rivals]
-    return judging.verdict_of(
-        rivals, reading, choosing, team.prior, agreements=agreements, confidence_comparable=team.shares_weights
-    )
+    return judging.verdict_of(rivals, reading, choosing, team.prior, agreements=agreements, confidence_comparable=team.shares_weights)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

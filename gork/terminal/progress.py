@@ -59,7 +59,9 @@ class PlainProgress:
                 self.say(f"  {text}")
             case Judged(verdict):
                 close = ", a close call" if verdict.close else ""
-                self.say(f"  chosen: {verdict.winner} (margin {verdict.margin:.2f}{close})" if verdict.scores else f"  chosen: {verdict.winner}")
+                self.say(
+                    f"  chosen: {verdict.winner} (margin {verdict.margin:.2f}{close})" if verdict.scores else f"  chosen: {verdict.winner}"
+                )
             case Finished(turn):
                 self.say(summary(turn))
             case Token():

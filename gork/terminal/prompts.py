@@ -24,7 +24,7 @@ def check_prompt(text: str, *, context: int, what: str = "the prompt") -> str:
     'What is\nthis?'
     """
     if not text.strip():
-        raise UsageError(f"{what} is empty: ask something, for example: python final_script.py \"What is quantum computing?\"")
+        raise UsageError(f'{what} is empty: ask something, for example: python final_script.py "What is quantum computing?"')
     text = text.replace("\r\n", "\n")
     for place, character in enumerate(text):
         if "\ud800" <= character <= "\udfff":
