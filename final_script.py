@@ -24,9 +24,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gork import judging, promptimizer
-from gork.engines.model import Model
+from gork.engines.model import Engine, Model
 from gork.ensemble import Choosing, Ensemble
 from gork.errors import GorkError, ModelError, NoAnswer
+from gork.settings import Settings
+from gork.terminal import commandline
+from gork.terminal.oneshot import Ask
 from gork.turn import (
     Answer,
     Answered,
@@ -271,16 +274,33 @@ async def _verdict(
     return judging.verdict_of(rivals, reading, choosing, team.prior, agreements=agreements, confidence_comparable=team.shares_weights)
 
 
+def assemble(settings: Settings, engine: Engine) -> Ask:
+    """The flow with everything but the question decided: what front ends get."""
+    ensemble, models = settings.ensemble, engine.models
+    team = Team(
+        engine=engine.name,
+        ensemble=ensemble,
+        promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
+        candidates=tuple(models[member.name] for member in ensemble.candidates),
+        judge=models[ensemble.judge.name] if ensemble.judge else None,
+        limits=Limits(rewrite=settings.rewrite, candidate=settings.candidate, judge=settings.judge, turn=settings.turn),
+    )
+
+    async def ask_team(question: Question, on_event: OnEvent) -> Turn:
+        return await deliberate(question, team, on_event, seed=settings.seed, optimize=settings.optimize)
+
+    return ask_team
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 answered, 1 no answer, 2 usage, 3 degraded under --strict, 130 interrupted)."""
-    from gork.terminal import commandline
-
     try:
-        return commandline.run(arguments, deliberate=deliberate, team_of=Team, limits_of=Limits)
+        return commandline.run(arguments, assemble)
     except GorkError as error:
         print(f"final_script.py: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("final_script.py: interrupted", file=sys.stderr)
         return 130
 
 
