@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 _LONGEST_FILE = 1 << 20
 
 
-class Cores(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cores:
     """A number of cores, at least 1, and what limits it."""
 
     count: int
@@ -32,8 +33,8 @@ def free_cores(root: Path = Path("/")) -> Cores:
     if (mask := _affinity()) is not None:
         found.append(Cores(mask, f"the affinity mask allows {mask}"))
     if (quota := _quota(root)) is not None:
-        cores, file = quota
-        found.append(Cores(max(1, int(cores)), f"the CPU quota is {cores:.3g} ({file})"))
+        cores, folder = quota
+        found.append(Cores(max(1, int(cores)), f"the CPU quota is {cores:.3g} ({folder})"))
     return min(found, key=lambda limit: limit.count)
 
 
@@ -49,17 +50,14 @@ def _affinity() -> int | None:
 
 
 def _quota(root: Path) -> tuple[float, str] | None:
-    """The smallest CPU quota on the way from this process's cgroup to the top, in cores, and the file that says so."""
+    """The smallest CPU quota on the way from this process's cgroup to the top, in cores, and the folder that has it."""
     quotas = [
-        (quota, file)
+        (cores, str(folder))
         for version, top, inside in _places(root)
-        for file in _on_the_way(top, inside)
-        if (quota := _read_v2(root, file) if version == 2 else _read_v1(root, file)) is not None
+        for folder in _on_the_way(top, inside)
+        if (cores := _read_v2(root, folder) if version == 2 else _read_v1(root, folder)) is not None
     ]
-    if not quotas:
-        return None
-    cores, folder = min(quotas, key=lambda quota: quota[0])
-    return cores, str(folder)
+    return min(quotas, key=lambda quota: quota[0], default=None)
 
 
 def _places(root: Path) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from gork.documents import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
 from gork.errors import ConfigError
-from gork.kinds import choice, number, suggestion, text, whole
+from gork.kinds import Wrong, choice, number, path, suggestion, text, whole
 from gork.members import ANSWER_TOKENS, NAME, Member, OptionValue, Weights, read_member
 from gork.urls import printable, quoted
 
-__all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ensemble", "misfits", "read_ensemble", "shipped_ensembles"]
+__all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ensemble", "read_ensemble", "shipped_ensembles"]
 
 MOST_CANDIDATES = 8
 _SHIPPED = Path(__file__).parent / "ensembles"
@@ -125,21 +125,57 @@ def read_ensemble(text: str, source: str) -> Ensemble:
 
 
 def load_ensemble(name_or_path: str) -> Ensemble:
-    """The shipped ensemble of that name, else the one in the file of that name. Raises a `ConfigError` that lists every mistake."""
-    if name_or_path in shipped_ensembles():
-        path = _SHIPPED / f"{name_or_path}.yaml"
-        return read_ensemble(read_file(path), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{path.name}")
-    if any(mark in name_or_path for mark in ("/", "\\", "\0")) or name_or_path.endswith((".yaml", ".yml")) or Path(name_or_path).is_file():
-        return read_ensemble(read_file(Path(name_or_path)), name_or_path)
+    """The shipped ensemble of that name, else the one in the file of that name. Raises a `ConfigError` that lists every mistake.
+
+    Paths of weights in a file are taken from the file's own folder.
+    """
     names = shipped_ensembles()
-    raise ConfigError(
-        [f"no ensemble {quoted(name_or_path)}{suggestion(name_or_path, names)} (there are {', '.join(names)}, or give a file)"]
+    if name_or_path in names:
+        shipped = _SHIPPED / f"{name_or_path}.yaml"
+        return read_ensemble(read_file(shipped), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{shipped.name}")
+    if not is_file_name(name_or_path):
+        raise ConfigError(
+            [f"no ensemble {quoted(name_or_path)}{suggestion(name_or_path, names)} (there are {', '.join(names)}, or give a file)"]
+        )
+    try:
+        file = path().check(name_or_path)
+        return _from_folder(read_ensemble(read_file(file), name_or_path), file.parent)
+    except Wrong as wrong:
+        raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
+
+
+def is_file_name(name_or_path: str) -> bool:
+    """Whether this means an ensemble file rather than a shipped ensemble."""
+    if name_or_path in shipped_ensembles():
+        return False
+    marked = any(mark in name_or_path for mark in ("/", "\\", "\0")) or name_or_path.endswith((".yaml", ".yml"))
+    return marked or Path(name_or_path).is_file()
+
+
+def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
+    """The ensemble with paths of weights that stand on their own. Raises `Wrong`."""
+
+    def placed(member: Member) -> Member:
+        if member.weights is None or member.weights.path is None:
+            return member
+        return replace(member, weights=replace(member.weights, path=str(folder / path().check(member.weights.path))))
+
+    return with_members(ensemble, placed)
+
+
+def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ensemble:
+    """The ensemble with every member changed."""
+    return replace(
+        ensemble,
+        promptimizer=ensemble.promptimizer and change(ensemble.promptimizer),
+        candidates=tuple(change(member) for member in ensemble.candidates),
+        judge=ensemble.judge and change(ensemble.judge),
     )
 
 
 def shipped_ensembles() -> tuple[str, ...]:
     """The names of the ensembles that come with the program."""
-    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
+    return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml")))
 
 
 def misfits(ensemble: Ensemble) -> list[str]:

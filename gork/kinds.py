@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gork.errors import ConfigError
@@ -108,6 +109,19 @@ def text(what: str = "text", *, pattern: str = r"(?s:.+)", longest: int = 100_00
         return raw
 
     return Kind(what, check)
+
+
+def path() -> Kind[Path]:
+    """A path, with ~ for a home folder."""
+    form = text("a path", longest=4096)
+
+    def check(raw: object) -> Path:
+        try:
+            return Path(form.check(raw)).expanduser()
+        except RuntimeError:
+            raise Wrong(f"must be a path, and {describe(raw)} begins with a home folder that cannot be found out") from None
+
+    return Kind("a path", check)
 
 
 def url() -> Kind[str]:
