@@ -1,0 +1,202 @@
+"""One llama.cpp child process: started when first needed, started anew when it died, gone when we are gone.
+
+The parent's end of the child's stdin is the leash: it is closed when the child is to go, and the kernel closes it when the parent
+ends in whatever way. What the child must know (its API key too) goes through it, since arguments and environment can be read by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from gork.errors import EngineError
+
+_WORKER = Path(__file__).with_name("worker.py")
+_LAST_WORDS = 2000
+"""Bytes of the child's stderr that are kept for the message about its end."""
+_LEAVING_S = 1.0
+_NO_ENGINE = (
+    "the embedded engine needs xllamacpp, which cannot be imported here ({what}): `pip install -r requirements.txt` gets it where there "
+    "is a wheel for it; elsewhere install Ollama and use --engine ollama"
+)
+_ILLEGAL = "; this processor lacks an instruction that the xllamacpp wheel was built for: use --engine ollama"
+_KILLED = "; if nobody killed it, memory ran out: take smaller weights or a smaller context"
+
+
+class NotStarted(Exception):
+    """Raised when a child could not be started; says why without naming a member, since several may share it."""
+
+    def __init__(self, cause: Literal["missing", "refused", "died", "late"], what: str) -> None:
+        self.cause, self.what = cause, what
+        super().__init__(what)
+
+
+class Child:
+    """The process that serves one weights file to the members that share it."""
+
+    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float) -> None:
+        self.path, self.slots, self.context, self.threads, self._load_s = path, slots, context, threads, load_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._leash: int | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._last_words = b""
+        self.url, self.key = "", ""
+
+    @property
+    def up(self) -> bool:
+        """Whether its server is there to be asked."""
+        return bool(self.url) and self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def ensure(self) -> None:
+        """Start it unless it is up; those who come while it starts wait for the same start. Raises `NotStarted`, `EngineError`."""
+        if self._starting is None or self._starting.done():
+            if self.up:
+                return
+            self._starting = asyncio.create_task(self._start(), name=f"start {self.path.name}")
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # the one who waits may be gone
+        await asyncio.wait({self._starting})
+        self._starting.result()
+
+    async def ended(self, within_s: float) -> str | None:
+        """How the process ended, if it does so in time: a connection breaks a moment before the process counts as dead."""
+        if self._process is None:
+            return "it was stopped"
+        try:
+            async with asyncio.timeout(within_s):
+                code = await self._process.wait()
+        except TimeoutError:
+            return None
+        return _ending(code)
+
+    async def close(self) -> None:
+        """End it, also in the middle of a start."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        await self._stop()
+
+    async def _start(self) -> None:
+        await self._stop()  # what is left of the one before
+        if not self.path.is_file():
+            raise NotStarted("missing", "there is no such file; fetch the weights again or correct the path")
+        started = False
+        try:
+            async with asyncio.timeout(self._load_s):
+                await self._spawn()
+                await self._hear_url()
+            started = True
+        except TimeoutError:
+            raise NotStarted("late", f"llama.cpp did not load the file within {self._load_s:g} s") from None
+        finally:
+            if not started:
+                await self._stop()
+
+    async def _spawn(self) -> None:
+        theirs, self._leash = os.pipe()
+        self.key = secrets.token_urlsafe(32)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # the worker's folder holds modules of ours whose names others may want to import
+                str(_WORKER),
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUTF8": "1"},
+                start_new_session=True,  # a terminal's Ctrl-C and hang-up are ours alone
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except OSError as error:
+            raise NotStarted("died", f"its process could not be started: {error}") from None
+        finally:
+            os.close(theirs)
+        self._listening = asyncio.create_task(self._keep_last_words(self._process), name=f"stderr of {self.path.name}")
+        request = {
+            "path": str(self.path),
+            "key": self.key,
+            "slots": self.slots,
+            "context": self.context,
+            "threads": self.threads,
+            "batch": 128,
+            "checkpoints": 2,
+        }
+        with contextlib.suppress(BrokenPipeError):  # dead already: its end is noticed where its reply is read
+            os.write(self._leash, json.dumps(request).encode() + b"\n")
+
+    async def _hear_url(self) -> None:
+        assert self._process is not None  # noqa: S101 - _spawn has set it
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            line = await self._process.stdout.readline()
+            reply = json.loads(line) if line else None
+        except ValueError:  # too long a line, or no JSON
+            reply = {}
+        match reply:
+            case {"url": str(url)} if url.startswith("http://127.0.0.1:"):
+                self.url = url
+            case {"error": "no_engine", "what": what}:
+                raise EngineError(_NO_ENGINE.format(what=what))
+            case {"error": _}:
+                raise NotStarted("refused", "llama.cpp cannot load this file: it is torn, no GGUF, or of an unknown kind; fetch it again")
+            case None:
+                raise NotStarted("died", f"its process ended while it loaded the file: {_ending(await self._process.wait())}{self._said()}")
+            case _:
+                raise NotStarted("died", "its process said something else than where it listens" + self._said())
+
+    def _said(self) -> str:
+        lines = self._last_words.decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f" (it said: {last[:200]})" if last else ""
+
+    async def _keep_last_words(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # noqa: S101 - it is a pipe
+        self._last_words = b""
+        while piece := await process.stderr.read(4096):
+            self._last_words = (self._last_words + piece)[-_LAST_WORDS:]
+
+    async def _stop(self) -> None:
+        self.url = ""
+        if self._leash is not None:
+            os.close(self._leash)
+            self._leash = None
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                async with asyncio.timeout(_LEAVING_S):
+                    await process.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await asyncio.wait({listening})
+
+
+def _ending(code: int) -> str:
+    """How a process ended, for people.
+
+    >>> _ending(-9)[:28], _ending(3)
+    ('it was ended by SIGKILL; if ', 'it exited with code 3')
+    """
+    if code >= 0:
+        return f"it exited with code {code}" + (_ILLEGAL if code == 0xC000001D else "")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"it was ended by {name}" + {"SIGILL": _ILLEGAL, "SIGKILL": _KILLED}.get(name, "")
