@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gork.cores import Cores, free_cores
-from gork.engines import embedded, ollama, weights
-from gork.engines.model import Deadlines, Engine
-from gork.ensemble import Ensemble, Member, load_ensemble
+from gork.engines import embedded, ollama, ollama_library, weights
+from gork.engines.model import Engine
+from gork.ensemble import Member, load_ensemble
 from gork.errors import EngineError, WeightsError
 from gork.settings import Settings
 
@@ -58,12 +58,14 @@ def select(settings: Settings, desk: Desk) -> Selected:
     with_url = [member.name for member in full.ensemble.members if member.url]
     if with_url:
         return _ollama(full, f"{len(with_url)} of {len(full.ensemble.members)} members have a URL", desk)
-    version = desk.run(ollama.answers(settings.host, settings.connect))
+    version = desk.run(ollama_library.answers(settings.host, settings.connect))
     if version is not None:
         return _local_ollama(full, version, desk)
     if settings.engine == "ollama":
-        raise EngineError(f"no Ollama answers at {settings.host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
-                          "the embedded engine answers")
+        raise EngineError(
+            f"no Ollama answers at {settings.host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
+            "the embedded engine answers"
+        )
     return _embedded(settings, f"no Ollama answers at {settings.host}", desk)
 
 
@@ -75,14 +77,14 @@ def _ollama(settings: Settings, why: str, desk: Desk) -> Selected:
 
     def open_engine() -> Engine:
         return ollama.OllamaEngine(
-            ensemble.members, host=settings.host, deadlines=_deadlines(settings), load_options=options, context=ensemble.context
+            ensemble.members, host=settings.host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
         )
 
     return Selected(settings, open_engine)
 
 
 def _local_ollama(settings: Settings, version: str, desk: Desk) -> Selected:
-    lacking = desk.run(ollama.missing(settings.ensemble.members, settings.host))
+    lacking = desk.run(ollama_library.missing(settings.ensemble.members, settings.host))
     if lacking:
         wish = "quit" if desk.ask_missing is None else desk.ask_missing(settings.host, lacking)
         if wish == "starter":
@@ -94,19 +96,20 @@ def _local_ollama(settings: Settings, version: str, desk: Desk) -> Selected:
                 f"{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
             )
         for tag in lacking:
-            desk.run(ollama.pull(settings.host, tag, _pull_lines(tag, desk)))
+            desk.run(ollama_library.pull(settings.host, tag, _pull_lines(tag, desk)))
     return _ollama(settings, f"version {version} answers at {settings.host}", desk)
 
 
-def _pull_lines(tag: str, desk: Desk) -> Callable[[ollama.Pulled], None]:
+def _pull_lines(tag: str, desk: Desk) -> Callable[[ollama_library.PullProgress], None]:
     """One line for each tenth of a layer and for each new status."""
     last: list[tuple[str, int]] = []
 
-    def on_progress(pulled: ollama.Pulled) -> None:
-        tenth = 10 * pulled.completed // pulled.total if pulled.total else -1
+    def on_progress(pulled: ollama_library.PullProgress) -> None:
+        done = pulled.completed or 0
+        tenth = 10 * done // pulled.total if pulled.total else -1
         if last[-1:] != [(pulled.status, tenth)]:
             last[:] = [(pulled.status, tenth)]
-            size = f" {pulled.completed / 1e6:,.0f} of {pulled.total / 1e6:,.0f} MB" if pulled.total else ""
+            size = f" {done / 1e6:,.0f} of {pulled.total / 1e6:,.0f} MB" if pulled.total else ""
             desk.say(f"{tag}: {pulled.status}{size}")
 
     return on_progress
@@ -115,7 +118,7 @@ def _pull_lines(tag: str, desk: Desk) -> Callable[[ollama.Pulled], None]:
 def _embedded(settings: Settings, why: str, desk: Desk) -> Selected:
     if importlib.util.find_spec("xllamacpp") is None:
         raise EngineError(
-            f"{why}, and the embedded engine is not installed: install it (pip install -r requirements.txt), or start an Ollama (ollama serve)"
+            f"{why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
         )
     cache = settings.cache or weights.default_cache()
     more = ""
@@ -136,7 +139,7 @@ def _embedded(settings: Settings, why: str, desk: Desk) -> Selected:
             files=files,
             context=ensemble.context,
             cores=cores.count,
-            deadlines=_deadlines(settings),
+            deadlines=settings.deadlines,
             together=[member.name for member in ensemble.candidates],
         )
 
@@ -158,13 +161,3 @@ def _file(member: Member, cache: Path, settings: Settings, desk: Desk) -> Path:
 
 def _cores(settings: Settings) -> Cores:
     return free_cores() if settings.threads is None else Cores(settings.threads, "the settings say so")
-
-
-def _deadlines(settings: Settings) -> Deadlines:
-    return Deadlines(
-        connect=settings.connect,
-        load=settings.load,
-        first_token=settings.first_token,
-        prefill_rate=settings.prefill_rate,
-        idle=settings.idle,
-    )

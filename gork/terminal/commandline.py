@@ -37,7 +37,11 @@ Assemble = Callable[[Settings, Engine], oneshot.Ask]
 def parser() -> argparse.ArgumentParser:
     """The flags; those of settings come from their table."""
     made = argparse.ArgumentParser(
-        prog="final_script.py", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="final_script.py",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     made.add_argument("question", nargs="*", help="what to ask; without it and with a terminal: a prompt that remembers")
     made.add_argument("-i", "--interactive", action="store_true", help="the prompt that remembers, line by line from a pipe too")

@@ -35,7 +35,7 @@ class PlainProgress:
         """Write one line, with what could move a terminal's cursor taken out."""
         print("".join(c if c.isprintable() else " " for c in text), file=self._stream, flush=True)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:  # noqa: PLR0912  (one branch for each kind of event)
         """Take in one event."""
         match event:
             case StageStarted(stage, members):

@@ -10,7 +10,7 @@ from gork.errors import NoAnswer, UsageError
 from gork.terminal import oneshot
 from gork.terminal.progress import PlainProgress
 from gork.terminal.prompts import check_prompt
-from gork.turn import Question
+from gork.turn import Question, Turn
 
 PROMPT = "Enter your query (or 'exit' to quit): "
 LEAVING = frozenset({"exit", "quit", "/exit", "/quit", "/bye"})
@@ -42,7 +42,7 @@ def run(runner: asyncio.Runner, ask: oneshot.Ask, *, context: int, history_token
     return oneshot.ANSWERED
 
 
-async def _ask(ask: oneshot.Ask, question: Question, progress: PlainProgress) -> oneshot.Turn:
+async def _ask(ask: oneshot.Ask, question: Question, progress: PlainProgress) -> Turn:
     return await ask(question, progress)
 
 
