@@ -133,8 +133,8 @@ async def test_cancelling_a_turn_stops_every_model():
     begun, stopped = asyncio.Barrier(3), []
 
     async def endless(draft):
-        await begun.wait()
         try:
+            await begun.wait()
             await asyncio.Event().wait()
         finally:
             stopped.append(1)
@@ -275,7 +275,10 @@ async def test_an_ensemble_without_a_judge_says_so_in_every_verdict():
 async def test_any_number_of_candidates_from_one_to_eight_can_answer(count):
     """Not just three."""
     texts = [f"City number {n}" for n in range(count - 1)] + ["Paris"]
-    asked = team(*[ScriptedModel(f"m{n}", replies=[text], weights=str(n)) for n, text in enumerate(texts)], choosing=Choosing(orders=8))
+    asked = team(
+        *[ScriptedModel(f"m{n}", replies=[text], weights=str(n)) for n, text in enumerate(texts)],
+        choosing=Choosing(policy="listwise", orders=8),
+    )
 
     turn, _ = await run(asked)
 

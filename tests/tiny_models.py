@@ -66,7 +66,33 @@ _SHAPES = {
     "gemma3": _Shape(None, _GEMMA, ("<bos>", "<end_of_turn>", "<start_of_turn>", "<unk>"), bos=True, head_norms=True, post_norms=True),
 }
 ARCHITECTURES = tuple(_SHAPES)
-_WORDS = ["A", "B", "C", "D", "Answer", "Yes", "No", "the", "a", "of", "and", "to", "in", "is", "it", "user", "assistant", "model", "system", "cat", "sky", "rain", "tree", "word", "number"]
+_WORDS = [
+    "A",
+    "B",
+    "C",
+    "D",
+    "Answer",
+    "Yes",
+    "No",
+    "the",
+    "a",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "it",
+    "user",
+    "assistant",
+    "model",
+    "system",
+    "cat",
+    "sky",
+    "rain",
+    "tree",
+    "word",
+    "number",
+]
 
 
 def write_tiny(
