@@ -89,7 +89,7 @@ class Pair:
 def refusal(original: str, rewrite: str, earlier: Sequence[str]) -> str | None:
     """The first objection of any guard to a rewrite."""
     pair = Pair(original, rewrite, earlier)
-    guards = (_characters, _size, _layout, _opening, _scripts, _tongue, _parts, _denial, _meaning, _order, _asking, _form)
+    guards = (_characters, _size, _layout, _opening, _scripts, _tongue, _denial, _parts, _meaning, _order, _asking, _form)
     return next((objection for guard in guards if (objection := guard(pair)) is not None), None)
 
 
@@ -248,7 +248,23 @@ def _meaning(pair: Pair) -> str | None:
     new = [word for word in spare if stem(word.key) not in matched | known and word.key not in FRAMING.get(pair.tongue, frozenset())]
     if new:
         return f'added "{_shown(new[0].text)}"'
-    return _repeats(pair, before, after, known) or _new_characters(pair)
+    return _person(pair) or _repeats(pair, before, after, known) or _new_characters(pair)
+
+
+def _person(pair: Pair) -> str | None:
+    """Small words that are no small matter: "like I'm 5" is not "like 5", and my boss is not yours."""
+    before, after = ([word.key for word in reading.words] for reading in (pair.before, pair.after))
+    if ("i", "am") in pairwise(_joined(before)) and ("i", "am") not in pairwise(_joined(after)):
+        return 'lost "I am"'
+    if "my" in before and {"my", "mine", "our"}.isdisjoint(after):
+        return 'lost "my"'
+    yours = {"your", "yours", "yourself"}
+    return 'added "your"' if not yours.isdisjoint(after) and (yours | {"you"}).isdisjoint(before) else None
+
+
+def _joined(keys: Sequence[str]) -> list[str]:
+    """I'm as I am."""
+    return ["am" if key == "m" and at and keys[at - 1] == "i" else key for at, key in enumerate(keys)]
 
 
 def _repeats(pair: Pair, before: Sequence[Piece], after: Sequence[Piece], known: set[str]) -> str | None:
@@ -308,8 +324,10 @@ def _asking(pair: Pair) -> str | None:
 
 
 def _is_question(pair: Pair, reading: Reading, text: str) -> bool:
-    first = reading.words[0].key if reading.words else ""
-    return bool(_QUESTION_MARK.search(text)) or first in ASKING[pair.tongue] or (pair.tongue == "en" and first in AUXILIARIES)
+    polite = COURTESY.get(pair.tongue, frozenset()) - TASKS
+    first, second, *_ = [*(word.key for word in reading.words if word.key not in polite), "", ""]
+    opens = pair.tongue == "en" and first in AUXILIARIES and (first, second) != ("do", "not")
+    return opens or first in ASKING[pair.tongue] or _QUESTION_MARK.search(text) is not None
 
 
 def _form(pair: Pair) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from gork.errors import ConfigError
-from gork.urls import BadUrl, base_url, parse_host, printable, quoted
+from gork.urls import BadUrl, base_url, masked, parse_host, printable, quoted
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -149,7 +149,7 @@ def _as_url(what: str, read: Callable[[str], str]) -> Kind[str]:
         try:
             return read(value)
         except BadUrl as error:
-            raise Wrong(f"{quoted(value)} {error}") from None
+            raise Wrong(f"{quoted(masked(value))} {error}") from None
 
     return Kind(what, check)
 

@@ -163,7 +163,7 @@ class _Reader:
     def _word(self, low: str, bare: str) -> None:
         if len(low) > 1 and low in UNITS and low not in {"am", "pm", "min", "foot", "feet"}:
             low = f"unit {UNITS[low]}"
-        name = not self._first and not self._shouted and bare[0].isupper() and bare != "I"
+        name = not self._first and not self._shouted and bare[0].isupper() and bare.partition("'")[0] != "I"
         before = self._pieces[-1].key if self._pieces else ""
         self._pieces.append(Piece("word", low, bare, exact=name or before in KEYED or _CAMEL.match(bare) is not None))
 

@@ -38,7 +38,7 @@ _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE_LINE = re.compile(
     r"^\s*(?:[\w.\[\]]+\s*[-+*/|&]?=\s*\S|(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|const|let|var|function|func|fn|"
     r"public|private|static|package|use|include|struct|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*[:;{(]|#include|[@<$>][\w/]|[})\]]+[;,]?\s*$|.*[;{}]\s*$"
-    r"|//|/\*|\s+at \S+\(|Traceback \()"
+    r"|\s*return\b|\s*[\w.]+\(.*\)\s*$|//|/\*|\s+at \S+\(|Traceback \()"
 )
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
@@ -66,7 +66,7 @@ def _mostly_code(text: str) -> bool:
     if len(lines) > 1 and code * 2 >= len(lines):
         return True
     dense = "".join(prose.split())
-    return len(lines) == 1 and sum(char in _SYMBOLS for char in dense) * 7 >= len(dense)
+    return len(lines) == 1 and sum(char in _SYMBOLS for char in dense) * 6 >= len(dense) >= 10
 
 
 def rewrite_messages(question: Question, member: Member) -> list[Message]:
@@ -113,6 +113,8 @@ def clean(reply: str, original: str = "") -> str:
     bare = original.strip()
     keep_quotes = len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]
     text = reply.strip()
+    if len(text) > 4 * LONGEST:
+        return text  # no guard lets that through
     while True:
         before = text
         if not keep_lead_in and (match := _LEAD_IN.match(text)) and match.end() < len(text):

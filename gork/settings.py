@@ -175,7 +175,7 @@ def show_config(settings: Settings) -> str:
             given = getattr(settings, field.name) is not None
             rows.append((f"# {field.name}: ***" if given else f"{field.name}: null", settings.origins[field.name]))
     rows += [("members:", ""), *_member_rows(settings)]
-    width = min(max(len(left) for left, _ in rows), 70)
+    width = min(max(len(left) for left, _ in rows), 56)
     lines = [f"{left:<{width}}  # {printable(origin)}" if origin else left for left, origin in rows]
     return "\n".join([*lines, *_unused(settings)])
 

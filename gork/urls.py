@@ -62,7 +62,7 @@ def parse_host(value: str) -> str:
     try:
         return _parse_host(value)
     except BadUrl as error:
-        raise ConfigError([f"{quoted(value)}: {error}"]) from None
+        raise ConfigError([f"{quoted(masked(value))}: {error}"]) from None
 
 
 def _parse_host(value: str) -> str:
@@ -74,6 +74,8 @@ def _parse_host(value: str) -> str:
         scheme = scheme.lower()
         port = _port_of(scheme)
     authority, slash, path = rest.partition("/")
+    if separator and not authority:
+        raise BadUrl("has no host")
     if _is_ipv6(authority):
         authority = f"[{authority}]"
     if authority in {"", ":"} or authority.startswith(":"):
