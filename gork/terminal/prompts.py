@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import select
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -15,23 +15,27 @@ MOST_BYTES = 4 * 1024 * 1024
 LONGEST_TOKEN_BYTES = 16
 """No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 SILENCE_S = 1.0
+_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _named(character: str) -> str:
+    if character == "\0":
+        return "a NUL character: is it a binary file?"
+    if "\ud800" <= character <= "\udfff":
+        return "a byte or half a character that is not valid Unicode: use UTF-8"
+    return f"the control character U+{ord(character):04X}: remove it and ask again"
 
 
 def check_prompt(text: str, *, context: int, what: str = "the prompt") -> str:
-    r"""The prompt as it may be sent; raises `UsageError` with one line for anything that no model can use.
+    """The prompt, unchanged; raises `UsageError` with one line for anything that no model can use.
 
-    >>> check_prompt("What is\r\nthis?", context=4096)
-    'What is\nthis?'
+    >>> check_prompt("What is this?", context=4096)
+    'What is this?'
     """
     if not text.strip():
         raise UsageError(f'{what} is empty: ask something, for example: python final_script.py "What is quantum computing?"')
-    text = text.replace("\r\n", "\n")
-    for place, character in enumerate(text):
-        if "\ud800" <= character <= "\udfff":
-            raise UsageError(f"{what} is not valid Unicode (a lone surrogate or an undecodable byte at character {place + 1}): use UTF-8")
-        if character not in "\n\t\r" and unicodedata.category(character) == "Cc":
-            kind = "a NUL character: is it a binary file?" if character == "\0" else f"the control character U+{ord(character):04X}"
-            raise UsageError(f"{what} has at character {place + 1} {kind} Remove it and ask again.".replace(": is", ", is"))
+    if (bad := _UNUSABLE.search(text)) is not None:
+        raise UsageError(f"{what} has at character {bad.start() + 1} {_named(bad[0])}")
     size = len(text.encode())
     if size > context * LONGEST_TOKEN_BYTES:
         raise UsageError(
