@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -34,6 +35,7 @@ class Bar:
         share = min(1.0, done / total) if total > 0 else 0.0
         full = int(share * _WIDTH)
         line = f"{self._what} [{'#' * full}{'.' * (_WIDTH - full)}] {done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+        line = line[: shutil.get_terminal_size().columns - 1]  # a wrapped line cannot be drawn over
         sys.stderr.write("\r" + line.ljust(self._length))
         sys.stderr.flush()
         self._length = len(line)

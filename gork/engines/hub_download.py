@@ -1,7 +1,7 @@
 """One GGUF file from the model hub, or from what HF_ENDPOINT names, resumed where the last attempt stopped.
 
 `hf_hub_download` throws away what it has when its process ends (each attempt has a file of its own), so that a kill near the end of
-a gigabyte costs the gigabyte. This uses the layer below it, with one file for each version (ETag) of what is fetched.
+a gigabyte costs the gigabyte. This uses the library's session, login and metadata, and keeps one piece for each version (ETag) of a file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from gork.engines.download_bar import Bar
 from gork.engines.sources import BY_HAND, HubSource, Say, sha256_of
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 _TRIES = 4
 _PAUSE_S = 1.0
 _HEAD_TIMEOUT_S = 20.0
+_READ_TIMEOUT_S = 30.0
+_CHUNK = 1 << 18
 _LARGEST = 64 << 30
 
 
@@ -64,8 +65,6 @@ def _download(source: HubSource, partial: Path, bar: Bar, say: Say) -> tuple[Pat
             raise WeightsError(f"cannot fetch {source}: HF_HUB_OFFLINE is set; unset it, {BY_HAND}") from None
         except errors.HFValidationError as error:
             raise WeightsError(f"weights: hub {source}: {_one_line(error)}; correct the name in the ensemble file") from None
-        except errors.FileMetadataError as error:
-            raise WeightsError(f"cannot fetch {source}: {_endpoint()} is no model hub ({_one_line(error)}); check HF_ENDPOINT") from None
         except (transport, _CutShort) as error:
             if isinstance(error, errors.HfHubHTTPError) and error.response.status_code < 500 and error.response.status_code != 429:
                 raise WeightsError(_refusal(source, error)) from None
@@ -86,17 +85,16 @@ def _ask(source: HubSource) -> _Remote:
 
     url = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=_endpoint())
     found = get_hf_file_metadata(url, timeout=_HEAD_TIMEOUT_S, endpoint=_endpoint())
+    if found.commit_hash is None:
+        raise WeightsError(f"cannot fetch {source}: {_endpoint()} is no model hub (it names no commit); check HF_ENDPOINT, {BY_HAND}")
     if found.etag is None or found.size is None or not 0 < found.size <= _LARGEST:
         raise WeightsError(f"cannot fetch {source}: {_endpoint()} does not say how large it is; check HF_ENDPOINT, {BY_HAND}")
-    if found.commit_hash and re.fullmatch("[0-9a-f]{40}", found.commit_hash):
+    if re.fullmatch("[0-9a-f]{40}", found.commit_hash):
         url = hf_hub_url(source.repo, source.file, revision=found.commit_hash, endpoint=_endpoint())
     return _Remote(url, found.etag, found.size)
 
 
 def _receive(source: HubSource, remote: _Remote, file: Path, bar: Bar) -> None:
-    from huggingface_hub.file_download import http_get  # noqa: PLC0415
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # noqa: PLC0415 - documented there, not re-exported
-
     with file.open("ab") as writing:
         have = writing.tell()
         if have > remote.size:
@@ -108,22 +106,32 @@ def _receive(source: HubSource, remote: _Remote, file: Path, bar: Bar) -> None:
                 f"no room for {source} in {file.parent}: {(remote.size - have) / 1e6:,.0f} MB are missing, "
                 f"{free / 1e6:,.0f} MB are free; make room"
             )
-        bounded: Any = _Bounded(writing, remote.size, source, bar)
-        silent: Any = _NoBar
-        try:
-            http_get(
-                remote.url,
-                bounded,
-                resume_size=have,
-                headers=build_hf_headers(library_name="gork"),
-                expected_size=remote.size,
-                displayed_filename=source.name,
-                tqdm_class=silent,
-            )
-        except OSError as error:
-            if error.errno is None and type(error) is OSError:  # the library's way to say that bytes are missing at the end
-                raise _CutShort(f"it ended after {writing.tell():,} of {remote.size:,} bytes") from None
-            raise
+        if have < remote.size:
+            _stream(source, remote, writing, have, bar)
+
+
+def _stream(source: HubSource, remote: _Remote, writing: BinaryIO, have: int, bar: Bar) -> None:
+    """Append what is missing; redirects are followed, and the client keeps its token from other hosts."""
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    headers = build_hf_headers(library_name="gork") | {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with get_session().stream("GET", remote.url, headers=headers, timeout=_READ_TIMEOUT_S, follow_redirects=True) as response:
+        if have and (response.status_code != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {have}-")):
+            writing.truncate(0)  # the server does not go on where it was asked to
+            have = 0
+            if response.status_code in {206, 416}:
+                raise _CutShort("the server went on at another place than it was asked to")
+        hf_raise_for_status(response)
+        for chunk in response.iter_raw(_CHUNK):
+            have += len(chunk)
+            if have > remote.size:
+                raise WeightsError(f"{source}: more came than the {remote.size:,} bytes that were announced; check HF_ENDPOINT, {BY_HAND}")
+            writing.write(chunk)
+            bar.at(have, remote.size)
+    if have < remote.size:
+        raise _CutShort(f"it ended after {have:,} of {remote.size:,} bytes")
 
 
 def _checked(file: Path, remote: _Remote, source: HubSource) -> str:
@@ -160,40 +168,6 @@ def _one_line(error: Exception) -> str:
 
 class _CutShort(Exception):
     """The transfer ended before the file did, without an error of the transport."""
-
-
-class _Bounded:
-    """A file that takes no more than what was promised, and shows how far it is."""
-
-    def __init__(self, file: BinaryIO, size: int, source: HubSource, bar: Bar) -> None:
-        self._file, self._size, self._source, self._bar = file, size, source, bar
-        self.seek, self.tell, self.truncate, self.flush = file.seek, file.tell, file.truncate, file.flush
-
-    def write(self, data: bytes) -> int:
-        at = self._file.tell()
-        if at + len(data) > self._size:
-            raise WeightsError(f"{self._source}: more came than the {self._size:,} bytes that were announced; check HF_ENDPOINT, {BY_HAND}")
-        self._bar.at(at + len(data), self._size)
-        return self._file.write(data)
-
-
-class _NoBar:
-    """Stands where the library would draw its own bar."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        pass
-
-    def update(self, count: int = 1) -> None:
-        """Count nothing."""
-
-    def close(self) -> None:
-        """Close nothing."""
 
 
 @contextlib.contextmanager
