@@ -316,7 +316,8 @@ def _asking(pair: Pair) -> str | None:
     if lost := before - after - ({"what"} if len(after) and before != {"what"} else set()):
         return f'no longer asks "{min(lost)}"' if "?" not in lost else "no longer asks"
     first = _gist(pair, pair.before)
-    added = after - before - known - {"what"}
+    to_do = not before and first is not None and first.key in TASKS - {"explain"}
+    added = after - before - known - (set() if to_do else {"what"})
     harmless = added == {"how"} and not before and (first is None or first.key not in TASKS)
     if pair.tongue == "en" and added and not harmless:
         return f'asks "{min(added)}", which the prompt does not'

@@ -71,6 +71,7 @@ REFUSE = [
     ("write me a haiku about autumn", "How do I write a haiku about autumn?", 'asks "how"'),
     ("when did the berlin wall fall", "How did the Berlin Wall fall?", 'no longer asks "when"'),
     ("who built the berlin wall", "Who built the Berlin Wall and when?", 'asks "when"'),
+    ("name 4 types of clouds", "What is the name of four types of clouds?", 'asks "what"'),
     ("what is a mutex", "How is a mutex?", 'no longer asks "what"'),
     ("list pods in namespace prod with kubectl", "How to list a list of pods in a Kubernetes namespace?", 'lost "prod"'),
     ("how to install numpy", "How to uninstall numpy?", 'lost "install"'),
@@ -79,6 +80,7 @@ REFUSE = [
     ("convert usd to eur", "Convert EUR to USD.", "changed the order"),
     ("dogs not cats", "cats not dogs", "changed the order"),
     ("从法国到德国怎么走", "从德国到法国怎么走？", "changed the order"),
+    ("what is a casual model", "What is a causal model?", 'lost "casual"'),
     ("population of iran", "What is the population of Iraq?", 'lost "iran"'),
     ("explain recursion like im 5", "Explain recursion like 5.", 'lost "I am"'),
     ("how do i change my password", "How do I change a password?", 'lost "my"'),
@@ -101,6 +103,7 @@ REFUSE = [
     # numbers
     ("explain it in 100 words", "Explain it in 1000 words.", "lost the number 100"),
     ("add 1.5 and 2", "Add 15 and 2.", "lost the number 1.5"),
+    ("is 1,5 more than 2", "Is 15 more than 2?", "lost the number 1,5"),
     ("what is -5 squared", "What is 5 squared?", "lost the number -5"),
     ("what is 15 % of 80", "What is 15 of 80?", "lost the number 15"),
     ("convert 72 f to celsius", "Convert 72 degrees Celsius to Fahrenheit.", "lost the number 72 f"),

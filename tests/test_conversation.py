@@ -1,7 +1,7 @@
 """What the models are told of earlier turns."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gork.conversation import Conversation, Exchange, Kept, announce
@@ -130,6 +130,7 @@ def test_dropped_turns_are_announced_in_one_line(kept, line):
     assert line == announce(kept)
 
 
+@settings(deadline=None)
 @given(EXCHANGES, st.integers(-10, 400))
 def test_what_is_kept_is_the_longest_end_of_the_thread_that_fits(turns, budget):
     """Kept turns are a suffix, unaltered, alternating, within the budget, and one more would be too much."""
@@ -142,6 +143,7 @@ def test_what_is_kept_is_the_longest_end_of_the_thread_that_fits(turns, budget):
     assert kept.dropped == 0 or cost(*turns[kept.dropped - 1 :]) > budget
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=20))
 def test_any_text_can_be_remembered(text):
     """Lone surrogates and NUL are counted like anything else."""
