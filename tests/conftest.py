@@ -1,0 +1,17 @@
+"""Fixtures that several files of tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def starter_gguf() -> Path:
+    """The starter ensemble's weights."""
+    given = os.environ.get("GORK_TEST_STARTER_GGUF")
+    if not given:
+        pytest.skip("GORK_TEST_STARTER_GGUF does not name the starter weights")
+    return Path(given)
