@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several files of tests share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def starter_gguf() -> Path:
-    """The starter model's weights, where the environment says they are."""
+    """The starter ensemble's weights."""
     given = os.environ.get("GORK_TEST_STARTER_GGUF")
     if not given:
-        pytest.skip("GORK_TEST_STARTER_GGUF does not name the starter's weights")
+        pytest.skip("GORK_TEST_STARTER_GGUF does not name the starter weights")
     return Path(given)

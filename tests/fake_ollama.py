@@ -104,7 +104,7 @@ class FakeOllama:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        self.url = "http://127.0.0.1:%d" % self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,18 +154,17 @@ class FakeOllama:
         await self._tell()
         if request.path in self.pages:
             return await self._send(request, body, self.pages[request.path])
-        match request.method, request.path:
-            case ("GET", "/api/version"):
+        match request.path:
+            case "/api/version":
                 return web.json_response({"version": self.version})
-            case ("GET", "/api/tags"):
+            case "/api/tags":
                 return web.json_response({"models": [self._row(model) for model in self.models]})
-            case ("GET", "/api/ps"):
-                rows = [{**self._row(model), "context_length": context} for model, context in self.loaded.items()]
-                return web.json_response({"models": rows})
-            case ("POST", "/api/pull"):
-                return await self._pull(request, body)
-            case ("POST", "/api/chat" | "/api/generate"):
-                return await self._ask(request, body)
+            case "/api/ps":
+                return web.json_response(
+                    {"models": [{**self._row(model), "context_length": context} for model, context in self.loaded.items()]}
+                )
+            case "/api/chat" | "/api/generate" | "/api/pull":
+                return await (self._pull if request.path == "/api/pull" else self._ask)(request, body)
         return web.Response(status=404, text="404 page not found")
 
     def _row(self, model: str) -> Body:
