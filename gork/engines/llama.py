@@ -52,6 +52,10 @@ def llama_options(options: Options) -> dict[str, Any]:
             mistakes.append(
                 f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED, *_AS_THEY_ARE}))}"
             )
+    for name, value in options.items():
+        wanted = (str, tuple, list) if name == "stop" else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            mistakes.append(f"option {name} is {value!r}: it must be {'a text or several' if name == 'stop' else 'a number'}")
     if mistakes:
         raise ValueError("; ".join(mistakes))
     translated: dict[str, Any] = {_RENAMED.get(name, name): value for name, value in {**_DEFAULTS, **options}.items()}
