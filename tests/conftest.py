@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from gork.engines import weights
+from gork.ensemble import load_ensemble
+
 
 @pytest.fixture(scope="session")
 def starter_gguf() -> Path:
-    """The starter ensemble's weights."""
-    given = os.environ.get("GORK_TEST_STARTER_GGUF")
-    if not given:
-        pytest.skip("GORK_TEST_STARTER_GGUF does not name the starter weights")
-    return Path(given)
+    """The starter ensemble's weights, from the user's own cache; fetched as the program fetches them if they are not there."""
+    judge = load_ensemble("starter").judge
+    assert judge is not None
+    assert judge.weights is not None
+    return weights.fetch(judge.weights, weights.default_cache(), say=lambda line: print(line, file=sys.stderr), progress=False)

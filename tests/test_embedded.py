@@ -177,7 +177,11 @@ class TestOptions:
 
     async def test_an_option_that_cannot_be_had_is_refused_by_name(self, tiny):
         """Nothing that was asked for is left out silently: neither in a file's members nor in a call."""
-        members = [Member(name="a", options={"temprature": 1.0}), Member(name="b", options={"num_ctx": 99, "top_k": "many"}), Member(name="c")]
+        members = [
+            Member(name="a", options={"temprature": 1.0}),
+            Member(name="b", options={"num_ctx": 99, "top_k": "many"}),
+            Member(name="c"),
+        ]
         with pytest.raises(ConfigError) as caught:
             EmbeddedEngine(members, files={"a": tiny(), "b": tiny()}, context=512, cores=1, deadlines=Deadlines())
         text = "\n".join(caught.value.mistakes)
@@ -238,7 +242,9 @@ class TestTogether:
         async with engine_on({"a": tiny("gemma3", "gemma3")}) as engine:
             model = engine.models["a"]
             await model.prefill([long], on_event=nothing)
-            done = await model.chat([long, {"role": "assistant", "content": "Yes"}, *QUESTION], options={"num_predict": 1}, on_event=nothing)
+            done = await model.chat(
+                [long, {"role": "assistant", "content": "Yes"}, *QUESTION], options={"num_predict": 1}, on_event=nothing
+            )
             assert model.reused_tokens > done.prompt_tokens - 60
             parting: list[Message] = [{"role": "user", "content": "The cat is in the rain. " * 40 + "No"}]
             await model.chat(parting, options={"num_predict": 1}, on_event=nothing)
@@ -412,7 +418,9 @@ class TestDying:
         events: list[Event] = []
         async with engine_on({"a": tiny(), "b": tiny(), "c": tiny()}) as engine:
             on_event = killer(engine.models["a"], events, times=1)
-            done = await asyncio.gather(*(model.chat(QUESTION, options=self.OPTIONS, on_event=on_event) for model in engine.models.values()))
+            done = await asyncio.gather(
+                *(model.chat(QUESTION, options=self.OPTIONS, on_event=on_event) for model in engine.models.values())
+            )
 
         assert [completion.tokens for completion in done] == [2000] * 3
         assert sorted(event.member for event in events if isinstance(event, Restarted)) == ["a", "b", "c"]
@@ -690,7 +698,9 @@ class TestThePlaceOfTheParent:
 
     async def test_a_worker_without_a_parent_from_the_start_ends(self):
         """A parent that died before it said anything leaves no child."""
-        done = await asyncio.to_thread(subprocess.run, [sys.executable, "-P", WORKER], input=b"", capture_output=True, timeout=10, check=False)
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-P", WORKER], input=b"", capture_output=True, timeout=10, check=False
+        )
 
         assert (done.stdout, done.stderr) == (b"", b"")
 
