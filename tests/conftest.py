@@ -1,17 +1,20 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several files of tests share."""
 
 from __future__ import annotations
 
-import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from gork.engines import weights
+from gork.ensemble import load_ensemble
 
-@pytest.fixture
+
+@pytest.fixture(scope="session")
 def starter_gguf() -> Path:
-    """The starter model's weights, where the environment says they are."""
-    given = os.environ.get("GORK_TEST_STARTER_GGUF")
-    if not given:
-        pytest.skip("GORK_TEST_STARTER_GGUF does not name the starter's weights")
-    return Path(given)
+    """The starter ensemble's weights, from the user's own cache; fetched as the program fetches them if they are not there."""
+    judge = load_ensemble("starter").judge
+    assert judge is not None
+    assert judge.weights is not None
+    return weights.fetch(judge.weights, weights.default_cache(), say=lambda line: print(line, file=sys.stderr), progress=False)

@@ -104,6 +104,8 @@ class Patience:
         self._clock = asyncio.get_running_loop().time
         self._end = math.inf if limit_s is None else self._clock() + limit_s
         self._scope = asyncio.timeout_at(self._when(math.inf))
+        self._heard = self._clock()
+        self._watch: asyncio.TimerHandle | None = None
         self.phase = "a free slot"
         self.allowed = limit_s
 
@@ -112,6 +114,7 @@ class Patience:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._unwatch()
         await self._scope.__aexit__(kind, error, trace)
 
     def _when(self, phase_end: float) -> float | None:
@@ -127,6 +130,7 @@ class Patience:
 
     def loading(self) -> None:
         """From here on only the load's own deadline counts."""
+        self._unwatch()
         self.phase, self.allowed, self._loading_since = "its model to load", self._deadlines.load, self._clock()
         self._scope.reschedule(self._loading_since + self._deadlines.load)
 
@@ -136,11 +140,30 @@ class Patience:
 
     def reading(self, prompt_tokens: int) -> None:
         """The request is on its way: the first token's deadline counts."""
+        self._unwatch()
         self._move("its first token", self._deadlines.first_token + prompt_tokens / self._deadlines.prefill_rate)
 
     def token(self) -> None:
-        """A token came: from now on the idle deadline counts."""
-        self._move("its next token", self._deadlines.idle)
+        """A token came: from now on the idle deadline counts. Cheap, since it is called for every token."""
+        self._heard = self._clock()
+        if self._watch is None:
+            self.phase, self.allowed = "its next token within its turn", self._limit
+            self._scope.reschedule(self._when(math.inf))
+            self._watch = asyncio.get_running_loop().call_later(self._deadlines.idle, self._look)
+
+    def _look(self) -> None:
+        quiet = self._clock() - self._heard
+        if quiet < self._deadlines.idle:
+            self._watch = asyncio.get_running_loop().call_later(self._deadlines.idle - quiet, self._look)
+            return
+        self.phase, self.allowed = "its next token", self._deadlines.idle
+        if not self._scope.expired():
+            self._scope.reschedule(self._clock())
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
 
 class Draft:

@@ -1,0 +1,138 @@
+"""What the orchestrator itself costs: CPU time for a turn and for a streamed token, and peak memory with many turns in flight.
+
+    .venv/bin/python -m bench.overhead
+
+The models are a fake Ollama in a process of its own that answers at once, so that everything measured is ours. CPU time is the whole
+process's (user and system). The cost of a token is the slope between short and long answers, the cost of a turn what is left at zero
+tokens. Runs alternate between short and long; medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+
+import final_script
+from gork.engines.model import Deadlines
+from gork.engines.ollama import OllamaEngine
+from gork.ensemble import Choosing, Ensemble, Member
+from gork.turn import Event, Question
+
+SHORT, LONG = 10, 1010
+CANDIDATES = ("a", "b", "c")
+
+
+def instant_ollama() -> web.Application:
+    """An Ollama that has every model, answers at once with `num_predict` tokens, and judges by a fixed distribution."""
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        done = {"model": asked["model"], "done": True, "done_reason": "stop", "prompt_eval_count": 20, "eval_count": 1, "eval_duration": 1}
+        if not asked.get("messages"):
+            return web.json_response({**done, "done_reason": "load", "message": {"role": "assistant", "content": ""}})
+        if asked.get("logprobs") and not asked.get("stream", True):
+            top = [{"token": letter, "logprob": -1.0 - n / 10} for n, letter in enumerate("ABC")]
+            said = {"message": {"role": "assistant", "content": "A"}, "logprobs": [{"token": "A", "logprob": -1.0, "top_logprobs": top}]}
+            return web.json_response({**done, **said})
+        reply = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await reply.prepare(request)
+        for number in range(asked["options"]["num_predict"]):
+            piece = {"model": asked["model"], "message": {"role": "assistant", "content": f" {asked['model']}{number}"}, "done": False}
+            await reply.write(json.dumps(piece).encode() + b"\n")
+        await reply.write(json.dumps({**done, "message": {"role": "assistant", "content": ""}}).encode() + b"\n")
+        return reply
+
+    async def listed(_: web.Request) -> web.Response:
+        names = [*CANDIDATES, "judge"]
+        return web.json_response({"models": [{"name": f"{name}:latest", "model": f"{name}:latest"} for name in names]})
+
+    app = web.Application()
+    app.add_routes([web.post("/api/chat", chat), web.get("/api/ps", listed), web.get("/api/tags", listed)])
+    return app
+
+
+def serve() -> None:
+    """The fake's own process: prints its port, ends when its input does."""
+
+    async def main() -> None:
+        runner = web.AppRunner(instant_ollama(), access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        print(runner.addresses[0][1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        await runner.cleanup()
+
+    asyncio.run(main())
+
+
+def engine_at(url: str, tokens: int, parallel: int) -> tuple[Ensemble, OllamaEngine]:
+    """Three candidates that write `tokens` tokens each, and a judge."""
+    members = [Member(name=name, url=url, model=name, options={"num_predict": tokens}, parallel=parallel) for name in CANDIDATES]
+    judge = Member(name="judge", url=url, model="judge", parallel=parallel)
+    ensemble = Ensemble(name="bench", candidates=tuple(members), judge=judge, choosing=Choosing(orders=1))
+    return ensemble, OllamaEngine(ensemble.members, host=url, deadlines=Deadlines(), load_options={}, context=4096)
+
+
+async def turns(url: str, *, tokens: int, count: int, at_once: int) -> float:
+    """CPU seconds a turn costs, over `count` turns."""
+    ensemble, engine = engine_at(url, tokens, at_once)
+
+    def ignore(_: Event) -> None:
+        pass
+
+    async with engine:
+        models = engine.models
+        team = final_script.Team(
+            engine=engine.name, ensemble=ensemble, promptimizer=None, candidates=tuple(models[n] for n in CANDIDATES), judge=models["judge"]
+        )
+        await final_script.deliberate(Question(text="warm up"), team, ignore)
+        started = time.process_time()
+        for _ in range(count // at_once):
+            await asyncio.gather(*(final_script.deliberate(Question(text="What is it?"), team, ignore) for _ in range(at_once)))
+        return (time.process_time() - started) / (count // at_once * at_once)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of runs (7)")
+    parser.add_argument("--turns", type=int, default=20, help="turns in a run (20)")
+    given = parser.parse_args(arguments)
+    if given.serve:
+        serve()
+        return
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.overhead", "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        if server.stdout is None:
+            raise RuntimeError("no pipe")
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        per_token, per_turn = [], []
+        for _ in range(given.rounds):
+            short = asyncio.run(turns(url, tokens=SHORT, count=given.turns, at_once=1))
+            long = asyncio.run(turns(url, tokens=LONG, count=given.turns, at_once=1))
+            slope = (long - short) / (len(CANDIDATES) * (LONG - SHORT))
+            per_token.append(slope)
+            per_turn.append(short - slope * len(CANDIDATES) * SHORT)
+        idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        asyncio.run(turns(url, tokens=LONG, count=100, at_once=100))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"CPU per turn (three candidates, one order): {statistics.median(per_turn) * 1e3:6.2f} ms  (aim: 3)")
+        print(f"CPU per streamed token:                     {statistics.median(per_token) * 1e6:6.2f} µs  (aim: 20)")
+        print(f"peak RSS, one turn at a time:               {idle:6.1f} MiB")
+        print(f"peak RSS, 100 turns in flight:              {peak:6.1f} MiB  (aim: 64)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""Gork Heavy-Lite: one question in, the best of several small models' answers out.
+
+                        ┌─> candidate ─┐
+    you ─> promptimizer ┼─> candidate ─┼─> judge ─> the chosen answer, byte for byte
+                        └─> candidate ─┘
+
+    python final_script.py "What is quantum computing?"     one question (also from standard input)
+    python final_script.py                                  a prompt that remembers the conversation
+    python final_script.py --help                           everything else
+
+This file is the orchestration: improve, ask all, keep what answered, judge, report. It knows models (`gork/engines/model.py`), not what
+answers for them; it tells of itself through `on_event` and prints nothing. Models, settings, guards and terminals are rooms of `gork/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gork import judging, promptimizer
+from gork.engines.model import Engine, Model
+from gork.ensemble import Choosing, Ensemble
+from gork.errors import GorkError, ModelError, NoAnswer
+from gork.settings import Settings
+from gork.terminal import commandline
+from gork.terminal.oneshot import Ask
+from gork.turn import (
+    Answer,
+    Answered,
+    Failed,
+    Failure,
+    Finished,
+    Judged,
+    MemberState,
+    Message,
+    Notice,
+    OnEvent,
+    Question,
+    Rewritten,
+    Stage,
+    StageStarted,
+    State,
+    Turn,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Seconds for each stage of a turn; loading a model is outside of them all."""
+
+    rewrite: float = 20.0
+    candidate: float = 180.0
+    judge: float = 60.0
+    """At least this for judging; more where the turn has more left."""
+    turn: float = 300.0
+
+    def within_turn(self) -> Limits:
+        """The same limits, cut so that together they fit the turn, with a reserve for the judge."""
+        rewrite = min(self.rewrite, self.turn / 6)
+        reserve = min(self.judge, self.turn / 4)
+        candidate = min(self.candidate, self.turn - rewrite - reserve)
+        return replace(self, rewrite=rewrite, candidate=candidate, judge=self.turn - rewrite - candidate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """The models of an ensemble in their roles, ready to be asked."""
+
+    engine: str
+    ensemble: Ensemble
+    promptimizer: Model | None
+    candidates: tuple[Model, ...]
+    judge: Model | None
+    limits: Limits = field(default_factory=Limits)
+    slot_priors: judging.SlotPriors = field(default_factory=judging.SlotPriors)
+
+    @property
+    def choosing(self) -> Choosing:
+        """How the winner is chosen."""
+        return self.ensemble.choosing
+
+    @property
+    def prior(self) -> list[str]:
+        """The candidates' names, the configured best first."""
+        return judging.prior_order([model.name for model in self.candidates], self.choosing)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether all candidates run on the same weights, so that their confidences can be compared."""
+        return len({model.weights_id for model in self.candidates}) == 1
+
+
+async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed: int | None = None, optimize: bool = True) -> Turn:
+    """Improve the question, ask all candidates at once, let the judge choose, and report it all as a `Turn`.
+
+    Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides sampling and the
+    orders in which the judge reads. Cancelling it stops every model.
+    """
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    team = replace(team, limits=team.limits.within_turn())
+    started = time.perf_counter()
+
+    if optimize:
+        question = await promptimize(question, team, on_event, seed=seed)
+    improved = time.perf_counter()
+
+    results = await ask_all(question, team, on_event, seed=seed)
+    answers = [result for result in results if isinstance(result, Answer)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    answered = time.perf_counter()
+
+    if not answers:
+        raise NoAnswer([failure.message for failure in failures])
+    verdict = await judge(question, answers, team, on_event, seed=seed)
+    judged = time.perf_counter()
+
+    timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
+    turn = Turn(
+        id=secrets.token_hex(6),
+        question=question,
+        winner=next(answer for answer in answers if answer.member == verdict.winner),
+        answers=tuple(answers),
+        failures=tuple(failures),
+        verdict=verdict,
+        timings={stage: round(seconds, 3) for stage, seconds in timings.items()},
+        engine=team.engine,
+        ensemble=team.ensemble.name,
+        seed=seed,
+    )
+    on_event(Finished(turn))
+    return turn
+
+
+async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Question:
+    """Let the promptimizer rewrite the prompt; a rewrite that is refused, late or missing leaves the user's own words."""
+    model = team.promptimizer
+    if model is None:
+        return question
+    skip = promptimizer.worth_rewriting(question.text)
+    if skip is not None:
+        question = replace(question, rewrite_refused=f"not asked: {skip}")
+    else:
+        on_event(StageStarted(Stage.REWRITE, (model.name,)))
+        try:
+            reply = await model.chat(
+                promptimizer.rewrite_messages(question, model.member),
+                options={"seed": seed, **model.member.options},
+                on_event=on_event,
+                limit_s=team.limits.rewrite,
+            )
+        except ModelError as error:
+            on_event(Failed(Failure(member=model.name, kind=error.kind, message=str(error))))
+            question = replace(question, rewrite_refused=str(error))
+        else:
+            rewrite = promptimizer.clean(reply.text, question.text)
+            refused = promptimizer.refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
+            question = replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
+            on_event(MemberState(model.name, State.DONE))
+    on_event(Rewritten(question))
+    return question
+
+
+async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> list[Answer | Failure]:
+    """Ask every candidate at the same time; the results are in the candidates' order."""
+    on_event(StageStarted(Stage.ANSWER, tuple(model.name for model in team.candidates)))
+    tasks = [
+        asyncio.create_task(ask(model, question, team, on_event, seed=seed + number), name=f"ask {model.name}")
+        for number, model in enumerate(team.candidates)
+    ]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:  # gather alone leaves siblings running when one raises
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure:
+    """Ask one candidate. What it can fail at becomes a `Failure` and never touches the others."""
+    try:
+        completion = await model.chat(
+            messages_for(model, question, team.ensemble),
+            options={"num_predict": 512, "seed": seed, **model.member.options},
+            on_event=on_event,
+            limit_s=team.limits.candidate,
+            logprobs=team.shares_weights and len(team.candidates) > 1,
+        )
+        if not completion.text.strip():
+            raise ModelError("it answered nothing", member=model.name, where=model.where)
+    except ModelError as error:
+        failure = Failure(member=model.name, kind=error.kind, message=str(error))
+        on_event(Failed(failure))
+        return failure
+    answer = Answer(
+        member=model.name,
+        model=model.model,
+        text=completion.text,
+        complete=completion.complete,
+        stop=completion.stop,
+        tokens=completion.tokens,
+        first_token_s=completion.first_token_s,
+        seconds=completion.seconds,
+        tokens_per_s=completion.tokens_per_s,
+        confidence=completion.confidence,
+    )
+    on_event(Answered(answer))
+    return answer
+
+
+def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[Message]:
+    """What a candidate reads: its own instructions and examples, the kept history, the question."""
+    messages: list[Message] = []
+    if model.member.system:
+        messages.append({"role": "system", "content": model.member.system})
+    for user, assistant in model.member.examples:
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
+    if ensemble.candidates_see == "both" and question.rewrite is not None:
+        asked = f"{question.text}\n\n(In other words: {question.rewrite})"
+    return [*messages, *question.history, {"role": "user", "content": asked}]
+
+
+async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
+    """Choose one of `answers`: by the judge's letters and the free signals, or by the configured order, which then says why."""
+    field_ = judging.select(question, answers)
+    for note in field_.notes:
+        on_event(Notice(note))
+    rivals = judging.distinct(field_.answers, team.prior)
+    verdict = await _verdict(question, field_.answers, rivals, team, on_event, seed=seed)
+    if verdict.fallback:
+        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
+    on_event(Judged(verdict))
+    return verdict
+
+
+async def _verdict(
+    question: Question, answers: Sequence[Answer], rivals: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int
+) -> Verdict:
+    choosing, reading = team.choosing, None
+    if len(rivals) == 1:
+        note = "all answers are the same: nothing to judge" if len(answers) > 1 else "one usable answer: nothing to judge"
+        on_event(Notice(note))
+        return judging.by_prior(rivals, team.prior, fallback=None, note=note)
+    if choosing.policy == "prior":
+        return judging.by_prior(rivals, team.prior, fallback=None, note="the configured order decides: the judge is not asked")
+    if judging.asks_judge(choosing):
+        if team.judge is None:
+            return judging.by_prior(rivals, team.prior, fallback="this ensemble has no judge")
+        on_event(StageStarted(Stage.JUDGE, (team.judge.name,)))
+        try:
+            reading = await judging.read_judge(
+                team.judge,
+                question,
+                [answer.text for answer in rivals],
+                choosing,
+                rng=random.Random(seed),
+                priors=team.slot_priors,
+                on_event=on_event,
+                limit_s=team.limits.judge,
+            )
+        except ModelError as error:
+            on_event(Failed(Failure(member=team.judge.name, kind=error.kind, message=str(error))))
+            return judging.by_prior(rivals, team.prior, fallback=str(error))
+        on_event(MemberState(team.judge.name, State.DONE))
+    everyone = judging.agreement([answer.text for answer in answers])
+    agreements = [everyone[answers.index(rival)] for rival in rivals]
+    return judging.verdict_of(rivals, reading, choosing, team.prior, agreements=agreements, confidence_comparable=team.shares_weights)
+
+
+def assemble(settings: Settings, engine: Engine) -> Ask:
+    """The flow with everything but the question decided: what front ends get."""
+    ensemble, models = settings.ensemble, engine.models
+    team = Team(
+        engine=engine.name,
+        ensemble=ensemble,
+        promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
+        candidates=tuple(models[member.name] for member in ensemble.candidates),
+        judge=models[ensemble.judge.name] if ensemble.judge else None,
+        limits=Limits(rewrite=settings.rewrite, candidate=settings.candidate, judge=settings.judge, turn=settings.turn),
+    )
+
+    async def ask_team(question: Question, on_event: OnEvent) -> Turn:
+        return await deliberate(question, team, on_event, seed=settings.seed, optimize=settings.optimize)
+
+    return ask_team
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 answered, 1 no answer, 2 usage, 3 degraded under --strict, 130 interrupted)."""
+    try:
+        return commandline.run(arguments, assemble)
+    except GorkError as error:
+        print(f"final_script.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("final_script.py: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

