@@ -135,7 +135,7 @@ class Child:
             "slots": self.slots,
             "context": self.context,
             "threads": self.threads,
-            "batch": 128,
+            "batch": 64,
             "checkpoints": 2,
         }
         with contextlib.suppress(BrokenPipeError):  # dead already: its end is noticed where its reply is read

@@ -284,7 +284,7 @@ class EmbeddedEngine(Engine):
             shared.setdefault(files[member.name].resolve(), []).append(member)
         names = {member.name for member in members} if together is None else set(together)
         crowd = {path for path, sharers in shared.items() if any(member.name in names for member in sharers)}
-        self._children = [
+        self.children = [
             self._plan(path, sharers, files, context=context, threads=max(1, cores // len(crowd)) if path in crowd else max(1, cores))
             for path, sharers in shared.items()
         ]
@@ -313,7 +313,7 @@ class EmbeddedEngine(Engine):
         try:
             await super().close()
         finally:
-            await asyncio.gather(*(child.close() for child in self._children))
+            await asyncio.gather(*(child.close() for child in self.children))
             if self._session is not None:
                 await self._session.close()
 
