@@ -8,7 +8,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from fake_downloads import write_gguf
+from tests.fake_downloads import write_gguf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

