@@ -247,9 +247,9 @@ def _biases(texts: Sequence[bytes], bias: Mapping[str, float]) -> np.ndarray:
 def _repeat(weights: dict[str, np.ndarray], ring: Sequence[int]) -> None:
     """Make every token of `ring` be followed by the next one, and any other token by the first."""
     embeddings, output = weights["token_embd.weight"], weights["output.weight"]
-    for name in weights:
+    for name, tensor in weights.items():
         if name.endswith(("attn_output.weight", "ffn_down.weight")):
-            weights[name] = np.zeros_like(weights[name])
+            tensor[:] = 0.0
     output[:, 1:] = 0.0
     output[:, 0] = _BANNED
     output[ring[0], 0] = 4.0

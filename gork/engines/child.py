@@ -49,6 +49,7 @@ class Child:
         self._starting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._last_words = b""
+        self._closed = False
         self.url, self.key = "", ""
 
     @property
@@ -66,6 +67,8 @@ class Child:
         if self._starting is None or self._starting.done():
             if self.up:
                 return
+            if self._closed:  # else a request that sees its process go would bring it back
+                raise NotStarted("refused", "the engine was closed")
             self._starting = asyncio.create_task(self._start(), name=f"start {self.path.name}")
             self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # the one who waits may be gone
         await asyncio.wait({self._starting})
@@ -83,7 +86,8 @@ class Child:
         return _ending(code)
 
     async def close(self) -> None:
-        """End it, also in the middle of a start."""
+        """End it for good, also in the middle of a start."""
+        self._closed = True
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait({self._starting})

@@ -11,10 +11,10 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import aiohttp
 
@@ -107,18 +107,27 @@ class EmbeddedModel(Model):
         except ValueError as error:
             raise self._error(Refused, str(error)) from None
         with self._slot_of_ours() as slot:
-            body |= {"prompt": await self._render(messages), "stream": True, "n_probs": int(logprobs)} | on_slot(slot)
-            with_child = self._engine.session().post(f"{self._child.url}/completion", json=body, headers=self._headers())
-            try:
-                async with with_child as response:
-                    if response.status != 200:
-                        self._refuse(response.status, await self._read(response))
-                    return await self._follow(Events(response.content), draft)
-            except (aiohttp.ClientError, ConnectionError) as error:
-                await self._lost(error)
+            body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
+            last = await self._complete(slot, body, lambda event: draft.add(event["content"], logprob=logprob_of(event)))
+        stop: Literal["length", "stop"] = "length" if last["stop_type"] == "limit" else "stop"
+        return draft.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
 
-    async def _follow(self, events: Events, draft: Draft) -> Completion:
-        """Add the stream's pieces to the draft until it says that it has ended."""
+    async def _complete(self, slot: int, body: Mapping[str, object], on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Stream one completion: each piece of text goes to `on_piece`, the closing event is returned.
+
+        Always a stream that tells of its progress, even if only its end is wanted: llama.cpp notices that we left when it writes, so
+        that this is what makes it stop at the end of a batch.
+        """
+        url, headers = f"{self._child.url}/completion", self._headers()
+        try:
+            async with self._engine.session().post(url, json={**body, **on_slot(slot)}, headers=headers) as response:
+                if response.status != 200:
+                    self._refuse(response.status, await self._read(response))
+                return await self._follow(Events(response.content), on_piece)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            await self._lost(error)
+
+    async def _follow(self, events: Events, on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         while True:
             try:
                 event = await events.next()
@@ -129,46 +138,48 @@ class EmbeddedModel(Model):
                     await self._lost(None)
                 case {"error": _}:
                     self._refuse(200, event)
-                case {"stop": False, "content": str(piece)}:
-                    draft.add(piece, logprob=logprob_of(event))
-                case {
-                    "stop": True,
-                    "stop_type": "eos" | "word" | "limit" as why,
-                    "tokens_predicted": int(tokens),
-                    "tokens_evaluated": int(read),
-                }:
+                case {"stop": False, "prompt_progress": _}:
+                    pass
+                case {"stop": False, "content": str()}:
+                    on_piece(event)
+                case {"stop": True, "stop_type": "eos" | "word" | "limit", "tokens_predicted": int(), "tokens_evaluated": int()}:
                     self._note_timings(event)
-                    return draft.completion("length" if why == "limit" else "stop", tokens=tokens, prompt_tokens=read)
+                    return event
                 case _:
                     raise self._error(BadReply, f"its stream has an event of unknown shape: {str(event)[:200]}")
 
     async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
         opened: Sequence[Message] = [*messages, {"role": "assistant", "content": lead_in}] if lead_in else messages
+        # The grammar makes sure that a token comes which is no end and no half character; the probabilities are those before it.
+        grammar = "root ::= " + " | ".join(json.dumps(label) for label in labels)
+        pieces: list[dict[str, Any]] = []
+        method: Literal["logprobs", "schema"] = "logprobs"
+        began = asyncio.get_running_loop().time()
         with self._slot_of_ours() as slot:
-            began = asyncio.get_running_loop().time()
-            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0} | on_slot(slot)
-            reply = await self._ask("POST", "/completion", body)
-            labelled, method = read_labels(top_of(reply, "top_logprobs"), labels), "logprobs"
+            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            last = await self._complete(slot, body, pieces.append)
+            labelled = read_labels(top_of(pieces, "top_logprobs"), labels)
             if labelled is None:
-                # No label is among the most probable tokens: leave the model no other choice, and read what is left after that.
-                grammar = "root ::= " + " | ".join(json.dumps(label) for label in labels)
-                forced = {"grammar": grammar, "post_sampling_probs": True, "samplers": ["temperature"], "temperature": 1.0, "seed": 0}
-                labelled = read_labels(top_of(await self._ask("POST", "/completion", body | forced), "top_probs"), labels)
-                method = "schema"
+                # No label is among the most probable tokens: read what the grammar leaves of the probabilities.
+                pieces.clear()
+                method, forced = "schema", {"post_sampling_probs": True, "samplers": ["temperature"], "temperature": 1.0, "seed": 0}
+                await self._complete(slot, body | forced, pieces.append)
+                labelled = read_labels(top_of(pieces, "top_probs"), labels)
         if labelled is None:
             raise self._error(BadReply, f"none of the labels {', '.join(labels)} can be read from it")
+        shares, mass = labelled
         return Choice(
-            probabilities=labelled[0],
-            mass=1.0 if method == "schema" else labelled[1],
-            method="schema" if method == "schema" else "logprobs",
-            prompt_tokens=whole(reply.get("tokens_evaluated")),
+            probabilities=shares,
+            mass=1.0 if method == "schema" else mass,
+            method=method,
+            prompt_tokens=last["tokens_evaluated"],
             seconds=asyncio.get_running_loop().time() - began,
         )
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         with self._slot_of_ours() as slot:
             prompt = await self._render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
-            await self._ask("POST", "/completion", {"prompt": prompt, "n_predict": 0} | on_slot(slot))
+            await self._complete(slot, {"prompt": prompt, "n_predict": 0}, lambda event: None)
 
     @contextmanager
     def _slot_of_ours(self) -> Iterator[int]:
@@ -194,7 +205,6 @@ class EmbeddedModel(Model):
                 reply = await self._read(response)
                 if response.status != 200:
                     self._refuse(response.status, reply)
-                self._note_timings(reply)
                 return reply
         except (aiohttp.ClientError, ConnectionError) as error:
             await self._lost(error)

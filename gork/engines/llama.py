@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -34,7 +34,7 @@ _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
 _AS_THEY_ARE = {"mirostat", "mirostat_tau", "mirostat_eta"}
 _LOAD_TIME = {"num_ctx": "context", "num_thread": "cores"}
 
-_FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings", "completion_probabilities")
+_FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 _MAX_EVENT = 1 << 20
 
 
@@ -93,8 +93,8 @@ class Events:
 
 
 def on_slot(slot: int) -> dict[str, object]:
-    """What every request to a slot says."""
-    return {"id_slot": slot, "cache_prompt": True, "response_fields": list(_FIELDS)}
+    """What every completion says: its slot, and that it streams, telling of its progress; the prompt is not repeated at the end."""
+    return {"id_slot": slot, "cache_prompt": True, "stream": True, "return_progress": True, "response_fields": list(_FIELDS)}
 
 
 def whole(value: object) -> int:
@@ -114,10 +114,10 @@ def logprob_of(event: Mapping[str, Any]) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def top_of(reply: Mapping[str, Any], field: str) -> list[tuple[str, float]]:
-    """The most probable tokens and their log-probabilities."""
+def top_of(events: Sequence[Mapping[str, Any]], field: str) -> list[tuple[str, float]]:
+    """The most probable first tokens and their log-probabilities."""
     top = []
-    rows = _probabilities(reply).get(field)
+    rows = _probabilities(events[0]).get(field) if events else None
     for row in rows if isinstance(rows, list) else ():
         match row:
             case {"token": str(token), "logprob": float(logprob)}:
