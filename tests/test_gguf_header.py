@@ -8,13 +8,13 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from tests.fake_downloads import write_gguf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gork.engines.gguf_header import _FILE_TYPES, TENSOR_TYPES, read_gguf_header
 from gork.engines.requantise import requantise
 from gork.errors import WeightsError
+from tests.fake_downloads import write_gguf
 
 
 @pytest.fixture
