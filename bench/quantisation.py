@@ -6,7 +6,7 @@ Converts FILE as the cache would and loads each version in llama.cpp. Speed: the
 moment hits all of them: reading a prompt that no cache holds, and writing 64 tokens; medians, and the ratio to the shipped file
 within each round. Answers: each version answers ten prompts at temperature 0, and, since texts part for good at the first token
 that differs, is also asked for the next token at many places of the shipped version's answers: how often the most probable token is
-the same, and how much of the probability lies on the same tokens. The ratios are worth more than the speeds.
+the same, and how much of the probability of its 20 likeliest tokens is shared. The ratios are worth more than the speeds.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _agreement(shipped: Version, other: Version, answers: Sequence[str]) -> tupl
         for end in [0, *(match.end() for match in re.finditer(r"\S+", answer))][::3]:
             mine, theirs = shipped.next_token(prompt + answer[:end]), other.next_token(prompt + answer[:end])
             same.append(max(mine, key=lambda token: mine[token]) == max(theirs, key=lambda token: theirs[token]))
-            shared.append(sum(min(probability, theirs.get(token, 0.0)) for token, probability in mine.items()))
+            shared.append(sum(min(probability, theirs.get(token, 0.0)) for token, probability in mine.items()) / sum(mine.values()))
     return statistics.mean(same), statistics.mean(shared)
 
 

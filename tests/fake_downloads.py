@@ -21,7 +21,7 @@ COMMIT = "c" * 40
 
 
 def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, architecture: str = "llama") -> Path:
-    """Write a GGUF file of two matrices, a norm and a small vocabulary, by the `gguf` package."""
+    """Write a GGUF file of two matrices, two vectors and a small vocabulary, by the `gguf` package."""
     draw = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny model")
@@ -33,6 +33,7 @@ def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, 
     writer.add_tensor("token_embd.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
     writer.add_tensor("blk.0.ffn_up.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
     writer.add_tensor("blk.0.attn_norm.weight", draw.standard_normal(columns, dtype=np.float32))
+    writer.add_tensor("rope_freqs.weight", draw.standard_normal(columns, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
