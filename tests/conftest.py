@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.real_ollama import lone_ollama, ollama_program, real_ollama
+
+__all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
+
 
 @pytest.fixture(scope="session")
 def starter_gguf() -> Path:
