@@ -189,7 +189,8 @@ async def test_a_killed_runner_is_asked_again(real_ollama):
 async def test_a_model_that_repeats_itself_is_cut_short(real_ollama):
     """Ollama ends such a text without a word; it is kept and marked, and not asked for again."""
     async with talking(real_ollama) as talk:
-        completion = await talk.chat("Say ha forever: " + "ha " * 200, num_predict=400, temperature=0, repeat_penalty=0.5)
+        again = {"presence_penalty": -2.0, "frequency_penalty": -2.0}  # a reward: what has been said is said again
+        completion = await talk.chat("ha ha ha ha ha", num_predict=200, temperature=0, **again)
 
     assert completion.stop == "repetition"
     assert completion.text.strip()
