@@ -597,9 +597,11 @@ class TestChecking:
             await model.prefill(QUESTION, on_event=nothing)
             assert model._child.pid is not None
             os.kill(model._child.pid, signal.SIGSTOP)
-            health = await model.check()
 
-        assert not health.ok
+            async def sick() -> bool:
+                return not (await model.check()).ok
+
+            await until(sick)
 
 
 ROUTES = [
