@@ -58,7 +58,7 @@ async def test_a_model_at_a_url_gets_no_load_options_and_stays_loaded(server):
     """A pod sets its own load-time options; `keep_alive` goes there as the number -1, since the string is refused."""
     async with engine(Member(name="qwen", url=server.url, model=MODEL), host="http://127.0.0.1:1", num_thread=2) as one:
         talk = Talk(one.models["qwen"])
-        await talk.chat(temperature=0.7)
+        await talk.chat(temperature=0.7, num_ctx=9999)
         await talk.choose()
 
     bodies = server.bodies("/api/chat") + server.bodies("/api/generate")
@@ -149,17 +149,20 @@ async def test_a_server_without_a_model_is_an_error(server):
             await Talk(one.models["qwen"]).chat()
 
 
-async def test_an_exchanged_model_is_found_again(server):
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_an_exchanged_model_is_found_again(server, fresh):
     """A pod that comes back with another model answers the next question, whether the engine still believes in the old one or not."""
     async with engine(Member(name="qwen", url=server.url), host=server.url) as one:
         talk = Talk(one.models["qwen"])
         await talk.chat()
         server.models[:] = ["new:3b"]
         server.loaded.clear()
+        if not fresh:
+            talk.model._fresh_until = 0.0
         await talk.chat()
 
         assert talk.model.model == "new:3b"
-    assert [body["model"] for body in server.chats] == [MODEL, MODEL, "new:3b"]
+    assert [body["model"] for body in server.chats] == [MODEL, *[MODEL] * fresh, "new:3b"]
 
 
 async def test_a_configured_tag_that_is_missing_is_named_with_its_remedy(server):

@@ -14,7 +14,7 @@ from gork.engines import ollama_wire
 from gork.engines.model import Deadlines
 from gork.ensemble import Member
 from gork.errors import BadReply, Busy, Died, ModelMissing, PromptTooLong, Refused, TimedOut, Unreachable
-from gork.turn import Restarted
+from gork.turn import Restarted, Token
 from tests.fake_ollama import FakeOllama, Reply
 from tests.ollama_setup import MODEL, Talk, engine
 
@@ -363,3 +363,18 @@ async def test_a_server_that_hangs_up_at_once_is_unreachable():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_an_error_of_a_listener_is_its_own(server):
+    """A front end whose output is gone is not mistaken for a server that is gone: nothing is asked again."""
+
+    def listen(event):
+        if isinstance(event, Token):
+            raise BrokenPipeError("nobody reads")
+
+    async with talking(server) as talk:
+        with pytest.raises(BrokenPipeError, match="nobody reads"):
+            await talk.model.chat([{"role": "user", "content": "Hi"}], options={}, on_event=listen)
+        await server.until(lambda: server.in_progress == 0)
+
+    assert len(server.chats) == 1
