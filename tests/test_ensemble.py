@@ -339,7 +339,7 @@ def test_a_shipped_ensemble_is_whole(name):
         assert member.model is not None
         assert member.weights is not None
         assert "num_predict" in member.options or member is ensemble.judge
-    assert len(ensemble.promptimizer.examples) == 4
+    assert len(ensemble.promptimizer.examples) >= 4
     assert ensemble.promptimizer.options["temperature"] == 0
 
 

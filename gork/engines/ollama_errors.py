@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError, DecompressSizeError
+from aiohttp.http_exceptions import ContentEncodingError
 
 from gork.errors import BadReply, Busy, Died, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut, Unreachable
 
@@ -171,7 +171,7 @@ def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelErro
             kind, what = BadReply, f"what answers there does not speak HTTP ({plain(error.message)}); check the URL"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             kind, what = Unreachable, "its URL cannot be asked; check it"
-        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError | DecompressSizeError):
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
             kind, what = BadReply, "its reply is compressed in a way that cannot be read; is a proxy in between?"
         case _:
             kind, what = Died if at_work else Unreachable, "the connection broke before the reply was complete; see the server's log"
