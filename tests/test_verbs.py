@@ -17,6 +17,7 @@ from gork.engines.model import Health
 from gork.ensemble import load_ensemble
 from gork.memory import free_memory
 from gork.readiness import lacking, suffices
+from tests.fake_downloads import Hub, write_gguf
 from tests.fake_ollama import FakeOllama, Reply
 from tests.test_commandline import MODELS, ROOT, Program
 
@@ -173,10 +174,11 @@ async def test_doctor_does_not_wait_for_ever(program, server):
 
 
 async def test_doctor_asks_one_server_for_one_model_at_a_time(program, server):
-    """Together they would push each other out of a small machine's memory."""
+    """Together they would push each other out of a small machine's memory: load and token of one come before the load of the next."""
     await program.run("doctor")
 
-    assert 1 == server.peak
+    asked = [body["model"] for body in server.bodies("/api/chat")]
+    assert [model for model in MODELS for _ in range(2)] == asked
 
 
 async def test_doctor_asks_different_servers_at_the_same_time(program):
@@ -345,6 +347,7 @@ async def test_pull_on_a_terminal_draws_bars_that_are_gone_at_the_end(program, s
     screen, _ = await asyncio.gather(asyncio.to_thread(on_pty, program, ["pull"], columns), release())
 
     assert "\x1b[?25h" == re.findall(r"\x1b\[\?25[hl]", screen)[-1]
+    assert "\x1b[2K" in screen.rpartition("\u2501")[2]
     drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", part) for part in re.split(r"[\r\n]+", screen)]
     assert any("\u2501" in line for line in drawn)
     assert all(len(line) <= columns for line in drawn if "\u2501" in line)
@@ -382,6 +385,31 @@ async def test_weights_are_pulled_once_however_many_members_share_them(program, 
 
     assert (1, 1) == (code, err.count("nothing is fetched offline"))
     assert "could not be had: tiny.gguf" in err
+
+
+async def test_ctrl_c_ends_a_download_of_weights_and_the_next_one_goes_on(program, tmp_path):
+    """Half a file is here and does not count; the second run asks only for the rest."""
+    content = write_gguf(tmp_path / "tiny.gguf", rows=2048, columns=512).read_bytes()
+    (program.home / "my.yaml").write_text("name: x\ncandidates:\n  - {name: m, hub: 'owner/tiny-GGUF:tiny.gguf'}\n")
+    with Hub(content) as hub:
+        arguments = ("pull", "--engine", "embedded", "--ensemble", "./my.yaml")
+        env = {"GORK_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
+        hub.gate.clear()
+        process = await program.start(*arguments, **env)
+        process.stdin.close()
+        assert await asyncio.to_thread(hub.stalled.wait, 30)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+
+        assert (130, False) == (process.returncode, b"Traceback" in err), err.decode()
+        assert [] == list((tmp_path / "cache").glob("*.gguf"))
+        hub.gate.set()
+        code, _, err = await program.run(*arguments, **env)
+        assert 0 == code, err
+        assert hub.gets[-1] is not None
+        (file,) = (tmp_path / "cache").glob("*.gguf")
+        assert content == file.read_bytes()
+        assert re.search(r"tiny.gguf: \d+ % of", err)
 
 
 # --- wait

@@ -196,7 +196,7 @@ async def bring_all(jobs: Sequence[Job], board: Board, *, at_once: int = AT_ONCE
                 await job.bring(board)
             except GorkError as error:
                 failed.append(job.name)
-                board.say(f"{job.name}: {error}")
+                board.say(f"{job.name}: {error.what if isinstance(error, ModelError) else error}")
             else:
                 board.say(f"{job.name}: here, after {time.monotonic() - started:.1f} s")
             finally:
