@@ -42,6 +42,8 @@ class Settings:
     optimize: bool
     strict: bool
     history_tokens: int
+    save: bool
+    sessions: Path | None
     threads: int | None
     cache: Path | None
     offline: bool

@@ -8,6 +8,7 @@ characters before it is shown.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -163,7 +164,8 @@ def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelErro
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             kind, what = Unreachable, f"no secure connection ({plain(str(error))}); check the URL's scheme and its certificate"
         case aiohttp.ClientConnectorError():
-            reason = plain(error.os_error.strerror or "no connection").lower()
+            number = error.os_error.errno  # asyncio's own text for it ("Connect call failed (...)") says less than the system's
+            reason = plain(os.strerror(number) if number else error.os_error.strerror or "no connection").lower()
             kind, what = Unreachable, f"{reason}; is it running? (`ollama serve`)"
         case TimeoutError():
             kind, what = TimedOut, "it does not reply in time; is it overloaded?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 from gork.conversation import Conversation, announce
 from gork.errors import NoAnswer, UsageError
@@ -16,9 +17,19 @@ PROMPT = "Enter your query (or 'exit' to quit): "
 LEAVING = frozenset({"exit", "quit", "/exit", "/quit", "/bye"})
 
 
-def run(runner: asyncio.Runner, ask: oneshot.Ask, *, context: int, history_tokens: int) -> int:
-    """Read, ask, print, remember, until the input ends or says so; Ctrl-C stops the turn and keeps the session."""
-    conversation = Conversation()
+def run(
+    runner: asyncio.Runner,
+    ask: oneshot.Ask,
+    *,
+    context: int,
+    history_tokens: int,
+    conversation: Conversation,
+    on_turn: Callable[[str, Turn], None],
+) -> int:
+    """Read, ask, print, remember, until the input ends or says so; Ctrl-C stops the turn and keeps the session.
+
+    `conversation` is what was said before; `on_turn` gets each turn that ended, with its prompt.
+    """
     progress = PlainProgress(sys.stderr)
     while (line := _read(progress)) is not None:
         if line.strip().lower() in LEAVING:
@@ -38,6 +49,7 @@ def run(runner: asyncio.Runner, ask: oneshot.Ask, *, context: int, history_token
             progress.say("stopped: this question is not part of the conversation (exit, quit or Ctrl-D leave)")
             continue
         conversation.add(prompt, turn.answer)
+        on_turn(prompt, turn)
         oneshot.write(f"Response: {turn.answer}")
     return oneshot.ANSWERED
 
