@@ -1,0 +1,148 @@
+"""Markdown that a model wrote, laid out for a terminal by rich, with nothing of the text lost and nothing in it that drives the terminal.
+
+Unlike in a browser: HTML is text like any other, single line breaks stay, links and pictures show where they point to in plain sight.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.syntax import Syntax
+from rich.theme import Theme
+
+from gork.terminal.untrusted import shown
+
+_THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "markdown.h1": "bold underline", "markdown.h2": "bold"})
+"""No backgrounds: whether the terminal is dark or light is not known."""
+_NARROWEST = 20
+
+
+def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str:
+    """The text as it is to be printed; besides the text itself nothing but colours and weights (SGR), with `colour` off nothing at all."""
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(width, _NARROWEST),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        theme=_THEME,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(_Answer(shown(text), prefix), end="")
+    return out.getvalue().strip("\n") + "\n"
+
+
+class _Code(CodeBlock):
+    """Code with its colours, two columns in, without a background, so that it can be copied as it is."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip()
+        syntax = Syntax(code, self.lexer_name, theme="ansi_dark", background_color="default", word_wrap=True)
+        yield Padding(syntax, (0, 0, 0, 2))
+
+
+class _Title(Heading):
+    """A heading at the left like the text below it."""
+
+    LEVEL_ALIGN: ClassVar = {}
+
+
+class _Answer(Markdown):
+    """An answer after its prefix; whatever the layout does, only harmless text leaves it."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "fence": _Code,
+        "code_block": _Code,
+        "heading_open": _Title,
+    }
+
+    def __init__(self, text: str, prefix: str) -> None:
+        super().__init__("", hyperlinks=False)
+        parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+        # A definition of a link that nothing refers to would vanish.
+        self.parsed = _prefixed(_plainer(parser.disable("reference").parse(text)), prefix)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Entities and percent-escapes have become characters since the text was cleaned, so it is cleaned again at the very end.
+        for line in Segment.split_lines(console.render(_Inner(self), options)):
+            yield from _trimmed([_harmless(segment) for segment in line if not segment.control])
+            yield Segment.line()
+
+
+class _Inner:
+    """The layout as rich makes it."""
+
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        return Markdown.__rich_console__(self._answer, console, options)
+
+
+def _harmless(segment: Segment) -> Segment:
+    style = segment.style.update_link(None) if segment.style is not None and segment.style.link else segment.style
+    return Segment(shown(segment.text).replace("\n", " "), style)
+
+
+def _trimmed(line: list[Segment]) -> list[Segment]:
+    """The line without the blanks at its end, which would be copied along."""
+    while line and not line[-1].text.strip(" "):
+        line.pop()
+    if line:
+        line[-1] = Segment(line[-1].text.rstrip(" "), line[-1].style)
+    return line
+
+
+def _plainer(tokens: Iterable[Token]) -> list[Token]:
+    """The tokens with links and pictures turned into text, and line breaks kept."""
+    made = []
+    for token in tokens:
+        if token.children is not None:
+            token.children = list(_plain_inline(token.children))
+        made.append(token)
+    return made
+
+
+def _plain_inline(tokens: Iterable[Token]) -> Iterator[Token]:
+    opened: list[tuple[str, list[str]]] = []
+    for token in tokens:
+        if token.type == "link_open":
+            opened.append((str(token.attrs.get("href", "")), []))
+            continue
+        if token.type == "link_close":
+            href, label = opened.pop()
+            if (text := "".join(label)) != href and f"mailto:{text}" != href:
+                yield _text(f" ({href})")
+            continue
+        made = _text(f"{token.content} ({token.attrs.get('src', '')})".strip()) if token.type == "image" else token
+        if made.type == "softbreak":
+            made = Token("hardbreak", "br", 0)
+        for _, label in opened:
+            label.append(made.content)
+        yield made
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
+
+
+def _prefixed(tokens: list[Token], prefix: str) -> list[Token]:
+    """The tokens with the prefix in front: in the first paragraph, or in one of its own before a list or a block of code."""
+    if not prefix:
+        return tokens
+    if tokens and tokens[0].type == "paragraph_open":
+        tokens[1].children = [_text(prefix), *(tokens[1].children or [])]
+        return tokens
+    own = Token("inline", "", 0, children=[_text(prefix.rstrip())])
+    return [Token("paragraph_open", "p", 1), own, Token("paragraph_close", "p", -1), *tokens]
