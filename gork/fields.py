@@ -67,6 +67,7 @@ FIELDS: tuple[Field, ...] = (
     Field(name="seed", kind=whole(0, 2**31 - 1), help="Seed of sampling and of the judge's orders; drawn for each turn if not given."),
     Field(name="optimize", kind=flag(), default=True, help="Whether the question is rewritten before it is asked."),
     Field(name="strict", kind=flag(), default=False, help="Whether a turn that is less than a whole one ends with exit code 3."),
+    Field(name="markdown", kind=flag(), default=True, help="Whether answers are formatted on a terminal; in a pipe they never are."),
     Field(name="history_tokens", kind=whole(0, 1_000_000), default=1500, help="Most tokens of earlier turns that models are given."),
     Field(name="threads", kind=whole(1, 1024), help="Cores to use; found out (CPU quota, affinity mask, machine) if not given."),
     Field(name="cache", kind=path(), help="Where weights are kept; a folder of the user's cache if not given."),

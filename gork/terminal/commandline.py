@@ -16,6 +16,7 @@ from gork.errors import UsageError
 from gork.fields import FIELDS
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, repl
+from gork.terminal.untrusted import tell
 
 DESCRIPTION = """\
 Several small local models answer as one.
@@ -75,9 +76,11 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         engine = runner.run(_opened(selected.open))
         stack.callback(lambda: runner.run(engine.close()))
         ask = assemble(selected.settings, engine)
+        ensemble, markdown = selected.settings.ensemble, settings.markdown
         if prompt is None:
-            return repl.run(runner, ask, context=selected.settings.ensemble.context, history_tokens=settings.history_tokens)
-        return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
+            tokens = settings.history_tokens
+            return repl.run(runner, ask, context=ensemble.context, history_tokens=tokens, markdown=markdown, ensemble=ensemble)
+        return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict, markdown=markdown, ensemble=ensemble))
 
 
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
@@ -98,11 +101,11 @@ async def _opened(open_engine: Callable[[], Engine]) -> Engine:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(sys.stderr, line)
 
 
 def _desk(runner: asyncio.Runner, *, interactive: bool) -> selection.Desk:
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     asks = interactive and terminal and sys.stdin.isatty()
     return selection.Desk(say=_say, run=runner.run, progress=terminal, ask_missing=_ask_missing if asks else None)
 
