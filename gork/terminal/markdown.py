@@ -23,14 +23,29 @@ from gork.terminal.untrusted import shown
 _THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "markdown.h1": "bold underline", "markdown.h2": "bold"})
 """No backgrounds: whether the terminal is dark or light is not known."""
 _NARROWEST = 20
+_FOR_TEXT = 16
+"""Columns that lists in lists and quotes in quotes must leave."""
+_FOR_A_CELL = 6
+_DEEPEST = 19
+"""The parser drops what is nested deeper."""
 
 
-def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str:
-    """The text as it is to be printed; besides the text itself nothing but colours and weights (SGR), with `colour` off nothing at all."""
+def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None:
+    """The text as it is to be printed; None if this width cannot hold its structure.
+
+    Besides the text itself it has nothing but colours and weights (SGR), with `colour` off nothing at all.
+    """
+    text, width = shown(text), max(width, _NARROWEST)
+    # HTML is text. A definition of a link that nothing refers to would vanish, so definitions are text too.
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("reference")
+    tokens = parser.parse(text)
+    if not _fits(tokens, width):
+        return None
+    tokens = _prefixed(_plainer(_with_whole_tables(tokens, text.split("\n"), width)), prefix)
     out = io.StringIO()
     console = Console(
         file=out,
-        width=max(width, _NARROWEST),
+        width=width,
         force_terminal=colour,
         color_system="standard" if colour else None,
         highlight=False,
@@ -38,7 +53,7 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str:
         legacy_windows=False,
         _environ={},
     )
-    console.print(_Answer(shown(text), prefix), end="")
+    console.print(_Answer(tokens), end="")
     return out.getvalue().strip("\n") + "\n"
 
 
@@ -67,11 +82,9 @@ class _Answer(Markdown):
         "heading_open": _Title,
     }
 
-    def __init__(self, text: str, prefix: str) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         super().__init__("", hyperlinks=False)
-        parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
-        # A definition of a link that nothing refers to would vanish.
-        self.parsed = _prefixed(_plainer(parser.disable("reference").parse(text)), prefix)
+        self.parsed = tokens
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # Entities and percent-escapes have become characters since the text was cleaned, so it is cleaned again at the very end.
@@ -102,6 +115,41 @@ def _trimmed(line: list[Segment]) -> list[Segment]:
     if line:
         line[-1] = Segment(line[-1].text.rstrip(" "), line[-1].style)
     return line
+
+
+def _fits(tokens: Iterable[Token], width: int) -> bool:
+    indented = deepest = 0
+    for token in tokens:
+        if token.type.startswith(("blockquote", "bullet_list", "ordered_list")):
+            indented += 4 * token.nesting
+            deepest = max(deepest, indented)
+        if token.level >= _DEEPEST:
+            return False
+    return width - deepest >= _FOR_TEXT
+
+
+def _with_whole_tables(tokens: list[Token], lines: list[str], width: int) -> Iterator[Token]:
+    """The tokens with a table as it was written where it has no room, or has cells that a layout would leave out."""
+    rest = iter(tokens)
+    for token in rest:
+        if token.type != "table_open":
+            yield token
+            continue
+        table = [token]
+        while table[-1].type != "table_close":
+            table.append(next(rest))
+        first, end = token.map or (0, 0)
+        source = "\n".join(lines[first:end])
+        columns = sum(part.type == "th_open" for part in table)
+        kept = "".join(part.content for part in table if part.type == "inline")
+        if columns * _FOR_A_CELL <= width and _letters(kept) == _letters(source):
+            yield from table
+        else:
+            yield Token("code_block", "code", 0, content=source)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
 
 
 def _plainer(tokens: Iterable[Token]) -> list[Token]:

@@ -29,13 +29,16 @@ def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
     if not (markdown and able.formatted):
         write(prefix + text)
         return
-    if len(text) > LONGEST_RENDERED:
-        tell(sys.stderr, f"the answer has {len(text):,} characters: it is shown as it was written, without formatting")
-        write(prefix + text)
-        return
-    from gork.terminal.markdown import formatted  # noqa: PLC0415  (rich takes its time, and a pipe has no use for it)
+    made = None
+    if len(text) <= LONGEST_RENDERED:
+        from gork.terminal.markdown import formatted  # noqa: PLC0415  (rich takes its time, and a pipe has no use for it)
 
-    _print(formatted(text, prefix=prefix, width=screen.width(sys.stdout, os.environ), colour=able.colour))
+        made = formatted(text, prefix=prefix, width=screen.width(sys.stdout, os.environ), colour=able.colour)
+    if made is None:
+        tell(sys.stderr, "the answer is too long or too deeply nested to be formatted: it is shown as it was written")
+        write(prefix + text)
+    else:
+        _print(made)
 
 
 def write(text: str) -> None:

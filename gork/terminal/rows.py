@@ -34,6 +34,7 @@ class Row:
     stage: Stage
     member: str
     state: State = State.WAITING
+    stage_since: float | None = None
     started: float | None = None
     """When what its seconds count began: the stage, or the load, or the end of the load."""
     reading_since: float | None = None
@@ -58,7 +59,8 @@ class Row:
     def end(self, state: State, now: float) -> None:
         """Stop its clock."""
         if not self.ended:
-            self.seconds = None if self.started is None else now - self.started
+            since = self.stage_since if state is State.FAILED else self.started
+            self.seconds = None if since is None else now - since
         self.state = state
 
     def elapsed(self, now: float) -> float | None:
@@ -134,7 +136,7 @@ class Rows:
             row = next((row for row in self._of(stage) if row.member == member), Row(stage, member))
             if row not in self._rows:
                 self._rows.append(row)
-            row.started = now
+            row.started = row.stage_since = now
             self._now[member] = row
 
     def _change(self, row: Row, state: State, now: float) -> None:
@@ -189,8 +191,7 @@ def _laid_out(row: Row, label: int, columns: int, now: float) -> str:
     if columns >= _MEDIUM:
         cells.append(f"{row.tokens or '':>6}")
     if columns >= _WIDE:
-        speed = row.speed(now)
-        cells.append(f"{'' if speed is None else format(speed, '.1f'):>6}")
+        cells.append(f"{_rate(row.speed(now)):>6}")
     cells.append(f"{_seconds(row.elapsed(now)):>6}")
     line = " ".join(cells)
     left = columns - len(line) - 2
@@ -208,6 +209,10 @@ def _seconds(seconds: float | None) -> str:
     if seconds < 99.95:
         return f"{seconds:.1f}s"
     return f"{seconds:.0f}s" if seconds < 600 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}"
+
+
+def _rate(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.1f}" if rate < 1000 else f"{rate:.0f}"
 
 
 def _clip(line: str, columns: int) -> str:
