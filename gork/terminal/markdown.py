@@ -12,7 +12,7 @@ from typing import ClassVar
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
+from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, MarkdownElement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.syntax import Syntax
@@ -72,6 +72,37 @@ class _Title(Heading):
     LEVEL_ALIGN: ClassVar = {}
 
 
+class _Item(ListItem):
+    """An item under the number that the model gave it."""
+
+    @classmethod
+    def create(cls, markdown: Markdown, token: Token) -> _Item:
+        return cls(f"{token.info}{token.markup}" if token.info else "•")
+
+    def __init__(self, marker: str) -> None:
+        super().__init__()
+        self.marker = marker
+
+    def render(self, console: Console, options: ConsoleOptions, indent: int) -> RenderResult:
+        """The marker, and everything of the item to the right of it."""
+        lines = console.render_lines(self.elements, options.update(width=options.max_width - indent), style=self.style)
+        marker = Segment(f"{self.marker:>{indent - 1}} ", console.get_style("markdown.item.number"))
+        for number, line in enumerate(lines or [[]]):
+            yield Segment(" " * indent) if number else marker
+            yield from line
+            yield Segment.line()
+
+
+class _List(ListElement):
+    """A list whose numbers are the written ones, not a count; an item with nothing in it ("3.") is still there."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        items = [item for item in self.items if isinstance(item, _Item)]
+        indent = max((len(item.marker) for item in items), default=1) + 2
+        for item in items:
+            yield from item.render(console, options, indent)
+
+
 class _Answer(Markdown):
     """An answer after its prefix; whatever the layout does, only harmless text leaves it."""
 
@@ -80,6 +111,9 @@ class _Answer(Markdown):
         "fence": _Code,
         "code_block": _Code,
         "heading_open": _Title,
+        "bullet_list_open": _List,
+        "ordered_list_open": _List,
+        "list_item_open": _Item,
     }
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -118,14 +152,15 @@ def _trimmed(line: list[Segment]) -> list[Segment]:
 
 
 def _fits(tokens: Iterable[Token], width: int) -> bool:
-    indented = deepest = 0
+    indents: list[int] = []
     for token in tokens:
-        if token.type.startswith(("blockquote", "bullet_list", "ordered_list")):
-            indented += 4 * token.nesting
-            deepest = max(deepest, indented)
-        if token.level >= _DEEPEST:
+        if token.type in {"blockquote_open", "list_item_open"}:
+            indents.append(4 + len(token.info))
+        elif token.type in {"blockquote_close", "list_item_close"}:
+            indents.pop()
+        if token.level >= _DEEPEST or width - sum(indents) < _FOR_TEXT:
             return False
-    return width - deepest >= _FOR_TEXT
+    return True
 
 
 def _with_whole_tables(tokens: list[Token], lines: list[str], width: int) -> Iterator[Token]:
