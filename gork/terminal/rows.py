@@ -167,12 +167,12 @@ class Rows:
 
 
 def _chosen(rows: list[Row], room: int) -> tuple[list[Row], list[Row]]:
-    """The rows that are shown, and those for which there is no room: first those that wait, then those that have ended."""
+    """The rows that are shown, and those for which there is no room: the skipped first, then those that have ended, then those to come."""
     if len(rows) <= room:
         return list(rows), []
 
     def weight(row: Row) -> int:
-        return 2 if row.ended else 1 if row.started is None else 0
+        return 3 if row.skipped else 2 if row.ended else 1 if row.started is None else 0
 
     kept = sorted(range(len(rows)), key=lambda index: (weight(rows[index]), index))[: room - 1]
     return [rows[index] for index in sorted(kept)], [row for index, row in enumerate(rows) if index not in kept]
