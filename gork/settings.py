@@ -41,6 +41,7 @@ class Settings:
     seed: int | None
     optimize: bool
     strict: bool
+    markdown: bool
     history_tokens: int
     save: bool
     sessions: Path | None

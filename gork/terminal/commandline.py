@@ -16,6 +16,7 @@ from gork.errors import UsageError
 from gork.fields import FIELDS
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
+from gork.terminal.untrusted import tell
 
 DESCRIPTION = """\
 Several small local models answer as one.
@@ -95,20 +96,26 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         engine = runner.run(_opened(selected.open))
         stack.callback(lambda: runner.run(engine.close()))
         ask = assemble(selected.settings, engine)
+        ensemble, markdown = selected.settings.ensemble, settings.markdown
+
+        def answer(ask: oneshot.Ask, prompt: str) -> int:
+            return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict, markdown=markdown, ensemble=ensemble))
+
         if prompt is not None and wanted is None:
-            return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
+            return answer(ask, prompt)
         log, conversation = remembering.begin(selected.settings, wanted, _say)
         stack.callback(log.close)
         if prompt is not None:
-            ask = remembering.remembered(ask, log, conversation, settings.history_tokens, _say)
-            return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
+            return answer(remembering.remembered(ask, log, conversation, settings.history_tokens, _say), prompt)
         return repl.run(
             runner,
             ask,
-            context=selected.settings.ensemble.context,
+            context=ensemble.context,
             history_tokens=settings.history_tokens,
             conversation=conversation,
             on_turn=log.append,
+            markdown=markdown,
+            ensemble=ensemble,
         )
 
 
@@ -130,11 +137,11 @@ async def _opened(open_engine: Callable[[], Engine]) -> Engine:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(sys.stderr, line)
 
 
 def _desk(runner: asyncio.Runner, *, interactive: bool) -> selection.Desk:
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     asks = interactive and terminal and sys.stdin.isatty()
 
     def pull(host: str, tags: list[str]) -> None:
