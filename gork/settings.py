@@ -42,6 +42,8 @@ class Settings:
     optimize: bool
     strict: bool
     history_tokens: int
+    history: bool
+    idle_exit: float
     threads: int | None
     cache: Path | None
     offline: bool
