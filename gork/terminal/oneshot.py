@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gork.errors import NoAnswer
+from gork.settings import Settings
 from gork.terminal.progress import PlainProgress
 from gork.turn import OnEvent, Question, Turn
 
-Ask = Callable[[Question, OnEvent], Awaitable[Turn]]
-"""The flow with everything but the question decided: what a front end gets."""
+
+class Ask(Protocol):
+    """The flow with everything but the question decided: what a front end gets."""
+
+    async def __call__(self, question: Question, on_event: OnEvent, how: Settings = ...) -> Turn:
+        """Run one turn, as the program's settings say if `how` does not; raises `NoAnswer`."""
+
 
 ANSWERED, NO_ANSWER, DEGRADED = 0, 1, 3
 
