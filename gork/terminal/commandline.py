@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from gork import __version__
+from gork import __version__, reasons
 from gork.engines import selection
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, repl
+from gork.terminal.models_table import member_rows
+from gork.terminal.session_state import Backing, Explain
+from gork.turn import OnEvent, Turn
 
 DESCRIPTION = """\
 Several small local models answer as one.
@@ -76,7 +79,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         stack.callback(lambda: runner.run(engine.close()))
         ask = assemble(selected.settings, engine)
         if prompt is None:
-            return repl.run(runner, ask, context=selected.settings.ensemble.context, history_tokens=settings.history_tokens)
+            return runner.run(repl.run(_backing(selected.settings, engine, ask)))
         return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
 
 
@@ -91,6 +94,18 @@ def _prompt(words: Sequence[str], context: int) -> str:
     if sys.stdin is not None and not sys.stdin.isatty():
         piped = prompts.from_stdin(sys.stdin.buffer, _say)
     return prompts.check_prompt(prompts.join(piped, words), context=context)
+
+
+def _backing(settings: Settings, engine: Engine, ask: oneshot.Ask) -> Backing:
+    """What a session at the prompt works with."""
+    judge = settings.ensemble.judge
+    explain: Explain | None = None
+    if judge is not None:
+
+        async def explain(turn: Turn, on_event: OnEvent) -> str:
+            return await reasons.explain(turn, engine.models[judge.name], settings.ensemble.choosing.judge_tokens, on_event)
+
+    return Backing(ask=ask, settings=settings, check=lambda: member_rows(settings.ensemble, engine.models), explain=explain)
 
 
 async def _opened(open_engine: Callable[[], Engine]) -> Engine:

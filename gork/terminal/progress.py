@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO, assert_never
 
 from gork.turn import (
@@ -21,6 +23,12 @@ from gork.turn import (
     Turn,
 )
 
+
+def make_progress(stream: TextIO, environ: Mapping[str, str]) -> PlainProgress:
+    """The progress that suits the stream."""
+    return PlainProgress(stream)
+
+
 _SHOWN_STATES = {State.LOADING: "loading its model", State.WAITING: "waiting for a free slot"}
 
 
@@ -34,6 +42,10 @@ class PlainProgress:
     def say(self, text: str) -> None:
         """Write one line, with what could move a terminal's cursor taken out."""
         print("".join(c if c.isprintable() else " " for c in text), file=self._stream, flush=True)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Entered while a turn runs."""
+        return nullcontext()
 
     def __call__(self, event: Event) -> None:  # noqa: PLR0912  (one branch for each kind of event)
         """Take in one event."""
