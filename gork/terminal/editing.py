@@ -50,7 +50,7 @@ class EditingReader:
         self._input = _keyboard(stdin, self._alive)
         self._output = _screen(shown)
         self._session: PromptSession[str] = PromptSession(
-            message=PROMPT,
+            message=[("fg:ansidefault", PROMPT)],  # with a style the blank at its end is drawn, not jumped over
             input=self._input,
             output=self._output,
             history=history,
@@ -58,7 +58,7 @@ class EditingReader:
             complete_while_typing=False,
             complete_style=CompleteStyle.READLINE_LIKE,
             multiline=Condition(lambda: is_open(get_app().current_buffer.text)),
-            prompt_continuation=CONTINUED,
+            prompt_continuation=lambda _width, _number, is_soft_wrap: "" if is_soft_wrap else CONTINUED,
             key_bindings=self._keys(),
             enable_history_search=True,
         )

@@ -46,7 +46,7 @@ async def edit(text: str, environ: Mapping[str, str]) -> str:
     path = Path(name)
     try:
         with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
+            file.write(f"{text}\n" if text else "")
         process = await asyncio.create_subprocess_exec(*command, name)
         try:
             code = await process.wait()

@@ -142,11 +142,11 @@ def idle(seconds: float) -> str:
     """Why a session ended.
 
     >>> idle(5400)
-    'nothing was typed for 1 h 30 min: leaving (idle_exit; the conversation so far is lost unless it was saved)'
+    'nothing was typed for 1 h 30 min: leaving (idle_exit)'
     """
     hours, minutes = divmod(round(seconds / 60), 60)
     spelled = " ".join(part for part, value in ((f"{hours} h", hours), (f"{minutes} min", minutes)) if value) or f"{seconds:g} s"
-    return f"nothing was typed for {spelled}: leaving (idle_exit; the conversation so far is lost unless it was saved)"
+    return f"nothing was typed for {spelled}: leaving (idle_exit)"
 
 
 def _set(future: asyncio.Future[_T], value: _T) -> None:
