@@ -71,6 +71,13 @@ FIELDS: tuple[Field, ...] = (
     Field(name="history_tokens", kind=whole(0, 1_000_000), default=1500, help="Most tokens of earlier turns that models are given."),
     Field(name="save", kind=flag(), default=True, help="Whether the turns of the prompt that remembers are saved."),
     Field(name="sessions", kind=path(), help="The folder they are saved in; one of the user's state if not given."),
+    Field(name="history", kind=flag(), default=True, help="Whether what was typed at the prompt is kept in a file for the next time."),
+    Field(
+        name="idle_exit",
+        kind=number(0, 31_536_000),
+        default=14_400.0,
+        help="Seconds without a key at a terminal's prompt after which the program ends; 0 for never.",
+    ),
     Field(name="threads", kind=whole(1, 1024), help="Cores to use; found out (CPU quota, affinity mask, machine) if not given."),
     Field(name="cache", kind=path(), help="Where weights are kept; a folder of the user's cache if not given."),
     Field(name="offline", kind=flag(), default=False, help="Whether nothing may be fetched."),

@@ -45,6 +45,8 @@ class Settings:
     history_tokens: int
     save: bool
     sessions: Path | None
+    history: bool
+    idle_exit: float
     threads: int | None
     cache: Path | None
     offline: bool

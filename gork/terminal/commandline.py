@@ -9,14 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from gork import __version__
+from gork import __version__, reasons
 from gork.engines import selection
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
+from gork.terminal.models_table import member_rows
+from gork.terminal.session_state import Backing, Explain, Hooks
 from gork.terminal.untrusted import tell
+from gork.turn import OnEvent, Turn
 
 DESCRIPTION = """\
 Several small local models answer as one.
@@ -96,27 +99,14 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         engine = runner.run(_opened(selected.open))
         stack.callback(lambda: runner.run(engine.close()))
         ask = assemble(selected.settings, engine)
-        ensemble, markdown = selected.settings.ensemble, settings.markdown
-
-        def answer(ask: oneshot.Ask, prompt: str) -> int:
-            return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict, markdown=markdown, ensemble=ensemble))
-
-        if prompt is not None and wanted is None:
-            return answer(ask, prompt)
-        log, conversation = remembering.begin(selected.settings, wanted, _say)
-        stack.callback(log.close)
-        if prompt is not None:
-            return answer(remembering.remembered(ask, log, conversation, settings.history_tokens, _say), prompt)
-        return repl.run(
-            runner,
-            ask,
-            context=ensemble.context,
-            history_tokens=settings.history_tokens,
-            conversation=conversation,
-            on_turn=log.append,
-            markdown=markdown,
-            ensemble=ensemble,
-        )
+        if prompt is None or wanted is not None:
+            log, conversation = remembering.begin(selected.settings, wanted, _say)
+            stack.callback(log.close)
+            if prompt is None:
+                hooks = Hooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
+                return runner.run(repl.run(_backing(selected.settings, engine, ask), conversation=conversation, hooks=hooks))
+            ask = remembering.remembered(ask, log, conversation, selected.settings, _say)
+        return runner.run(oneshot.run(ask, prompt, selected.settings, as_json=as_json))
 
 
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
@@ -130,6 +120,18 @@ def _prompt(words: Sequence[str], context: int) -> str:
     if sys.stdin is not None and not sys.stdin.isatty():
         piped = prompts.from_stdin(sys.stdin.buffer, _say)
     return prompts.check_prompt(prompts.join(piped, words), context=context)
+
+
+def _backing(settings: Settings, engine: Engine, ask: oneshot.Ask) -> Backing:
+    """What a session at the prompt works with."""
+    judge = settings.ensemble.judge
+    explain: Explain | None = None
+    if judge is not None:
+
+        async def explain(turn: Turn, on_event: OnEvent) -> str:
+            return await reasons.explain(turn, engine.models[judge.name], settings.ensemble.choosing.judge_tokens, on_event)
+
+    return Backing(ask=ask, settings=settings, check=lambda: member_rows(settings.ensemble, engine.models), explain=explain)
 
 
 async def _opened(open_engine: Callable[[], Engine]) -> Engine:

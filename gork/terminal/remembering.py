@@ -53,14 +53,14 @@ def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog,
     return resumed.log, resumed.conversation
 
 
-def remembered(ask: oneshot.Ask, log: SessionLog, conversation: Conversation, history_tokens: int, say: Say) -> oneshot.Ask:
+def remembered(ask: oneshot.Ask, log: SessionLog, conversation: Conversation, settings: Settings, say: Say) -> oneshot.Ask:
     """The flow for one question that belongs to a session: with what was said before, and saved afterwards."""
 
-    async def ask_on(question: Question, on_event: OnEvent) -> Turn:
-        kept = conversation.kept(history_tokens)
+    async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
+        kept = conversation.kept(how.history_tokens)
         if (cut := announce(kept)) is not None:
             say(cut)
-        turn = await ask(replace(question, history=kept.messages), on_event)
+        turn = await ask(replace(question, history=kept.messages), on_event, how)
         log.append(question.text, turn)
         return turn
 
