@@ -277,18 +277,19 @@ async def _verdict(
 
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
-    ensemble, models = settings.ensemble, engine.models
-    team = Team(
-        engine=engine.name,
-        ensemble=ensemble,
-        promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
-        candidates=tuple(models[member.name] for member in ensemble.candidates),
-        judge=models[ensemble.judge.name] if ensemble.judge else None,
-        limits=Limits(rewrite=settings.rewrite, candidate=settings.candidate, judge=settings.judge, turn=settings.turn),
-    )
+    ensemble, models, priors = settings.ensemble, engine.models, judging.SlotPriors()
 
-    async def ask_team(question: Question, on_event: OnEvent) -> Turn:
-        return await deliberate(question, team, on_event, seed=settings.seed, optimize=settings.optimize)
+    async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
+        team = Team(
+            engine=engine.name,
+            ensemble=how.ensemble,
+            promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
+            candidates=tuple(models[member.name] for member in ensemble.candidates),
+            judge=models[ensemble.judge.name] if ensemble.judge else None,
+            limits=Limits(rewrite=how.rewrite, candidate=how.candidate, judge=how.judge, turn=how.turn),
+            slot_priors=priors,
+        )
+        return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 
     return ask_team
 

@@ -43,6 +43,10 @@ class Settings:
     strict: bool
     markdown: bool
     history_tokens: int
+    save: bool
+    sessions: Path | None
+    history: bool
+    idle_exit: float
     threads: int | None
     cache: Path | None
     offline: bool

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from gork.ensemble import Ensemble
 from gork.errors import NoAnswer
+from gork.settings import Settings
 from gork.terminal.progress import make_progress
 from gork.terminal.render import show_turn, write
 from gork.terminal.report import is_degraded, shortfall, summary
@@ -17,15 +17,20 @@ from gork.turn import OnEvent, Question, Turn
 
 __all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "Ask", "is_degraded", "run", "write"]
 
-Ask = Callable[[Question, OnEvent], Awaitable[Turn]]
-"""The flow with everything but the question decided: what a front end gets."""
+
+class Ask(Protocol):
+    """The flow with everything but the question decided: what a front end gets."""
+
+    async def __call__(self, question: Question, on_event: OnEvent, how: Settings = ...) -> Turn:
+        """Run one turn, as the program's settings say if `how` does not; raises `NoAnswer`."""
+
 
 ANSWERED, NO_ANSWER, DEGRADED = 0, 1, 3
 
 
-async def run(ask: Ask, prompt: str, *, as_json: bool, strict: bool, markdown: bool = True, ensemble: Ensemble | None = None) -> int:
+async def run(ask: Ask, prompt: str, settings: Settings, *, as_json: bool) -> int:
     """Ask once and print; returns the exit code."""
-    progress = make_progress(sys.stderr, os.environ, ensemble)
+    progress = make_progress(sys.stderr, os.environ, settings.ensemble)
     try:
         with progress.turn():
             turn = await ask(Question(text=prompt), progress)
@@ -38,5 +43,5 @@ async def run(ask: Ask, prompt: str, *, as_json: bool, strict: bool, markdown: b
         write(json.dumps(turn.as_json(), ensure_ascii=False, allow_nan=False))
         progress.say(summary(turn))
     else:
-        show_turn(turn, progress, markdown=markdown)
-    return DEGRADED if strict and is_degraded(turn) else ANSWERED
+        show_turn(turn, progress, markdown=settings.markdown)
+    return DEGRADED if settings.strict and is_degraded(turn) else ANSWERED
