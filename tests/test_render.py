@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gork.terminal import screen
+import final_script
+from gork.errors import EngineError
+from gork.terminal import commandline, screen
 from gork.terminal.markdown import formatted
 from gork.terminal.report import shortfall, summary
 from gork.terminal.untrusted import columns_of, head, one_line, shown, tail, tell
@@ -121,6 +123,7 @@ WORDS = st.lists(
 @example("".join("| column " for _ in range(15)) + "|\n" + "|--" * 15 + "|\n" + "".join(f"| cell {n} " for n in range(15)) + "|\n", 40)
 @example("[a]: /u", 80)
 @example("> " * 12 + "deep", 40)
+@example("> " * 25 + "deep", 120)
 def test_the_layout_loses_no_letter(text, width):
     """HTML, definitions, cells too many, narrow columns, deep lists: every letter and digit of the answer comes out, in its order."""
 
@@ -349,6 +352,18 @@ async def test_nothing_that_a_model_writes_drives_the_terminal(start, server, te
             assert not COLOUR.search(terminal.raw.decode())
         assert "It is Paris." in terminal.text
         assert [] == harmful(terminal.raw.decode().replace("\x1b", "").replace("\r", ""))
+
+
+def test_an_error_message_cannot_drive_the_terminal(monkeypatch, capsys):
+    """Whatever it quotes: the program's last words are cleaned like all others."""
+
+    def fails(*_: object) -> int:
+        raise EngineError("the server says: \x1b[2J\x9b1A\u202eevil\nand more")
+
+    monkeypatch.setattr(commandline, "run", fails)
+
+    assert 1 == final_script.main([])
+    assert ("", "final_script.py: the server says: evil\nand more\n") == capsys.readouterr()
 
 
 async def test_a_pipe_gets_the_bytes_that_the_model_wrote(program, server):  # noqa: F811
