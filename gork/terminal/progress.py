@@ -9,7 +9,7 @@ from typing import Protocol, TextIO, assert_never
 
 from gork.ensemble import Ensemble
 from gork.terminal import screen
-from gork.terminal.untrusted import one_line, tell
+from gork.terminal.untrusted import one_line, shown, tell
 from gork.turn import Answered, Event, Failed, Finished, Judged, MemberState, Notice, Restarted, Rewritten, StageStarted, State, Token
 
 _RED, _YELLOW = "\x1b[31m", "\x1b[33m"
@@ -46,8 +46,8 @@ class PlainProgress:
         self._since: dict[str, tuple[State, float]] = {}
 
     def say(self, text: str) -> None:
-        """Write one line."""
-        tell(self._stream, one_line(text))
+        """Write one line, its blanks as they are: tables are written line by line."""
+        tell(self._stream, " ".join(shown(text).splitlines()))
 
     def turn(self) -> AbstractContextManager[None]:
         """Nothing is drawn, so nothing has to go."""
