@@ -24,6 +24,7 @@ from gork.terminal.progress import make_progress
 from gork.terminal.prompts import check_prompt
 from gork.terminal.session_state import Backing, Hooks, Request, Session
 from gork.terminal.signals import Signals, Stopped
+from gork.terminal.tty_modes import keeping_output
 from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})
@@ -75,7 +76,7 @@ class Repl:
         """Converse until something ends it; returns the exit code."""
         if self._session.interactive:
             self._session.say(GREETING)
-        with self._signals:
+        with keeping_output(sys.stdin.fileno()), self._signals:
             await self._converse()
         ending, tally = self._signals.ending, self._session.tally
         if ending is not None:
