@@ -36,7 +36,7 @@ def turn(prompt: str = "capital?", winner: str = "qwen", **verdict: object) -> T
     scores = {"qwen-small": -0.5, "qwen": 1.0, "llama": -0.5}
     said = {"winner": winner, "policy": "combined", "scores": scores, "margin": 1.5, "orders": (tuple(TEXTS),), "label_mass": 0.9}
     return Turn(
-        id="0",
+        id="0123456789ab",
         question=Question(text=prompt),
         winner=next(answer for answer in answers if answer.member == winner),
         answers=answers,
@@ -566,7 +566,7 @@ class TestHistory:
         assert 1000 == len(entries)
         for name in "abc":
             own = [int(entry.split("\n")[1].split(" ")[0]) for entry in entries[::-1] if entry.startswith(name)]
-            assert own == list(range(own[0], 900))
+            assert own == list(range(900 - len(own), 900)), name  # the newest ones of each, in order, without a gap
         assert 2700 > len((tmp_path / "h").read_bytes().splitlines())
         assert ["h"] == [path.name for path in tmp_path.iterdir()]
 
