@@ -43,7 +43,7 @@ def turn(prompt: str = "capital?", winner: str = "qwen", **verdict: object) -> T
         failures=(Failure(member="tiny", kind="timeout", message="too late"),),
         verdict=Verdict(**{**said, **verdict}),
         timings={"rewrite": 1.0, "answer": 2.0, "judge": 1.0, "total": 4.0},
-        engine="scripted",
+        engine="embedded",
         ensemble="test",
         seed=7,
     )
