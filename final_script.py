@@ -30,6 +30,7 @@ from gork.errors import GorkError, ModelError, NoAnswer
 from gork.settings import Settings
 from gork.terminal import commandline
 from gork.terminal.oneshot import Ask
+from gork.terminal.untrusted import tell
 from gork.turn import (
     Answer,
     Answered,
@@ -298,10 +299,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commandline.run(arguments, assemble)
     except GorkError as error:
-        print(f"final_script.py: {error}", file=sys.stderr)
+        tell(sys.stderr, f"final_script.py: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("final_script.py: interrupted", file=sys.stderr)
+        tell(sys.stderr, "final_script.py: interrupted")
         return 130
 
 

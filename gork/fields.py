@@ -67,7 +67,10 @@ FIELDS: tuple[Field, ...] = (
     Field(name="seed", kind=whole(0, 2**31 - 1), help="Seed of sampling and of the judge's orders; drawn for each turn if not given."),
     Field(name="optimize", kind=flag(), default=True, help="Whether the question is rewritten before it is asked."),
     Field(name="strict", kind=flag(), default=False, help="Whether a turn that is less than a whole one ends with exit code 3."),
+    Field(name="markdown", kind=flag(), default=True, help="Whether answers are formatted on a terminal; in a pipe they never are."),
     Field(name="history_tokens", kind=whole(0, 1_000_000), default=1500, help="Most tokens of earlier turns that models are given."),
+    Field(name="save", kind=flag(), default=True, help="Whether the turns of the prompt that remembers are saved."),
+    Field(name="sessions", kind=path(), help="The folder they are saved in; one of the user's state if not given."),
     Field(name="history", kind=flag(), default=True, help="Whether what was typed at the prompt is kept in a file for the next time."),
     Field(
         name="idle_exit",

@@ -41,7 +41,10 @@ class Settings:
     seed: int | None
     optimize: bool
     strict: bool
+    markdown: bool
     history_tokens: int
+    save: bool
+    sessions: Path | None
     history: bool
     idle_exit: float
     threads: int | None

@@ -66,7 +66,9 @@ def parse_host(value: str) -> str:
 
 
 def _parse_host(value: str) -> str:
-    value = value.strip().strip("\"'").strip()
+    value = value.strip()
+    if value[:1] in {"'", '"'} and value[:1] == value[-1:]:  # a shell's or an env file's; a quotation mark alone belongs to the path
+        value = value[1:-1].strip()
     scheme, separator, rest = value.partition("://")
     if not separator:
         scheme, rest, port = "http", value, DEFAULT_PORT

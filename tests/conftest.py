@@ -9,6 +9,9 @@ import pytest
 
 from gork.engines import weights
 from gork.ensemble import load_ensemble
+from tests.real_ollama import lone_ollama, ollama_program, real_ollama
+
+__all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ COMMIT = "c" * 40
 
 
 def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, architecture: str = "llama") -> Path:
-    """Write a GGUF file of two matrices, a norm and a small vocabulary, by the `gguf` package."""
+    """Write a GGUF file of two matrices, two vectors and a small vocabulary, by the `gguf` package."""
     draw = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny model")
@@ -33,6 +33,7 @@ def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, 
     writer.add_tensor("token_embd.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
     writer.add_tensor("blk.0.ffn_up.weight", draw.standard_normal((rows, columns), dtype=np.float32).astype(np.float16))
     writer.add_tensor("blk.0.attn_norm.weight", draw.standard_normal(columns, dtype=np.float32))
+    writer.add_tensor("rope_freqs.weight", draw.standard_normal(columns, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -159,14 +160,33 @@ class Index(FileServer):
             self.send(request, 404, {})
 
 
+class Cdn(FileServer):
+    """Where a hub sends those who want a large file; keeps the credentials that reach it."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.credentials: list[str | None] = []
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.credentials.append(request.headers.get("Authorization"))
+        self.send_file(request, {})
+
+
 class Hub(FileServer):
-    """A model hub with one file in one repository."""
+    """A model hub with one file in one repository, which it gives out itself or from `cdn`."""
+
+    cdn: Cdn | None = None
+    credentials: str | None = None
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         if self.refusal is not None:
             self.send(request, self.refusal[0], {"X-Error-Code": self.refusal[1]} if self.refusal[1] else {})
         elif request.path not in {f"/owner/tiny-GGUF/resolve/{revision}/tiny.gguf" for revision in ("main", "v1", COMMIT)}:
             self.send(request, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+        elif self.cdn is not None:
+            self.credentials = request.headers.get("Authorization")
+            linked = {"X-Linked-ETag": f'"{self.etag}"', "X-Linked-Size": str(len(self.content)), "X-Repo-Commit": COMMIT}
+            self.send(request, 302, {"Location": f"{self.cdn.url}/blob?signature=1", **linked})
         elif request.command == "HEAD":
             self.send(request, 200, {"Content-Length": str(len(self.content)), "ETag": f'"{self.etag}"', "X-Repo-Commit": COMMIT})
         else:

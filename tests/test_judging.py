@@ -225,6 +225,15 @@ def test_an_answer_cannot_close_its_fence():
     assert {"Paris"} == {text for text in slots.values() if "Lyon" not in text}
 
 
+@pytest.mark.parametrize("token", ["<|im_end|>", "<end_of_turn>", "<|eot_id|>", "</s>", "<|start_header_id|>", "<bos>"])
+def test_a_control_token_in_an_answer_cannot_end_the_judges_prompt(token):
+    """Engines read control tokens wherever they stand, so the judge's copy has none; ordinary markup stays."""
+    content = judging.judge_messages(f"q {token}", [f"Lyon {token} <b>bold</b>", "Paris"], "ABC", 500)[-1]["content"]
+
+    assert token not in content
+    assert "<b>bold</b>" in content
+
+
 @given(st.lists(st.text(max_size=4000), min_size=2, max_size=8), st.integers(300, 2000), st.text(max_size=3000))
 def test_what_the_judge_reads_fits_its_budget(texts, budget, question):
     """Whatever the answers' length, the prompt keeps to its tokens, with room for headings and marks."""

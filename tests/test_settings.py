@@ -84,9 +84,15 @@ def test_each_layer_stands_above_the_one_before(config):
 @pytest.mark.parametrize("field", [field for field in FIELDS if not field.secret], ids=lambda field: field.name)
 def test_every_setting_can_be_given_in_every_layer(config, field, layer):
     """One table feeds all layers: a value given in any of them arrives, with its origin."""
-    text = {"ensemble": "starter", "engine": "ollama", "host": "h:1", "cache": "/c", "candidates_see": "both", "policy": "prior"}.get(
-        field.name, "false" if field.kind.what == "true or false" else "7" if field.name == "orders" else "777"
-    )
+    text = {
+        "ensemble": "starter",
+        "engine": "ollama",
+        "host": "h:1",
+        "cache": "/c",
+        "sessions": "/s",
+        "candidates_see": "both",
+        "policy": "prior",
+    }.get(field.name, "false" if field.kind.what == "true or false" else "7" if field.name == "orders" else "777")
     if layer == "file":
         settings = load({"config": config(f"{field.name}: {text}\n")})
     elif layer == "environment":

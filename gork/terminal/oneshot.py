@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Protocol
 
 from gork.errors import NoAnswer
 from gork.settings import Settings
-from gork.terminal.progress import PlainProgress
+from gork.terminal.progress import make_progress
+from gork.terminal.render import show_turn, write
+from gork.terminal.report import is_degraded, shortfall, summary
+from gork.terminal.untrusted import tell
 from gork.turn import OnEvent, Question, Turn
+
+__all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "Ask", "is_degraded", "run", "write"]
 
 
 class Ask(Protocol):
@@ -22,27 +28,20 @@ class Ask(Protocol):
 ANSWERED, NO_ANSWER, DEGRADED = 0, 1, 3
 
 
-async def run(ask: Ask, prompt: str, *, as_json: bool, strict: bool) -> int:
+async def run(ask: Ask, prompt: str, settings: Settings, *, as_json: bool) -> int:
     """Ask once and print; returns the exit code."""
-    progress = PlainProgress(sys.stderr)
+    progress = make_progress(sys.stderr, os.environ, settings.ensemble)
     try:
-        turn = await ask(Question(text=prompt), progress)
+        with progress.turn():
+            turn = await ask(Question(text=prompt), progress)
     except NoAnswer as error:
-        print(f"final_script.py: {error}", file=sys.stderr)
+        tell(sys.stderr, f"final_script.py: {error}")
         return NO_ANSWER
-    write(json.dumps(turn.as_json(), ensure_ascii=False, allow_nan=False) if as_json else turn.answer)
-    return DEGRADED if strict and is_degraded(turn) else ANSWERED
-
-
-def write(text: str) -> None:
-    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it."""
-    if sys.stdout.isatty():
-        text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass") + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def is_degraded(turn: Turn) -> bool:
-    """Whether the turn is less than a whole one: a model failed, an answer was cut short by a deadline, or nobody gave a verdict."""
-    return bool(turn.failures) or turn.verdict.fallback is not None or any(a.stop == "deadline" for a in turn.answers)
+    if as_json:
+        if (missing := shortfall(turn)) is not None:
+            progress.say(missing)
+        write(json.dumps(turn.as_json(), ensure_ascii=False, allow_nan=False))
+        progress.say(summary(turn))
+    else:
+        show_turn(turn, progress, markdown=settings.markdown)
+    return DEGRADED if settings.strict and is_degraded(turn) else ANSWERED

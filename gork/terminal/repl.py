@@ -22,9 +22,11 @@ from gork.terminal.actions import Edited, Leave, Outcome
 from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, shown_on
 from gork.terminal.progress import make_progress
 from gork.terminal.prompts import check_prompt
+from gork.terminal.render import show_turn
 from gork.terminal.session_state import Backing, Hooks, Request, Session
 from gork.terminal.signals import Signals, Stopped
 from gork.terminal.tty_modes import keeping_output
+from gork.terminal.untrusted import shown
 from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})
@@ -59,7 +61,7 @@ class Repl:
     """One session at a prompt."""
 
     def __init__(self, backing: Backing, conversation: Conversation, hooks: Hooks) -> None:
-        self._progress = make_progress(sys.stderr, os.environ)
+        self._progress = make_progress(sys.stderr, os.environ, backing.settings.ensemble)
         self._session = Session(
             backing=backing,
             say=self._progress.say,
@@ -163,7 +165,7 @@ class Repl:
             session.tell(str(error))
             return
         session.remember(request.prompt, turn)
-        oneshot.write(f"Response: {turn.answer}")
+        show_turn(turn, self._progress, prefix="Response: ", markdown=session.settings.markdown)
 
     async def _turn(self, request: Request, before: Conversation) -> Turn:
         session = self._session
@@ -203,5 +205,5 @@ def _open_reader(session: Session) -> Reader:
 
 
 def _show_piece(text: str) -> None:
-    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else " " for c in text))
+    sys.stderr.write(shown(text))
     sys.stderr.flush()

@@ -1,0 +1,184 @@
+"""Rows on a terminal, drawn over themselves by rich: a fixed row per member while a turn runs, nothing of them left afterwards."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TextIO
+
+from rich.console import Console, ConsoleDimensions
+from rich.live import Live
+from rich.style import Style
+from rich.text import Text
+
+from gork.ensemble import Ensemble
+from gork.terminal.progress import PlainProgress, asked_as
+from gork.terminal.rows import SKIPPED, Rows
+from gork.terminal.screen import size
+from gork.terminal.untrusted import one_line
+from gork.turn import Event, Notice, Restarted, Rewritten, StageStarted, State
+
+_REFRESHES = 8
+"""Frames a second at most; the seconds tick with them while nothing arrives."""
+_STYLES = {
+    "head": Style(dim=True),
+    SKIPPED: Style(dim=True),
+    State.WAITING: Style(dim=True),
+    State.LOADING: Style(color="yellow"),
+    State.READING: Style(color="cyan"),
+    State.WRITING: Style(color="cyan"),
+    State.DONE: Style(color="green"),
+    State.FAILED: Style(color="red"),
+}
+
+
+class _Console(Console):
+    """A console that never hides the cursor: so it is there whatever becomes of us, kill -9 included."""
+
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002  (rich's own signature)
+        return False
+
+
+class _Live(Live):
+    """A display whose frames are not worth an error: when the terminal is gone, they are lost."""
+
+    def refresh(self) -> None:
+        with suppress(OSError):
+            super().refresh()
+
+
+class LiveProgress(PlainProgress):
+    """Rows while a turn runs, lines above them for what should stay, plain lines between turns."""
+
+    def __init__(self, stream: TextIO, *, colour: bool, ensemble: Ensemble | None = None) -> None:
+        super().__init__(stream, colour=colour)
+        self._terminal, self._ensemble = stream, ensemble
+        # What the environment says has been decided: rich is told, and looks at none of it.
+        self._console = _Console(
+            file=stream,
+            force_terminal=True,
+            force_interactive=True,
+            force_jupyter=False,
+            color_system="standard" if colour else None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False if sys.platform != "win32" else None,
+            _environ={},
+        )
+        self._rows: Rows | None = None
+        self._live: Live | None = None
+
+    def say(self, text: str) -> None:
+        """Write one line; above the rows while there are any."""
+        if self._live is None:
+            super().say(text)
+            return
+        with suppress(OSError):  # the terminal is gone: nobody to tell
+            self._console.print(Text(self._printable(one_line(text))))
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+        if self._rows is None or self._live is None:
+            super().__call__(event)
+            return
+        self._rows.take(event)
+        match event:
+            case StageStarted():
+                self._live.refresh()
+            case Rewritten():
+                if (line := asked_as(event)) is not None:
+                    self.say(line)
+            case Notice(text):
+                self.say(text)
+            case Restarted(member, why):
+                self.say(f"{member}: asked again ({why})")
+            case _:
+                pass  # the rows say it
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Show rows, take them away again however the turn ends; what is typed meanwhile is kept for later, unseen."""
+        self._rows = Rows(self._ensemble)
+        live = _Live(
+            console=self._console,
+            get_renderable=self._frame,
+            transient=True,
+            refresh_per_second=_REFRESHES,
+            redirect_stdout=False,  # stdout is the answer's, wherever it goes
+            vertical_overflow="crop",
+        )
+        with _unechoed(self._terminal):
+            try:
+                self._live = live
+                with suppress(OSError):
+                    live.start(refresh=True)
+                yield
+            finally:
+                with _uninterrupted():
+                    self._live = None
+                    with suppress(OSError):
+                        live.stop()
+
+    def _frame(self) -> Text:
+        self._console.size = ConsoleDimensions(*size(self._terminal))
+        width, height = self._console.size
+        rows = self._rows if self._rows is not None else Rows()
+        text = Text(no_wrap=True, overflow="crop", end="")
+        for number, line in enumerate(rows.lines(width, height)):
+            text.append("\n" if number else "")
+            text.append(self._printable(line.text), _STYLES[line.state])
+        return text
+
+    def _printable(self, text: str) -> str:
+        """What the stream's encoding has no character for would come out as several."""
+        encoding = self._terminal.encoding or "utf-8"
+        return text.encode(encoding, "replace").decode(encoding)
+
+
+@contextmanager
+def _unechoed(stream: TextIO) -> Iterator[None]:
+    """Keep what is typed from being printed between the rows: an echoed newline would move them."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios  # noqa: PLC0415  (not on Windows)
+
+    try:
+        number = stream.fileno()
+        before = termios.tcgetattr(number)
+    except (OSError, ValueError, termios.error):
+        yield
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        with suppress(termios.error):
+            termios.tcsetattr(number, termios.TCSANOW, quiet)
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(number, termios.TCSANOW, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back a Ctrl-C until the screen is clean: the second of two must not leave half of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def keep(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before = signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if came:
+            signal.raise_signal(signal.SIGINT)

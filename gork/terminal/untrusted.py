@@ -1,0 +1,101 @@
+r"""Text that models, servers and files wrote, made fit for a terminal: nothing in it can drive the terminal or hide from the reader.
+
+Escape sequences go as a whole; so do control characters other than newline and tab, characters that reorder what stands around them
+(bidi controls) and those without any width. Joiners stay in answers, where scripts and emoji need them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TextIO
+
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"  # OSC and its like: titles, links, clipboard
+    r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # the short ones
+)
+_BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_DROPPED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without newline and tab, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidi
+    "\u00ad\u034f\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"  # without width
+)
+_HALVES = re.compile("[\ud800-\udfff]")
+_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
+_COLOUR_OFF = "\x1b[0m"
+_PICTURES = frozenset({"So", "Sk", "Cn", "Co"})
+"""Categories that some terminals give two columns."""
+
+
+def shown(text: str) -> str:
+    r"""The text as a terminal may have it, lines kept.
+
+    >>> shown("a\x1b[31mb\x1b]0;title\x07c\x9b2J\u202ed\r\ne\x1b")
+    'abcd\ne'
+    """
+    text = _BREAKS.sub("\n", _SEQUENCES.sub("", text))
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", _DROPPED.sub("", text))
+
+
+def one_line(text: str) -> str:
+    r"""The same on one line.
+
+    >>> one_line(" two\n\n\tlines\x07 ")
+    'two lines'
+    """
+    return " ".join(shown(text).split())
+
+
+def columns_of(char: str) -> int:
+    """The most columns that a terminal gives this character; a mark that most put onto the one before it counts as one."""
+    if char < "\x7f":
+        return 1
+    wide = char >= "\U0001f000" or unicodedata.east_asian_width(char) in "WF" or unicodedata.category(char) in _PICTURES
+    return 2 if wide else 1
+
+
+def head(text: str, columns: int) -> str:
+    """The first part of a line that fits these columns on any terminal.
+
+    >>> head("promptimizer", 8), head("qwen", 8), head("日本語", 4)
+    ('promp...', 'qwen', '...')
+    """
+    line = _for_a_row(text[: 8 * columns + 64])
+    whole = _fitting(line, columns)
+    return whole if len(whole) == len(line) else _fitting(line, columns - 3) + "..."[: max(columns, 0)]
+
+
+def tail(text: str, columns: int) -> str:
+    """The last part of a line that fits these columns on any terminal.
+
+    >>> tail("of the French Republic", 12), tail("日本語", 6)
+    ('... Republic', '日本語')
+    """
+    line = _for_a_row(text[-(8 * columns + 64) :])[::-1]
+    whole = _fitting(line, columns)
+    return (whole if len(whole) == len(line) else _fitting(line, columns - 3) + "..."[: max(columns, 0)])[::-1]
+
+
+def _for_a_row(text: str) -> str:
+    return _JOINERS.sub("", unicodedata.normalize("NFC", one_line(text)))
+
+
+def _fitting(line: str, columns: int) -> str:
+    """As much of the line's beginning as fits."""
+    left = columns
+    for place, char in enumerate(line):
+        left -= columns_of(char)
+        if left < 0:
+            return line[:place]
+    return line
+
+
+def tell(stream: TextIO | None, text: str, *, colour: str = "") -> None:
+    """Write a line for people, whatever is in it; a stream that is closed or gone is nobody to tell."""
+    if stream is None:  # 2>&-: printing to None would print to stdout
+        return
+    try:
+        print(f"{colour}{shown(text)}{_COLOUR_OFF}" if colour else shown(text), file=stream, flush=True)
+    except (OSError, ValueError):
+        return

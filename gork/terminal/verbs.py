@@ -1,0 +1,99 @@
+"""The words that are no question: `doctor`, `pull` and `wait`, each with its engine opened as far as it needs one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TextIO
+
+from gork.engines import selection
+from gork.engines.model import Engine
+from gork.engines.selection import Chosen
+from gork.ensemble import load_ensemble
+from gork.errors import EngineError, UsageError
+from gork.settings import Settings
+from gork.terminal import pulling, waiting
+
+VERBS: Final = ("doctor", "pull", "wait")
+HELP = """\
+verbs, each the only word of the command line (to ask one as a question: final_script.py -- wait):
+  doctor   asks every model for one token and prints what is there, what is missing and the fix (--json: as JSON; --timeout S: each
+           model's time, 120 if not given); exit codes: 0 all answer, 3 a question is answered without some, 1 none is
+  pull     fetches the models that are missing; run it again to go on after a break
+  wait     waits until the models can answer (--timeout S: at most, 900 if not given); at the end one candidate suffices, else 1
+"""
+
+Say = Callable[[str], None]
+
+
+def verb_of(words: Sequence[str], arguments: Sequence[str]) -> str | None:
+    """The verb that a command line means, if it means one: the only word, without a -- that makes it a question."""
+    return words[0] if len(words) == 1 and words[0] in VERBS and "--" not in arguments else None
+
+
+def run(verb: str, settings: Settings, *, as_json: bool, say: Say) -> int:
+    """Do what the verb says; returns the exit code. Raises a `GorkError`."""
+    if as_json and verb != "doctor":
+        raise UsageError(f"--json goes with a question or with doctor, not with {verb}")
+    with asyncio.Runner() as runner:
+        if verb == "wait":
+            return runner.run(_wait(_to_wait_for(settings, runner), _seconds(settings, waiting.DEADLINE_S), say))
+        chosen = selection.choose(settings, runner.run)
+        engine = "Ollama" if chosen.engine == "ollama" else "embedded llama.cpp"
+        say(f"engine: {engine}, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
+        if verb == "pull":
+            return runner.run(pulling.pull(chosen, board(sys.stderr, os.environ, say)))
+        return runner.run(_doctor(chosen, as_json=as_json, say=say))
+
+
+def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pulling.Board:
+    """Bars where a terminal can show them, else lines."""
+    if stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
+        from gork.terminal.bars import Bars  # noqa: PLC0415 - rich takes its time to import
+
+        return Bars()
+    return pulling.Lines(say)
+
+
+def _seconds(settings: Settings, default: float) -> float:
+    """--timeout, if it was given as a flag: everywhere else it is a turn's."""
+    return settings.turn if settings.origins["timeout"] == "--timeout" else default
+
+
+async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:
+    from gork.terminal import doctor, doctor_table  # noqa: PLC0415 - not needed by the other verbs
+
+    files = doctor.weights_files(chosen)
+    engine = _engine(chosen, lambda: selection.embedded_engine(chosen.settings, files))
+    async with engine:
+        report = await doctor.examine(chosen, engine.models, say=say, each_s=_seconds(chosen.settings, doctor.EACH_S))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    print(json.dumps(report.as_json()) if as_json else doctor_table.written(report, width))
+    return report.exit_code
+
+
+def _engine(chosen: Chosen, embedded: Callable[[], Engine]) -> Engine:
+    return selection.ollama_engine(chosen.settings) if chosen.engine == "ollama" else embedded()
+
+
+def _to_wait_for(settings: Settings, runner: asyncio.Runner) -> Chosen:
+    """What is waited for: servers that were named are, even if nothing answers there yet."""
+    if settings.engine == "auto" and settings.host_given:
+        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(selection.FULL), "default")
+        return Chosen(engine="ollama", settings=full, why=f"{settings.origins['host']} names it", local=True)
+    return selection.choose(settings, runner.run)
+
+
+async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
+    if chosen.engine == "embedded":
+        names = [member.name for member in chosen.settings.ensemble.members if selection.ready_file(member, chosen.settings) is None]
+        if names:
+            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting brings none: final_script.py pull")
+        say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
+        return waiting.READY
+    async with selection.ollama_engine(chosen.settings) as engine:
+        return await waiting.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)
