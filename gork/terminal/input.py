@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, TypeVar
 
 from gork.terminal.prompts import MOST_BYTES
+from gork.terminal.tty_modes import forget_input
 
 _T = TypeVar("_T")
 
@@ -106,8 +107,9 @@ class PlainReader:
     prefills = False
 
     def __init__(self, stdin: BinaryIO, *, idle_s: float) -> None:
-        self._bytes = _Bytes(stdin.fileno())
-        self._idle_s = idle_s if stdin.isatty() and idle_s else None
+        self._fd, self._interactive = stdin.fileno(), stdin.isatty()
+        self._bytes = _Bytes(self._fd)
+        self._idle_s = idle_s if self._interactive and idle_s else None
 
     async def read(self, *, prefill: str = "") -> Input:
         """Show the prompt and wait for a line, or for all lines between two fences."""
@@ -135,7 +137,9 @@ class PlainReader:
         return nullcontext()
 
     def forget_typed(self) -> None:
-        """Leave it to the terminal, which forgets its input at a Ctrl-C."""
+        """Throw away what the terminal keeps; what a pipe has sent is none of Ctrl-C's business."""
+        if self._interactive:
+            forget_input(self._fd)
 
 
 def idle(seconds: float) -> str:

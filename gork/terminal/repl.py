@@ -25,6 +25,7 @@ from gork.terminal.prompts import check_prompt
 from gork.terminal.render import show_turn
 from gork.terminal.session_state import Backing, Hooks, Request, Session
 from gork.terminal.signals import Signals, Stopped
+from gork.terminal.tty_modes import keeping_output
 from gork.terminal.untrusted import shown
 from gork.turn import Question, Turn
 
@@ -77,7 +78,7 @@ class Repl:
         """Converse until something ends it; returns the exit code."""
         if self._session.interactive:
             self._session.say(GREETING)
-        with self._signals:
+        with keeping_output(sys.stdin.fileno()), self._signals:
             await self._converse()
         ending, tally = self._signals.ending, self._session.tally
         if ending is not None:
