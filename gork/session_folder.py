@@ -18,7 +18,7 @@ from gork.journal import Record
 from gork.urls import printable, quoted
 
 MOST_LISTED = 500
-_NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[a-z0-9]{3})\.jsonl")
+_NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[a-z0-9]{3,6})\.jsonl")
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -44,7 +44,7 @@ def default_folder(environ: Mapping[str, str]) -> Path | None:
 def new_id() -> str:
     """A name for a session: sortable by when it was made, safe as a file's name."""
     now = dt.datetime.now(dt.UTC)
-    return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(3))
+    return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
 
 
 def make_private(folder: Path) -> None:

@@ -361,7 +361,7 @@ def test_ids_sort_by_time_and_are_safe_as_file_names(folder):
     ids = [folder.new().id for _ in range(50)]
 
     assert 50 == len(set(ids))
-    assert all(set(session) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") and len(session) == 19 for session in ids)
+    assert all(set(session) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") and len(session) == 22 for session in ids)
     assert sorted(session[:15] for session in ids) == [session[:15] for session in ids]
 
 
