@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gork.ensemble import CHOOSING, ENSEMBLE
-from gork.kinds import Kind, choice, flag, host, number, path, secret, text, url, whole
+from gork.kinds import Kind, choice, flag, host, number, origins, path, secret, text, url, whole
 from gork.members import MODEL
 from gork.urls import parse_host
 
@@ -58,7 +58,7 @@ FIELDS: tuple[Field, ...] = (
     Field(name="ensemble", kind=text("a name or a file", longest=4096), help="A shipped ensemble's name, or an ensemble file."),
     Field(name="engine", kind=choice("auto", "ollama", "embedded"), default="auto", help="Where models answer."),
     Field(
-        name="host",
+        name="ollama_host",
         kind=host(),
         default=parse_host(""),
         also="OLLAMA_HOST",
@@ -96,7 +96,39 @@ FIELDS: tuple[Field, ...] = (
     Field(name="prefill_rate", kind=number(0.1, 1_000_000), default=10.0, help="Tokens of a prompt that the slowest model reads a second."),
     _seconds("idle_timeout", 30.0, "from one token to the next", "idle"),
     _seconds("drain_timeout", 30.0, "that running turns may take when the service is stopped", "drain"),
-    Field(name="token", kind=secret(), secret=True, help="Bearer token that clients of the service must send."),
+    Field(
+        name="server",
+        kind=url("a URL such as http://127.0.0.1:8080"),
+        help="A running service that answers instead of models here; used by questions and the prompt, not by serve.",
+    ),
+    Field(
+        name="host", kind=text("an address or a host's name", longest=253), default="127.0.0.1", help="The address that serve listens on."
+    ),
+    Field(name="port", kind=whole(0, 65_535), default=8080, help="The port that serve listens on; 0 for any that is free."),
+    Field(
+        name="turns",
+        kind=whole(1, 1000),
+        default=1,
+        help="Turns that the service works on at once; more where the models have processors of their own.",
+    ),
+    Field(
+        name="queue", kind=whole(0, 10_000), default=16, help="Turns that may wait for their start; beyond, clients are told to come back."
+    ),
+    Field(name="body_limit", kind=whole(1024, 1 << 30), default=2 << 20, help="Bytes of the largest request that the service reads."),
+    _seconds("request_timeout", 15.0, "within which a client must have sent the head, and then the body, of a request", "request"),
+    Field(
+        name="drafts",
+        kind=flag(),
+        default=True,
+        help="Whether other programs get drafts and verdict in the thinking channel, unless a request says otherwise.",
+    ),
+    Field(name="cors", kind=origins(), default=(), help="Origins whose pages may use the service, separated by commas."),
+    Field(name="log_format", kind=choice("text", "json"), default="text", help="How the service writes its log."),
+    Field(name="log_level", kind=choice("debug", "info", "warning", "error"), default="info", help="From which level on it does."),
+    Field(name="log_prompts", kind=flag(), default=False, help="Whether questions and answers stand in the log."),
+    Field(
+        name="token", kind=secret(), secret=True, help="Bearer token that clients of the service must send; sent where a server is used."
+    ),
     Field(name="hub_token", kind=secret(), secret=True, help="Token for the model hub."),
 )
 
@@ -114,6 +146,14 @@ def settings_table() -> str:
             f"`{field.variable}`" + (f", `{field.also}`" if field.also else "") + (f", `{field.variable}_FILE`" if field.secret else "")
         )
         shown = f"`{field.flag}-file`" if field.secret else f"`{field.flag}`"
-        default = "" if field.default is None else f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
+        default = (
+            ""
+            if field.default is None
+            else f"{field.default:g}"
+            if isinstance(field.default, float)
+            else ", ".join(field.default)
+            if isinstance(field.default, tuple)
+            else str(field.default).lower()
+        )
         rows.append(f"| `{field.name}` | {variables} | {shown} | {field.kind.what} | {default} | {field.help} |")
     return "\n".join(rows)

@@ -124,9 +124,27 @@ def path() -> Kind[Path]:
     return Kind("a path", check)
 
 
-def url() -> Kind[str]:
-    """The base URL of a model server."""
-    return _as_url("a URL such as http://qwen:11434", base_url)
+def url(what: str = "a URL such as http://qwen:11434") -> Kind[str]:
+    """The base URL of a server."""
+    return _as_url(what, base_url)
+
+
+def origins() -> Kind[tuple[str, ...]]:
+    """Web origins: a list, or a text with commas."""
+    what = "origins such as https://chat.example"
+
+    def check(raw: object) -> tuple[str, ...]:
+        parts = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple) or len(parts) > 64:
+            raise Wrong(f"must be {what}, not {describe(raw)}")
+        for part in parts:
+            if not isinstance(part, str) or not re.fullmatch(
+                r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:]{2,39}\](:[0-9]{1,5})?", part
+            ):
+                raise Wrong(f"must be {what} (scheme, host, port if it is no usual one, nothing behind them), not {describe(part)}")
+        return tuple(parts)
+
+    return Kind(what, check)
 
 
 def host() -> Kind[str]:

@@ -119,7 +119,8 @@ _ENSEMBLE = next(setting for setting in FIELDS if setting.name == "ensemble")
 
 def read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Layer:
     """The layer of the environment; a variable that is empty or blank is not set."""
-    given = {name: value.strip() for name, value in environ.items() if value.strip()}
+    # A Service named gork would have its cluster set GORK_PORT, to a URL.
+    given = {name: value.strip() for name, value in environ.items() if value.strip() and not is_service_link(name, value.strip())}
     layer = Layer()
 
     def read(variable: str, kind: Kind[Any], into: dict[str, Given], key: str) -> None:

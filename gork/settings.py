@@ -36,7 +36,7 @@ class Settings:
     ensemble_name: str | None
     """As the user gave it, a name or a file; None leaves it to the choice of the engine."""
     engine: Literal["auto", "ollama", "embedded"]
-    host: str
+    ollama_host: str
     """The base URL of the local Ollama."""
     seed: int | None
     optimize: bool
@@ -60,6 +60,20 @@ class Settings:
     prefill_rate: float
     idle: float
     drain: float
+    server: str | None
+    """The base URL of a running service that answers instead of models here."""
+    host: str
+    """What `serve` listens on."""
+    port: int
+    turns: int
+    queue: int
+    body_limit: int
+    request: float
+    drafts: bool
+    cors: tuple[str, ...]
+    log_format: Literal["text", "json"]
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_prompts: bool
     token: Secret | None
     hub_token: Secret | None
     origins: Mapping[str, str]
@@ -73,9 +87,9 @@ class Settings:
         return self.ensemble_name is not None
 
     @property
-    def host_given(self) -> bool:
+    def ollama_host_given(self) -> bool:
         """Whether the user said where the local Ollama is."""
-        return self.origins["host"] != "default"
+        return self.origins["ollama_host"] != "default"
 
     @property
     def deadlines(self) -> Deadlines:
@@ -227,6 +241,8 @@ def _shown(value: object) -> str:
     """A value as YAML has it, on one line."""
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
+    if isinstance(value, tuple):
+        value = ", ".join(value)
     if isinstance(value, str | Path):
         text = str(value)
         if _PLAIN.fullmatch(text) and not _NOT_TEXT.fullmatch(text):

@@ -47,8 +47,8 @@ def test_without_anything_given_everything_is_a_default():
 
     assert settings.ensemble.name == "heavy-lite"
     assert not settings.ensemble_given
-    assert not settings.host_given
-    assert settings.host == "http://127.0.0.1:11434"
+    assert not settings.ollama_host_given
+    assert settings.ollama_host == "http://127.0.0.1:11434"
     assert (settings.engine, settings.seed, settings.threads, settings.cache, settings.token) == ("auto", None, None, None, None)
     assert (settings.optimize, settings.strict, settings.offline) == (True, False, False)
     assert (settings.turn, settings.rewrite, settings.candidate, settings.judge, settings.drain) == (300, 20, 180, 60, 30)
@@ -87,11 +87,17 @@ def test_every_setting_can_be_given_in_every_layer(config, field, layer):
     text = {
         "ensemble": "starter",
         "engine": "ollama",
-        "host": "h:1",
+        "ollama_host": "h:1",
         "cache": "/c",
         "sessions": "/s",
         "candidates_see": "both",
         "policy": "prior",
+        "server": "http://s:8080",
+        "host": "localhost",
+        "body_limit": "7777",
+        "cors": "https://a.example, http://b.example:81",
+        "log_format": "json",
+        "log_level": "error",
     }.get(field.name, "false" if field.kind.what == "true or false" else "7" if field.name == "orders" else "777")
     if layer == "file":
         settings = load({"config": config(f"{field.name}: {text}\n")})
@@ -103,7 +109,7 @@ def test_every_setting_can_be_given_in_every_layer(config, field, layer):
     expected = {"file": "config.yaml:1", "environment": field.variable, "flag": field.flag}[layer]
     assert settings.origins[field.name] == expected
     shown = dict(line.split(": ", 1) for line in show_config(settings).splitlines() if line.startswith(f"{field.name}: "))
-    assert shown[field.name].split("  #")[0].strip() == {"host": "http://h:1"}.get(field.name, text)
+    assert shown[field.name].split("  #")[0].strip().strip('"') == {"ollama_host": "http://h:1"}.get(field.name, text)
 
 
 def test_the_table_and_the_record_are_of_one_piece():
@@ -112,7 +118,7 @@ def test_the_table_and_the_record_are_of_one_piece():
 
     assert attributes == {field.name for field in fields(Settings)} - {"ensemble_name", "origins", "above"}
     assert len(BY_NAME) == len(FIELDS)
-    assert not any(field.variable.endswith(("_URL", "_MODEL", "_FILE", "_PORT")) for field in FIELDS)
+    assert not any(field.variable.endswith(("_URL", "_MODEL", "_FILE")) for field in FIELDS)
     for field in FIELDS:
         if field.of == "settings" and field.default is not None:
             assert field.kind.check(field.default) == field.default
@@ -121,7 +127,7 @@ def test_the_table_and_the_record_are_of_one_piece():
 
 def test_flags_may_be_text_or_values():
     """A flag's text is parsed; what is already a value is checked alike; None is a flag that was not given."""
-    settings = load({"seed": 5, "timeout": "1.5", "optimize": False, "strict": True, "host": None, "config": None})
+    settings = load({"seed": 5, "timeout": "1.5", "optimize": False, "strict": True, "ollama_host": None, "config": None})
 
     assert (settings.seed, settings.turn, settings.optimize, settings.strict) == (5, 1.5, False, True)
     assert settings.origins["optimize"] == "--no-optimize"
@@ -254,7 +260,7 @@ def test_all_mistakes_of_all_layers_are_listed_at_once(config):
         ("strict: 'yes'", 'config.yaml:1: strict: must be true or false, not the text "yes"'),
         ("seed: '7'", 'config.yaml:1: seed: must be a whole number from 0 to 2147483647, not the text "7"'),
         ("seed: 1\nseed: 2", "config.yaml:2: seed: given twice, first in line 1"),
-        ("host: 'http://me:secret@h'", 'config.yaml:1: host: "http://***@h" credentials in a URL are not supported'),
+        ("ollama_host: 'http://me:secret@h'", 'config.yaml:1: ollama_host: "http://***@h" credentials in a URL are not supported'),
         ("members: [a]", "config.yaml:1: members: must be a mapping (key: value), not a list"),
         ("members: {qwen: x}", 'config.yaml:1: members.qwen: must be a mapping (key: value), not the text "x"'),
         ("members: {qwen: {ulr: x}}", 'config.yaml:1: members.qwen.ulr: unknown key, did you mean "url"?'),
@@ -373,10 +379,10 @@ def test_a_secret_given_twice_in_one_layer_is_a_mistake(tmp_path):
 
 def test_ollamas_own_variable_says_where_the_local_ollama_is():
     """OLLAMA_HOST counts, ours stands above it, and a bind address means this machine."""
-    assert load(OLLAMA_HOST="0.0.0.0:1234").host == "http://127.0.0.1:1234"
-    assert load(OLLAMA_HOST="0.0.0.0:1234").host_given
-    assert load(OLLAMA_HOST="a", GORK_HOST="b").host == "http://b:11434"
-    assert load(OLLAMA_HOST="a", GORK_HOST="b").origins["host"] == "GORK_HOST"
+    assert load(OLLAMA_HOST="0.0.0.0:1234").ollama_host == "http://127.0.0.1:1234"
+    assert load(OLLAMA_HOST="0.0.0.0:1234").ollama_host_given
+    assert load(OLLAMA_HOST="a", GORK_OLLAMA_HOST="b").ollama_host == "http://b:11434"
+    assert load(OLLAMA_HOST="a", GORK_OLLAMA_HOST="b").origins["ollama_host"] == "GORK_OLLAMA_HOST"
     assert mistakes(OLLAMA_HOST="http://me:secret@host") == ['OLLAMA_HOST: "http://***@host" credentials in a URL are not supported']
 
 

@@ -60,7 +60,7 @@ class Chosen:
     """With their final ensemble."""
     why: str
     local: bool = False
-    """It is the Ollama at `settings.host`, for all members."""
+    """It is the Ollama at `settings.ollama_host`, for all members."""
     version: str | None = None
     """Of the local Ollama, if it answers."""
     more: str = ""
@@ -76,13 +76,13 @@ def choose(settings: Settings, run: Run[Any]) -> Chosen:
     if with_url:
         why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
         return Chosen(engine="ollama", settings=full, why=why)
-    version = run(ollama_library.answers(settings.host, settings.connect))
+    version = run(ollama_library.answers(settings.ollama_host, settings.connect))
     if version is not None:
-        why = f"version {version} answers at {settings.host}"
+        why = f"version {version} answers at {settings.ollama_host}"
         return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
     if settings.engine == "ollama":
         return Chosen(engine="ollama", settings=full, why="as the settings say", local=True)
-    return _choose_embedded(settings, f"no Ollama answers at {settings.host}")
+    return _choose_embedded(settings, f"no Ollama answers at {settings.ollama_host}")
 
 
 def _choose_embedded(settings: Settings, why: str) -> Chosen:
@@ -106,7 +106,7 @@ def select(settings: Settings, desk: Desk) -> Selected:
         return _embedded(chosen, desk)
     if chosen.local and chosen.version is None:
         raise EngineError(
-            f"no Ollama answers at {settings.host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
+            f"no Ollama answers at {settings.ollama_host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
             "the embedded engine answers"
         )
     return _local_ollama(chosen, desk) if chosen.local else _ollama(chosen, desk)
@@ -123,25 +123,25 @@ def ollama_engine(settings: Settings) -> ollama.OllamaEngine:
     at_once = max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
     return ollama.OllamaEngine(
-        ensemble.members, host=settings.host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
+        ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
     )
 
 
 def _local_ollama(chosen: Chosen, desk: Desk) -> Selected:
     settings = chosen.settings
-    lacking = desk.run(ollama_library.missing(settings.ensemble.members, settings.host))
+    lacking = desk.run(ollama_library.missing(settings.ensemble.members, settings.ollama_host))
     if lacking:
-        wish = "quit" if desk.ask_missing is None or desk.pull is None else desk.ask_missing(settings.host, lacking)
+        wish = "quit" if desk.ask_missing is None or desk.pull is None else desk.ask_missing(settings.ollama_host, lacking)
         if wish == "starter":
             starter = settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt")
             return _embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), desk)
         if wish == "quit" or desk.pull is None:
             commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
             raise EngineError(
-                f"the Ollama at {settings.host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. Pull them:\n"
+                f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. Pull them:\n"
                 f"{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
             )
-        desk.pull(settings.host, lacking)
+        desk.pull(settings.ollama_host, lacking)
     return _ollama(chosen, desk)
 
 

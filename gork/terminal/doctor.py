@@ -209,9 +209,9 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
         for member in waiting:
             if (file := ready_file(member, settings)) is not None:
                 files[str(file)] = file.stat().st_size
-    elif chosen.local and chosen.version is not None and urlsplit(settings.host).hostname in {"127.0.0.1", "localhost", "::1"}:
+    elif chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
         try:
-            there = await ollama_library.sizes(settings.host, settings.connect)
+            there = await ollama_library.sizes(settings.ollama_host, settings.connect)
         except ModelError:
             return 0
         tags = {ollama_library.normal(member.model) for member in waiting if member.model is not None}

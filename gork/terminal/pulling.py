@@ -225,7 +225,7 @@ async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list
         if member.model is None:
             say(f"{member.name}: names no model, so its server's only one is asked: nothing to pull")
         else:
-            wanted.setdefault(member.url or settings.host, {}).setdefault(ollama_library.normal(member.model), member.model)
+            wanted.setdefault(member.url or settings.ollama_host, {}).setdefault(ollama_library.normal(member.model), member.model)
     jobs: list[Job] = []
     failed: list[str] = []
     found = await asyncio.gather(*(_installed(host, settings) for host in wanted))

@@ -82,9 +82,9 @@ def _engine(chosen: Chosen, embedded: Callable[[], Engine]) -> Engine:
 
 def _to_wait_for(settings: Settings, runner: asyncio.Runner) -> Chosen:
     """What is waited for: servers that were named are, even if nothing answers there yet."""
-    if settings.engine == "auto" and settings.host_given:
+    if settings.engine == "auto" and settings.ollama_host_given:
         full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(selection.FULL), "default")
-        return Chosen(engine="ollama", settings=full, why=f"{settings.origins['host']} names it", local=True)
+        return Chosen(engine="ollama", settings=full, why=f"{settings.origins['ollama_host']} names it", local=True)
     return selection.choose(settings, runner.run)
 
 
