@@ -27,9 +27,9 @@ from gork import judging, promptimizer
 from gork.engines.model import Engine, Model
 from gork.ensemble import Choosing, Ensemble
 from gork.errors import GorkError, ModelError, NoAnswer
+from gork.flow import Ask
 from gork.settings import Settings
 from gork.terminal import commandline
-from gork.terminal.oneshot import Ask
 from gork.terminal.untrusted import tell
 from gork.turn import (
     Answer,
@@ -124,7 +124,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
     timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
     turn = Turn(
-        id=secrets.token_hex(6),
+        id=question.id,
         question=question,
         winner=next(answer for answer in answers if answer.member == verdict.winner),
         answers=tuple(answers),
@@ -188,9 +188,10 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     try:
         completion = await model.chat(
             messages_for(model, question, team.ensemble),
-            options={"num_predict": 512, "seed": seed, **model.member.options},
+            options={"num_predict": 512, "seed": seed, **model.member.options, **question.options},
             on_event=on_event,
             limit_s=team.limits.candidate,
+            answer_format=question.answer_format,
             logprobs=team.shares_weights and len(team.candidates) > 1,
         )
         if not completion.text.strip():
@@ -206,6 +207,7 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         complete=completion.complete,
         stop=completion.stop,
         tokens=completion.tokens,
+        prompt_tokens=completion.prompt_tokens,
         first_token_s=completion.first_token_s,
         seconds=completion.seconds,
         tokens_per_s=completion.tokens_per_s,
@@ -216,10 +218,10 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
 
 
 def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[Message]:
-    """What a candidate reads: its own instructions and examples, the kept history, the question."""
+    """What a candidate reads: its own instructions and the client's, its examples, the kept history, the question."""
     messages: list[Message] = []
-    if model.member.system:
-        messages.append({"role": "system", "content": model.member.system})
+    if instructions := [text for text in (model.member.system, question.system) if text]:
+        messages.append({"role": "system", "content": "\n\n".join(instructions)})
     for user, assistant in model.member.examples:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
     asked = question.text if ensemble.candidates_see == "original" else question.for_candidates

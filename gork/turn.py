@@ -6,6 +6,7 @@ prints and what saved sessions and the service use; its schema is `docs/turn.sch
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +18,10 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+AnswerFormat = Literal["json"] | Mapping[str, object]
+"""The form that answers must have: any JSON object, or what a JSON schema says."""
 
 
 class Stage(StrEnum):
@@ -46,6 +51,13 @@ class Question:
     rewrite: str | None = None
     rewrite_refused: str | None = None
     history: tuple[Message, ...] = ()
+    system: str = ""
+    """Instructions of a client for the candidates, besides their own."""
+    options: Mapping[str, float | int | str | bool | tuple[str, ...]] = field(default_factory=dict)
+    """Sampling options of a client for the candidates, above their own."""
+    answer_format: AnswerFormat | None = None
+    id: str = field(default_factory=lambda: secrets.token_hex(6), compare=False)
+    """The turn's, from its beginning on: twelve hexadecimal digits."""
 
     @property
     def for_candidates(self) -> str:
@@ -62,7 +74,10 @@ class Answer:
     text: str
     complete: bool = True
     stop: str = "stop"
+    """Why it ended: "stop", "length", "deadline" or "repetition"."""
     tokens: int = 0
+    prompt_tokens: int = 0
+    """What its model read for it: instructions, examples and history included."""
     first_token_s: float | None = None
     seconds: float = 0.0
     tokens_per_s: float | None = None
@@ -137,7 +152,9 @@ class Turn:
                     "model": answer.model,
                     "text": answer.text,
                     "complete": answer.complete,
+                    "stop": answer.stop,
                     "tokens": answer.tokens,
+                    "prompt_tokens": answer.prompt_tokens,
                     "first_token_s": answer.first_token_s,
                     "seconds": answer.seconds,
                     "tokens_per_s": answer.tokens_per_s,
@@ -154,6 +171,7 @@ class Turn:
                 "label_mass": self.verdict.label_mass,
                 "fallback": self.verdict.fallback,
                 "close": self.verdict.close,
+                "note": self.verdict.note,
             },
             "timings": dict(self.timings),
             "engine": self.engine,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from gork.engines.model import Choice, Completion, Deadlines, Draft, Health, Model, Options
 from gork.ensemble import Member
 from gork.errors import ModelError
-from gork.turn import Message
+from gork.turn import AnswerFormat, Message
 
 Reply = str | ModelError | Callable[[Draft], Awaitable[Completion]]
 Letters = Callable[[list[Message], str], dict[str, float]]
@@ -29,6 +29,7 @@ class ScriptedModel(Model):
         self.replies, self.letters, self._weights = list(replies), letters, weights
         self.asked: list[list[Message]] = []
         self.options: list[Options] = []
+        self.formats: list[AnswerFormat | None] = []
         self.chosen_from: list[list[Message]] = []
         self.is_loaded = True
         self.loads = 0
@@ -61,8 +62,11 @@ class ScriptedModel(Model):
         self.loads += 1
         self.is_loaded = True
 
-    async def _stream(self, messages: Sequence[Message], options: Options, draft: Draft, *, logprobs: bool) -> Completion:
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
         self.asked.append(list(messages))
+        self.formats.append(answer_format)
         self.options.append(options)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, ModelError):

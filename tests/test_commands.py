@@ -16,12 +16,13 @@ import pytest
 from gork import reasons
 from gork.conversation import Conversation, Exchange
 from gork.errors import TimedOut, UsageError
+from gork.roster import MemberRow
 from gork.settings import load_settings
 from gork.terminal import commands
 from gork.terminal.actions import Edited, Leave
 from gork.terminal.history import LONGEST_ENTRY, MOST_ENTRIES, FileHistory, history_path
 from gork.terminal.input import Line, unfenced
-from gork.terminal.session_state import Backing, Hooks, MemberRow, Request, Session
+from gork.terminal.session_state import Backing, Hooks, Request, Session
 from gork.terminal.signals import Signals, Stopped
 from gork.turn import Answer, Failure, Question, Token, Turn, Verdict
 from tests.scripted_model import ScriptedModel

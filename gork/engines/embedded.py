@@ -35,7 +35,7 @@ from gork.errors import (
     TimedOut,
     Unreachable,
 )
-from gork.turn import Message
+from gork.turn import AnswerFormat, Message
 
 _TOP = 100
 """Tokens read per label choice: enough that even a chatty model's labels are among them."""
@@ -101,11 +101,15 @@ class EmbeddedModel(Model):
             kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
             raise kinds[error.cause](error.what, member=self.name, where=self.where) from None
 
-    async def _stream(self, messages: Sequence[Message], options: Options, draft: Draft, *, logprobs: bool) -> Completion:
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
         try:
             body = llama_options(options)
         except ValueError as error:
             raise self._error(Refused, str(error)) from None
+        if answer_format is not None:
+            body["json_schema"] = {"type": "object"} if answer_format == "json" else dict(answer_format)
         with self._slot_of_ours() as slot:
             body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
             last = await self._complete(slot, body, lambda event: draft.add(event["content"], logprob=logprob_of(event)))

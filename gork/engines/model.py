@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.ensemble import Member, OptionValue
 from gork.errors import Died, TimedOut
-from gork.turn import MemberState, Message, OnEvent, Restarted, State, Token
+from gork.turn import AnswerFormat, MemberState, Message, OnEvent, Restarted, State, Token
 
 Options = Mapping[str, OptionValue]
 _T = TypeVar("_T")
@@ -299,12 +299,20 @@ class Model(abc.ABC):
         """Equal for models that run on the same weights (their confidences can be compared)."""
 
     async def chat(
-        self, messages: Sequence[Message], *, options: Options, on_event: OnEvent, limit_s: float | None = None, logprobs: bool = False
+        self,
+        messages: Sequence[Message],
+        *,
+        options: Options,
+        on_event: OnEvent,
+        limit_s: float | None = None,
+        answer_format: AnswerFormat | None = None,
+        logprobs: bool = False,
     ) -> Completion:
         """Stream a completion of `messages`; tokens and states go to `on_event`.
 
         `limit_s` bounds the whole call, waiting for a slot included and loading excluded. A deadline that passes after text has come
-        ends the completion (`stop="deadline"`); before that it is a `TimedOut`. `logprobs` asks for `Completion.confidence`.
+        ends the completion (`stop="deadline"`); before that it is a `TimedOut`. `answer_format` makes the text JSON.
+        `logprobs` asks for `Completion.confidence`.
         """
         patience = Patience(self.deadlines, limit_s)
         draft = Draft(self.name, patience, on_event)
@@ -313,7 +321,7 @@ class Model(abc.ABC):
             draft.begin()
             patience.reading(estimate_prompt(messages))
             on_event(MemberState(self.name, State.READING))
-            return await self._stream(messages, options, draft, logprobs=logprobs)
+            return await self._stream(messages, options, draft, answer_format=answer_format, logprobs=logprobs)
 
         def again(error: Died) -> None:
             draft.begin()
@@ -368,7 +376,9 @@ class Model(abc.ABC):
         """Bring the model into memory. Raises a `ModelError`."""
 
     @abc.abstractmethod
-    async def _stream(self, messages: Sequence[Message], options: Options, draft: Draft, *, logprobs: bool) -> Completion:
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
         """Send one chat request and add what comes to `draft`; raises a `ModelError`, `Died` when asking again may help."""
 
     @abc.abstractmethod

@@ -29,7 +29,7 @@ from gork.engines.ollama_records import ChatReader, chosen_label, count, likely_
 from gork.engines.ollama_wire import Record, Wire, open_session
 from gork.ensemble import Member
 from gork.errors import ConfigError, Died, ModelError, ModelMissing, Refused
-from gork.turn import Message
+from gork.turn import AnswerFormat, Message
 
 __all__ = ["OllamaEngine", "OllamaModel", "PullProgress", "answers", "installed", "missing", "pull"]
 
@@ -222,11 +222,15 @@ class OllamaModel(Model):
 
         await self._at_tag(ask)
 
-    async def _stream(self, messages: Sequence[Message], options: Options, draft: Draft, *, logprobs: bool) -> Completion:
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
+        extra: Record = {**({"logprobs": True} if logprobs else {}), **({} if answer_format is None else {"format": answer_format})}
+
         async def ask(tag: str) -> Completion:
             wire = self._wire.about(tag)
             reader = ChatReader(draft, wire.spot)
-            body = self._body(tag, options, messages=list(messages), stream=True, **({"logprobs": True} if logprobs else {}))
+            body = self._body(tag, options, messages=list(messages), stream=True, **extra)
             return await wire.stream("/api/chat", body, reader.take) or reader.broken_off()
 
         return await self._at_tag(ask)

@@ -138,7 +138,8 @@ def _local_ollama(chosen: Chosen, desk: Desk) -> Selected:
         if wish == "quit" or desk.pull is None:
             commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
             raise EngineError(
-                f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. Pull them:\n"
+                f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
+                "Pull them:\n"
                 f"{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
             )
         desk.pull(settings.ollama_host, lacking)

@@ -14,10 +14,11 @@ from gork.engines import selection
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
+from gork.flow import Ask, Assemble, Explain
+from gork.roster import member_rows
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
-from gork.terminal.models_table import member_rows
-from gork.terminal.session_state import Backing, Explain, Hooks
+from gork.terminal.session_state import Backing, Hooks
 from gork.terminal.untrusted import tell
 from gork.turn import OnEvent, Turn
 
@@ -33,10 +34,6 @@ EPILOG = f"""\
 exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 a turn that is less than a whole one (with --strict), 130 interrupted.
 Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE).
 """
-
-
-Assemble = Callable[[Settings, Engine], oneshot.Ask]
-"""Makes the flow of a turn for these settings on this engine."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,7 +119,7 @@ def _prompt(words: Sequence[str], context: int) -> str:
     return prompts.check_prompt(prompts.join(piped, words), context=context)
 
 
-def _backing(settings: Settings, engine: Engine, ask: oneshot.Ask) -> Backing:
+def _backing(settings: Settings, engine: Engine, ask: Ask) -> Backing:
     """What a session at the prompt works with."""
     judge = settings.ensemble.judge
     explain: Explain | None = None

@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Protocol
 
 from gork.errors import NoAnswer
+from gork.flow import Ask
 from gork.settings import Settings
 from gork.terminal.progress import make_progress
 from gork.terminal.render import show_turn, write
 from gork.terminal.report import is_degraded, shortfall, summary
 from gork.terminal.untrusted import tell
-from gork.turn import OnEvent, Question, Turn
+from gork.turn import Question
 
-__all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "Ask", "is_degraded", "run", "write"]
-
-
-class Ask(Protocol):
-    """The flow with everything but the question decided: what a front end gets."""
-
-    async def __call__(self, question: Question, on_event: OnEvent, how: Settings = ...) -> Turn:
-        """Run one turn, as the program's settings say if `how` does not; raises `NoAnswer`."""
+__all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "is_degraded", "run", "write"]
 
 
 ANSWERED, NO_ANSWER, DEGRADED = 0, 1, 3

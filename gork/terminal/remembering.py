@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gork import sessions
 from gork.conversation import Conversation, announce
+from gork.flow import Ask
 from gork.session_folder import default_folder, listing
 from gork.sessions import SessionLog
 from gork.settings import Settings
@@ -53,7 +54,7 @@ def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog,
     return resumed.log, resumed.conversation
 
 
-def remembered(ask: oneshot.Ask, log: SessionLog, conversation: Conversation, settings: Settings, say: Say) -> oneshot.Ask:
+def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: Settings, say: Say) -> Ask:
     """The flow for one question that belongs to a session: with what was said before, and saved afterwards."""
 
     async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:

@@ -7,23 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gork.conversation import Conversation
+from gork.flow import Ask, Explain
+from gork.roster import MemberRow
 from gork.settings import Settings
-from gork.terminal.oneshot import Ask, is_degraded
-from gork.turn import OnEvent, Turn
-
-Explain = Callable[[Turn, OnEvent], Awaitable[str]]
-"""Asks the judge why a turn ended as it did: in words, after the fact. Raises a `ModelError`."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemberRow:
-    """One member as `/models` shows it."""
-
-    member: str
-    role: str
-    model: str
-    where: str
-    state: str
+from gork.terminal.oneshot import is_degraded
+from gork.turn import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gork.conversation import Exchange
-from gork.terminal.session_state import MemberRow, Tally
+from gork.roster import MemberRow
+from gork.terminal.session_state import Tally
 from gork.turn import Answer, Turn
 
 

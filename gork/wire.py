@@ -1,0 +1,159 @@
+"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for anybody else.
+
+`/api/deliberate` sends them as server-sent events. What comes in is checked against the records that it becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from gork.turn import (
+    Answer,
+    Answered,
+    Event,
+    Failed,
+    Failure,
+    Finished,
+    Judged,
+    MemberState,
+    Notice,
+    Question,
+    Restarted,
+    Rewritten,
+    StageStarted,
+    Token,
+    Turn,
+    Verdict,
+)
+
+_T = TypeVar("_T")
+
+
+class BadEvent(ValueError):
+    """Raised when something that came over the wire is no event of a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The service took the question; the first event of all. `members` has each member's role by its name."""
+
+    id: str
+    engine: str
+    ensemble: str
+    members: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The turn waits for its start behind `ahead` others."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The turn ended without an answer, and why; the last event, in place of `Finished`.
+
+    `kind` is "no_answer", "stopped" (the service is being stopped), "refused" or "error".
+    """
+
+    kind: str
+    message: str
+
+
+WireEvent = Event | Accepted | Queued | Broken
+
+_KINDS: Final[Mapping[str, type]] = {
+    "accepted": Accepted,
+    "queued": Queued,
+    "stage": StageStarted,
+    "member": MemberState,
+    "token": Token,
+    "restarted": Restarted,
+    "rewritten": Rewritten,
+    "answered": Answered,
+    "failed": Failed,
+    "judged": Judged,
+    "notice": Notice,
+    "finished": Finished,
+    "broken": Broken,
+}
+_NAMES: Final = {record: kind for kind, record in _KINDS.items()}
+_INNER: Final[Mapping[type, tuple[str, type]]] = {
+    Answered: ("answer", Answer),
+    Failed: ("failure", Failure),
+    Judged: ("verdict", Verdict),
+}
+"""Events that carry one record travel as that record."""
+
+
+def encode(event: WireEvent) -> tuple[str, bytes]:
+    r"""An event's kind and its JSON, on one line.
+
+    >>> encode(Token("qwen", "a\nb"))
+    ('token', b'{"member":"qwen","text":"a\\nb"}')
+    """
+    kind = _NAMES[type(event)]
+    match event:
+        case Finished(turn):
+            return kind, msgspec.json.encode(turn.as_json())
+        case Rewritten(question):
+            rewrite = {"text": question.text, "rewrite": question.rewrite, "rewrite_refused": question.rewrite_refused}
+            return kind, msgspec.json.encode(rewrite)
+        case Answered() | Failed() | Judged():
+            return kind, msgspec.json.encode(getattr(event, _INNER[type(event)][0]))
+        case _:
+            return kind, msgspec.json.encode(event)
+
+
+def decode(kind: str, data: bytes) -> WireEvent | None:
+    """The event that a kind and its JSON are; None for a kind that is not known. Raises `BadEvent`."""
+    record = _KINDS.get(kind)
+    if record is None:
+        return None
+    raw = _json(data)
+    if record is Finished:
+        return Finished(turn_of(raw))
+    if record is Rewritten:
+        return Rewritten(_convert(raw, Question))
+    if record in _INNER:
+        event: WireEvent = record(_convert(raw, _INNER[record][1]))
+        return event
+    made: WireEvent = _convert(raw, record)
+    return made
+
+
+def turn_of(raw: object) -> Turn:
+    """The turn that `Turn.as_json` made this of; its history is not part of it. Raises `BadEvent`."""
+    values = _convert(raw, dict[str, Any])
+    answers = _convert(values.get("answers"), tuple[Answer, ...])
+    winner = next((answer for answer in answers if answer.member == values.get("winner")), None)
+    if winner is None or winner.text != values.get("answer"):
+        raise BadEvent("the chosen answer is none of the answers")
+    turn_id = _convert(values.get("id"), str)
+    kept = {field.name for field in fields(Turn)}
+    parts = {
+        "question": _convert({**_convert(values.get("question"), dict[str, Any]), "id": turn_id}, Question),
+        "winner": winner,
+        "answers": answers,
+        "verdict": _convert({**_convert(values.get("verdict"), dict[str, Any]), "winner": winner.member}, Verdict),
+    }
+    return _convert({**{key: value for key, value in values.items() if key in kept}, **parts}, Turn)
+
+
+def _json(data: bytes) -> object:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadEvent(f"it is no JSON: {error}") from None
+
+
+def _convert(raw: object, to: type[_T]) -> _T:
+    try:
+        return msgspec.convert(raw, to)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadEvent(str(error)) from None
