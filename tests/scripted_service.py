@@ -1,7 +1,7 @@
 """The real service on a real port, with models whose replies a test writes.
 
-    async with scripted_service() as server:
-        async with server.post("/api/chat", {...}) as response: ...
+async with scripted_service() as server:
+    async with server.post("/api/chat", {...}) as response: ...
 """
 
 from __future__ import annotations
