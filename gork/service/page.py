@@ -24,8 +24,8 @@ INDEX = "index.html"
 VERSION_MARK = b"%VERSION%"
 YEAR_S = 31_536_000
 VENDOR = "vendor/"
-_REMARK = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
-"""A comment that has its lines for itself: it is for those who read the file, not for browsers."""
+_FOR_PEOPLE = re.compile(rb"^[ \t]*(?://[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n|\n)|^[ \t]+", re.MULTILINE)
+"""What is for those who read our files and not for browsers: comments that have their lines for themselves, and how far lines are indented."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -78,7 +78,7 @@ class Assets:
     def read(cls, folder: Path = WEB) -> Assets:
         """Read a folder."""
         found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in TYPES}
-        bodies = {name: body if name.startswith(VENDOR) else _REMARK.sub(b"", body) for name, body in found.items()}
+        bodies = {name: body if name.startswith(VENDOR) else _FOR_PEOPLE.sub(b"", body) for name, body in found.items()}
         digest = hashlib.sha256()
         for name, body in bodies.items():
             digest.update(b"%s %d\n" % (name.encode(), len(body)) + body)

@@ -8,7 +8,7 @@ import { Conversation, shownOf } from "./conversation.js";
 import { asJson, asMarkdown, save } from "./exporting.js";
 import * as following from "./following.js";
 import { Roster } from "./roster.js";
-import { useToken } from "./service.js";
+import { ServiceError, useToken } from "./service.js";
 import * as theme from "./theme.js";
 import { answerOf, endEarly, isRunning, newTurn, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
@@ -47,14 +47,26 @@ class Page {
     theme.start(byId("theme"));
     following.watch();
     this.listen();
-    this.conversation.restore();
-    this.save();
-    this.draw();
-    if (this.conversation.entries.length) following.goToEnd();
+    this.bringBack();
     this.takeLink();
     this.meet();
     setInterval(() => this.running && this.changed(), CLOCK);
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
+  }
+
+  bringBack() {
+    history.scrollRestoration = "manual";
+    this.conversation.restore();
+    try {
+      this.draw();
+    } catch (error) {
+      console.error("what was kept cannot be shown:", error);
+      this.conversation.entries = [];
+      byId("thread").replaceChildren();
+      this.draw();
+    }
+    this.save();
+    if (this.conversation.entries.length) following.goToEnd();
   }
 
   listen() {
@@ -103,8 +115,8 @@ class Page {
       this.changed();
     } catch (error) {
       setText(byId("models-summary"), "Models unknown");
-      if (error.kind === "token") this.askToken(error.message);
-      else say(error.message);
+      if (error instanceof ServiceError && error.kind === "token") this.askToken(error.message);
+      else say(error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -165,7 +177,8 @@ class Page {
       seed: Math.floor(Math.random() * 2 ** 31),
     };
     await ask(turn, request, abort.signal, (kind) => {
-      if (kind !== "token") say(progress(turn));
+      const line = kind === "token" ? "" : progress(turn);
+      if (line) say(line);
       this.changed();
     });
     this.running = null;
@@ -178,12 +191,12 @@ class Page {
     const wasFollowing = following.isFollowing();
     this.draw();
     this.save();
+    if (!this.views.has(entry)) return; // it was cleared away meanwhile
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
     else say(turn.trouble);
     show(byId("to-verdict"), Boolean(turn.result));
     if (turn.status === "token") this.askToken(turn.trouble);
     if (turn.result && wasFollowing) following.goTo(/** @type {Element} */ (this.views.get(entry)?.root));
-    if (!turn.result && !turn.id && !this.composer.text) this.composer.fill(turn.question);
   }
 
   stop() {
@@ -279,7 +292,7 @@ class Page {
     this.composer.setRunning(this.running !== null);
     const turn = this.running && shownOf(this.running.entry);
     setText(byId("clock"), turn ? duration((now - turn.at) / 1000) : "");
-    following.follow();
+    if (entries.length) following.follow();
   }
 
   /** @param {Entry} entry @returns {TurnView} */

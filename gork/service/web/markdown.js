@@ -18,25 +18,28 @@ const COLOURED = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], ALLOW_ARIA_A
 /** @param {string} text */
 const escape = (text) => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
-const marked = new Marked({
+/** @type {any} marked's own types are not here */
+const HOW = {
   gfm: true,
   breaks: true,
   // Tags are text: a model that writes <b> is talking about HTML, or up to something.
   tokenizer: { html: () => undefined, tag: () => undefined },
   renderer: {
     // The page's own headings end at the third level.
-    heading({ tokens, depth }) {
+    /** @this {any} */
+    heading(/** @type {any} */ { tokens, depth }) {
       const level = Math.min(depth + 3, 6);
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
     },
     // A picture would be fetched from wherever the model says: its address is a link, for people to decide.
-    image({ href, text }) {
+    image(/** @type {any} */ { href, text }) {
       const label = escape(`[image: ${text || href}]`);
       return SAFE_ADDRESS.test(href) ? `<a href="${escape(href)}">${label}</a>` : label;
     },
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    checkbox: (/** @type {{checked: boolean}} */ { checked }) => (checked ? "☑ " : "☐ "),
   },
-});
+};
+const marked = new Marked(HOW);
 
 purify.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
   if (node.tagName === "A") {

@@ -48,6 +48,10 @@ export class VerdictView {
     if (form !== "card") return;
     this.reason = new LiveText(parts.reasonText);
     parts.winner.addEventListener("click", () => this.onWinner(turn.verdict.winner));
+    parts.more.addEventListener("click", () => {
+      const open = root.classList.toggle("open");
+      setAttribute(parts.more, "aria-expanded", String(open));
+    });
     parts.ask.addEventListener("click", () => void this.askWhy(turn));
   }
 
