@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gork.errors import GorkError
-from gork.service.replies import error_response, status_of
+from gork.service.replies import BadRequest, error_response, status_of
 from gork.service.service import Service
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -24,6 +24,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell of an error before anything was sent; afterwards a handler has to do it itself."""
     try:
         return await handler(request)
+    except BadRequest as error:
+        return error_response(request, error.status, str(error), param=error.param, code=error.code)
     except GorkError as error:
         return error_response(request, status_of(error), str(error))
     except web.HTTPException as error:

@@ -97,7 +97,7 @@ def routes(service: Service) -> list[web.RouteDef]:
     """The page's scripts and styles; the page itself is at `/` (see `index`)."""
     del service  # it answers the page's requests, but the files are the same for every service
     assets()  # a file that cannot be read is told at the start
-    return [web.get("/index.html", index), web.get(PREFIX + "{version}/{name:.+}", file)]
+    return [web.get(PREFIX + "{version}/{name:.+}", file)]
 
 
 async def index(request: web.Request) -> web.Response:
