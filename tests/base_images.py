@@ -3,7 +3,8 @@
 A stand-in has the name, the layout and the entrypoint of the real image, and a label that tells it apart. They are made of a bootstrapped
 Debian: `debootstrap` (as root), or the folder that GORK_TEST_ROOTFS names (`debootstrap --variant=minbase
 --include=python3-venv,ca-certificates bookworm FOLDER`); and of the `ollama` on the PATH with its lib/ollama. They trust the certificate
-authorities that this machine trusts. At the end the real names are free again.
+authorities that this machine trusts. At the end the real names are free again; the stand-ins stay under names of their own
+(gork-heavy-lite-stand-in:*) for the next time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import ssl
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,23 +23,15 @@ from tests.docker_engine import docker, has_image, image
 
 PYTHON, OLLAMA, UBUNTU = "python:3.11-slim", "ollama/ollama:0.32.15", "ubuntu:24.04"
 LABEL = "gork-heavy-lite.stand-in"
-_DEBIAN = "gork-heavy-lite-stand-in:debian"
+_OWN = "gork-heavy-lite-stand-in"
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _LEFT_OUT = ("./proc/*", "./sys/*", "./dev/*", "./usr/share/doc/*", "./usr/share/man/*", "./usr/share/locale/*", "./var/cache/apt/*")
-_LEFT_OUT += ("./var/lib/apt/lists/*", "./etc/ssl/certs/ca-certificates.crt")
-_ON_DEBIAN = {
-    PYTHON: ("RUN python3 -m venv /usr/local", 'CMD ["python3"]'),
-    UBUNTU: ('CMD ["/bin/bash"]',),
-    OLLAMA: (
-        "COPY ollama /usr/bin/ollama",
-        "COPY lib /usr/lib/ollama",
-        "RUN mkdir /usr/lib/ollama/cuda_v12 && touch /usr/lib/ollama/cuda_v12/libggml-cuda.so && ln -s nowhere /usr/lib/ollama/include",
-        "ENV OLLAMA_HOST=0.0.0.0:11434",
-        "EXPOSE 11434",
-        'ENTRYPOINT ["/bin/ollama"]',
-        'CMD ["serve"]',
-    ),
-}
-"""What each is made of; the folder and the link are what a real Ollama image has besides, and what must be left out of ours."""
+_LEFT_OUT += ("./var/lib/apt/lists/*", f"./{BUNDLE}")
+_OLLAMA_STARTS = ("ENV OLLAMA_HOST=0.0.0.0:11434", "EXPOSE 11434", 'ENTRYPOINT ["/bin/ollama"]', 'CMD ["serve"]')
+
+
+class NoStandIn(Exception):
+    """What is missing for making one."""
 
 
 @dataclass(slots=True)
@@ -66,50 +60,71 @@ class BaseImages:
         if pulled.returncode == 0:
             return "real, pulled"
         why = pulled.stdout.strip().splitlines()[-1]
-        debian = self._debian(name, why)
-        folder = self.work / name.replace("/", "-").replace(":", "-")
-        folder.mkdir(parents=True)
-        if name == OLLAMA:
-            self._copy_ollama(folder, why)
-        lines = [f"FROM {debian}", f"LABEL {LABEL}=true", *_ON_DEBIAN[name]]
-        (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
-        docker("build", "--force-rm", "--network", "none", "-t", name, str(folder), timeout=600)
-        shutil.rmtree(folder)
+        makers: dict[str, Callable[[], str]] = {UBUNTU: self._debian, PYTHON: self._python, OLLAMA: self._ollama}
+        try:
+            made = makers[name]()
+        except NoStandIn as missing:
+            pytest.skip(f"{name} cannot be pulled ({why}), and a stand-in needs {missing}")
+        docker("tag", made, name)
         return f"stand-in ({why})"
 
-    def _debian(self, name: str, why: str) -> str:
-        if has_image(_DEBIAN):
-            return _DEBIAN
-        given = os.environ.get("GORK_TEST_ROOTFS")
-        root = Path(given) if given else self._bootstrapped(name, why)
-        authorities = ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
-        folder = self.work / "debian"
-        folder.mkdir(parents=True)
-        shutil.copy(authorities, folder / "ca-certificates.crt")
-        exclude = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
-        subprocess.run(["tar", "-C", str(root), *exclude, "-cf", str(folder / "root.tar"), "."], check=True, timeout=300)
-        lines = ["FROM scratch", "ADD root.tar /", "COPY ca-certificates.crt /etc/ssl/certs/", f"LABEL {LABEL}=true"]
-        (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
-        docker("build", "--force-rm", "-t", _DEBIAN, str(folder), timeout=600)
-        shutil.rmtree(folder)
-        return _DEBIAN
+    def _debian(self) -> str:
+        own = f"{_OWN}:debian"
+        return own if has_image(own) else self._import(own, {}, 'CMD ["/bin/bash"]')
 
-    def _bootstrapped(self, name: str, why: str) -> Path:
-        if shutil.which("debootstrap") is None or os.geteuid() != 0:
-            pytest.skip(f"{name} cannot be pulled ({why}), and a stand-in needs root and debootstrap, or GORK_TEST_ROOTFS")
-        root = self.work / "rootfs"
-        command = ["debootstrap", "--variant=minbase", "--include=python3-venv,ca-certificates", "bookworm", str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-        if done.returncode:
-            pytest.skip(f"{name} cannot be pulled ({why}), nor a stand-in bootstrapped: {done.stdout[-300:]}{done.stderr[-300:]}")
-        return root
+    def _python(self) -> str:
+        own = f"{_OWN}:python"
+        if not has_image(own):
+            folder = self.work / "python"
+            folder.mkdir(parents=True)
+            (folder / "Dockerfile").write_text(f"FROM {self._debian()}\nRUN python3 -m venv /usr/local\n")
+            docker("build", "--force-rm", "--network", "none", "-t", own, str(folder), timeout=600)
+        return own
 
-    @staticmethod
-    def _copy_ollama(folder: Path, why: str) -> None:
+    def _ollama(self) -> str:
+        """As the real image, with something in it of what must be left out of ours: GPU libraries, a link."""
+        own = f"{_OWN}:ollama"
+        if has_image(own):
+            return own
         program = shutil.which("ollama")
         libraries = Path(program).resolve().parent.parent / "lib" / "ollama" if program else None
         if program is None or libraries is None or not (libraries / "llama-server").exists():
-            pytest.skip(f"{OLLAMA} cannot be pulled ({why}), and a stand-in needs `ollama` on the PATH with ../lib/ollama beside it")
-        shutil.copy(Path(program).resolve(), folder / "ollama")
+            raise NoStandIn("`ollama` on the PATH with ../lib/ollama beside it")
+        extra = self.work / "ollama"
+        (extra / "usr/bin").mkdir(parents=True)
+        shutil.copy(Path(program).resolve(), extra / "usr/bin/ollama")
         ignored = shutil.ignore_patterns("cuda*", "rocm*", "vulkan*", "mlx*", "include")
-        shutil.copytree(libraries, folder / "lib", symlinks=True, ignore=ignored)
+        shutil.copytree(libraries, extra / "usr/lib/ollama", symlinks=True, ignore=ignored)
+        (extra / "usr/lib/ollama/cuda_v12").mkdir()
+        (extra / "usr/lib/ollama/cuda_v12/libggml-cuda.so").touch()
+        (extra / "usr/lib/ollama/include").symlink_to("nowhere")
+        return self._import(own, {extra: ("usr/bin/ollama", "usr/lib/ollama")}, *_OLLAMA_STARTS)
+
+    def _import(self, own: str, more: Mapping[Path, Sequence[str]], *changes: str) -> str:
+        """One layer of the bootstrapped Debian, this machine's certificate authorities and more files; no path may come twice."""
+        root = self._root()
+        authorities = ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
+        trusted = self.work / "trusted"
+        (trusted / BUNDLE).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(authorities, trusted / BUNDLE)
+        archive = self.work / "root.tar"
+        excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
+        added = [word for folder, names in {**more, trusted: (BUNDLE,)}.items() for word in ("-C", str(folder), *names)]
+        subprocess.run(["tar", "-cf", str(archive), "-C", str(root), *excluded, ".", *added], check=True, timeout=300)
+        words = [word for change in (f"LABEL {LABEL}=true", *changes) for word in ("--change", change)]
+        docker("import", *words, str(archive), own, timeout=300)
+        archive.unlink()
+        return own
+
+    def _root(self) -> Path:
+        given = os.environ.get("GORK_TEST_ROOTFS")
+        root = Path(given) if given else self.work / "rootfs"
+        if root.is_dir():
+            return root
+        if given is not None or shutil.which("debootstrap") is None or os.geteuid() != 0:
+            raise NoStandIn("debootstrap as root, or GORK_TEST_ROOTFS with a folder that it made")
+        command = ["debootstrap", "--variant=minbase", "--include=python3-venv,ca-certificates", "bookworm", str(root)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False)
+        if done.returncode:
+            raise NoStandIn(f"a debootstrap that works: {done.stdout[-300:]}")
+        return root
