@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 
 from gork import judging
 from gork.engines.model import Model, estimate_tokens
+from gork.ensemble import Ensemble
+from gork.flow import Explain
 from gork.turn import Message, OnEvent, Turn
 
 MOST_TOKENS = 200
@@ -36,6 +39,18 @@ def messages(turn: Turn, budget: int) -> list[Message]:
     ]
     parts.append(f"Answer {letters[turn.winner.member]} was chosen as the best. Why is it better than the others?")
     return [{"role": "system", "content": RULES}, {"role": "user", "content": "\n\n".join(parts)}]
+
+
+def explainer(ensemble: Ensemble, models: Mapping[str, Model]) -> Explain | None:
+    """What asks the ensemble's judge for reasons; None where there is no judge."""
+    judge = ensemble.judge
+    if judge is None:
+        return None
+
+    async def ask(turn: Turn, on_event: OnEvent) -> str:
+        return await explain(turn, models[judge.name], ensemble.choosing.judge_tokens, on_event)
+
+    return ask
 
 
 async def explain(turn: Turn, judge: Model, budget: int, on_event: OnEvent, *, limit_s: float = LIMIT_S) -> str:

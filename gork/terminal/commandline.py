@@ -14,13 +14,12 @@ from gork.engines import selection
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
-from gork.flow import Ask, Assemble, Explain
+from gork.flow import Ask, Assemble
 from gork.roster import member_rows
 from gork.settings import Settings, load_settings, show_config
 from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
 from gork.terminal.session_state import Backing, Hooks
 from gork.terminal.untrusted import tell
-from gork.turn import OnEvent, Turn
 
 DESCRIPTION = """\
 Several small local models answer as one.
@@ -87,7 +86,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
     if verb is not None:
         if interactive or wanted is not None:
             raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
-        return verbs.run(verb, settings, as_json=as_json, say=_say)
+        return verbs.run(verb, settings, assemble, as_json=as_json, say=_say)
     wanted, words = remembering.told_apart(wanted, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings.ensemble.context)
     with ExitStack() as stack:
@@ -121,14 +120,12 @@ def _prompt(words: Sequence[str], context: int) -> str:
 
 def _backing(settings: Settings, engine: Engine, ask: Ask) -> Backing:
     """What a session at the prompt works with."""
-    judge = settings.ensemble.judge
-    explain: Explain | None = None
-    if judge is not None:
-
-        async def explain(turn: Turn, on_event: OnEvent) -> str:
-            return await reasons.explain(turn, engine.models[judge.name], settings.ensemble.choosing.judge_tokens, on_event)
-
-    return Backing(ask=ask, settings=settings, check=lambda: member_rows(settings.ensemble, engine.models), explain=explain)
+    return Backing(
+        ask=ask,
+        settings=settings,
+        check=lambda: member_rows(settings.ensemble, engine.models),
+        explain=reasons.explainer(settings.ensemble, engine.models),
+    )
 
 
 async def _opened(open_engine: Callable[[], Engine]) -> Engine:

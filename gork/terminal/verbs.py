@@ -1,4 +1,4 @@
-"""The words that are no question: `doctor`, `pull` and `wait`, each with its engine opened as far as it needs one."""
+"""The words that are no question: `doctor`, `pull`, `serve` and `wait`, each with its engine opened as far as it needs one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from gork.engines.model import Engine
 from gork.engines.selection import Chosen
 from gork.ensemble import load_ensemble
 from gork.errors import EngineError, UsageError
+from gork.flow import Assemble
 from gork.settings import Settings
 from gork.terminal import pulling, waiting
 
-VERBS: Final = ("doctor", "pull", "wait")
+VERBS: Final = ("doctor", "pull", "serve", "wait")
 HELP = """\
 verbs, each the only word of the command line (to ask one as a question: final_script.py -- wait):
   doctor   asks every model for one token and prints what is there, what is missing and the fix (--json: as JSON; --timeout S: each
            model's time, 120 if not given); exit codes: 0 all answer, 3 a question is answered without some, 1 none is
   pull     fetches the models that are missing; run it again to go on after a break
+  serve    answers programs and browsers at http://127.0.0.1:8080 (--host, --port), until Ctrl-C or SIGTERM
   wait     waits until the models can answer (--timeout S: at most, 900 if not given); at the end one candidate suffices, else 1
 """
 
@@ -35,11 +37,13 @@ def verb_of(words: Sequence[str], arguments: Sequence[str]) -> str | None:
     return words[0] if len(words) == 1 and words[0] in VERBS and "--" not in arguments else None
 
 
-def run(verb: str, settings: Settings, *, as_json: bool, say: Say) -> int:
+def run(verb: str, settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
     """Do what the verb says; returns the exit code. Raises a `GorkError`."""
     if as_json and verb != "doctor":
         raise UsageError(f"--json goes with a question or with doctor, not with {verb}")
     with asyncio.Runner() as runner:
+        if verb == "serve":
+            return _serve(settings, assemble, runner, say)
         if verb == "wait":
             return runner.run(_wait(_to_wait_for(settings, runner), _seconds(settings, waiting.DEADLINE_S), say))
         chosen = selection.choose(settings, runner.run)
@@ -62,6 +66,13 @@ def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pulling.Board
 def _seconds(settings: Settings, default: float) -> float:
     """--timeout, if it was given as a flag: everywhere else it is a turn's."""
     return settings.turn if settings.origins["timeout"] == "--timeout" else default
+
+
+def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: Say) -> int:
+    from gork.service import serving  # noqa: PLC0415 - not needed by anything else
+
+    desk = selection.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
+    return runner.run(serving.run(selection.select(settings, desk), assemble, say))
 
 
 async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:

@@ -1,0 +1,12 @@
+"""Whether the service lives, and whether it can answer."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gork.service.service import Service
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """What it answers."""
+    return []
