@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -60,8 +60,9 @@ def image(name: str) -> dict[str, Any]:
 class Builds:
     """Images built for the tests; all that a build left behind is removed at the end, unless something else uses it."""
 
-    built: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    """The images by name, and how long each took."""
+    stages: list[str] = field(default_factory=list)
 
     def build(self, tag: str, dockerfile: str, *, context: Path = ROOT, timeout: float = 900.0, **build_args: str) -> str:
         """Build as the README says, on the host's network (a registry may be on its loopback); returns the output."""
@@ -70,17 +71,21 @@ class Builds:
         started = time.monotonic()
         words = ["build", "--network", "host", "--force-rm", "-f", str(context / dockerfile), "-t", tag, *proxies, *given, str(context)]
         done = docker(*words, timeout=timeout, check=False)
-        self.built += _IDS.findall(done.stdout)  # the classic builder keeps a stage as an image without a name
+        self.stages += _IDS.findall(done.stdout)  # the classic builder keeps a stage as an image without a name
         if done.returncode:
             raise DockerFailed(done.stdout)
         self.seconds[tag] = time.monotonic() - started
-        self.built.append(tag)
         return done.stdout
 
     def forget(self) -> None:
-        """Remove what was built, newest first."""
-        for name in dict.fromkeys(reversed(self.built)):
+        """Remove what was built, newest first, unless GORK_TEST_KEEP_IMAGES is set; never an image that has another name."""
+        if os.environ.get("GORK_TEST_KEEP_IMAGES"):
+            return
+        for name in self.seconds:
             docker("image", "rm", name, check=False)
+        for stage in dict.fromkeys(reversed(self.stages)):
+            if has_image(stage) and not image(stage)["RepoTags"] and not image(stage)["RepoDigests"]:
+                docker("image", "rm", stage, check=False)
 
 
 @dataclass(slots=True)
@@ -90,10 +95,9 @@ class Container:
     id: str
 
     @classmethod
-    def run(cls, *words: str, environment: Mapping[str, str] | None = None) -> Self:
-        """`docker run -d` with these words."""
-        variables = [word for name, value in (environment or {}).items() for word in ("-e", f"{name}={value}")]
-        return cls(docker("run", "--detach", *variables, *words, timeout=300).stdout.strip().splitlines()[-1])
+    def run(cls, *words: str) -> Self:
+        """`docker run --detach` with these words."""
+        return cls(docker("run", "--detach", *words, timeout=300).stdout.strip().splitlines()[-1])
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +132,12 @@ class Container:
         """Whether a command in the container ends well."""
         return lambda: self.exec(*command, check=False).returncode == 0
 
+    def stop(self, seconds: int = 30) -> tuple[int, float]:
+        """SIGTERM; returns the exit code (137 if it did not end in time) and the seconds until the end."""
+        started = time.monotonic()
+        docker("stop", "--time", str(seconds), self.id, timeout=seconds + 60)
+        return int(self.state["ExitCode"]), time.monotonic() - started
+
     def memory_peak_mib(self) -> float:
         """The most memory that it has used so far, page cache included, or nan where the kernel does not tell."""
         paths = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
@@ -151,10 +161,3 @@ def layer_files(name: str, folder: Path) -> Iterator[tuple[int, tarfile.TarInfo]
             with tarfile.open(fileobj=content) as inner:
                 yield from ((number, member) for member in inner)
     archive.unlink()
-
-
-def restricted(*, memory: str, cpus: str, writable: Sequence[str]) -> list[str]:
-    """The flags that are a pod's restricted security context, with these limits and writable folders (its emptyDirs)."""
-    flags = ["--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", memory]
-    flags += ["--memory-swap", memory, "--cpus", cpus]
-    return [*flags, *(word for folder in writable for word in ("--tmpfs", f"{folder}:rw,noexec,nosuid,size=64m,uid=65532,gid=65532"))]
