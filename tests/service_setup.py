@@ -24,8 +24,8 @@ from gork.ensemble import Choosing, Ensemble, Member
 from gork.errors import GorkError
 from gork.service.app import create_app
 from gork.service.bodies import read_body
-from gork.service.serving import listening
 from gork.service.service import Service
+from gork.service.serving import listening
 from gork.service.work import Beat
 from gork.settings import Settings, load_settings
 from gork.turn import Question
