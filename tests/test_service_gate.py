@@ -208,7 +208,7 @@ async def test_whatever_happens_the_gate_keeps_count(seed):
                 rng.choice(holders).task.cancel()
             case "run":
                 await asyncio.sleep(0)
-        came_in += [number for number, holder in enumerate(holders) if holder.inside and number not in came_in]
+        came_in += [number for number, holder in enumerate(holders) if holder.place.admitted and number not in came_in]
         assert gate.inside <= gate.at_once
         assert gate.waiting <= gate.most_waiting
         if gate.waiting:
