@@ -48,7 +48,7 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._lines = LineSplitter()
+        self._lines = LineSplitter(MAX_LINE)
         self._kind, self._data, self._size = "message", list[bytes](), 0
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
