@@ -6,7 +6,8 @@ RELEASE := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' gork/__init__.py)
 NAMES := final-script promptimizer qwen-small qwen llama judge
 IMAGES := $(NAMES:%=%:$(RELEASE))
 
-# Other programs with the same arguments will do: make images DOCKER=podman, make import CTR="sudo ctr -n k8s.io"
+# Other programs with the same arguments will do: make import CTR="sudo ctr -n k8s.io". (Podman would name the images localhost/qwen:...,
+# which are not those that the manifest means.)
 DOCKER ?= docker
 CTR ?= sudo k3s ctr
 KUBECTL ?= kubectl
