@@ -213,7 +213,7 @@ async def test_a_conversation_typed_into_kubectl_exec(whole: Namespace):
             await terminal.until(at_prompt, 60)
             assert "the service at http://127.0.0.1:8080" in terminal.text
             terminal.type("What is the capital of France?\r")
-            await terminal.until(lambda: "judge   " in terminal.text or "judge " in terminal.text and "waiting" in terminal.text, 60)
+            await terminal.until(lambda: re.search(r"^judge +waiting", terminal.text, re.MULTILINE) is not None, 60)
             await terminal.until(lambda: "chosen: " in terminal.text and at_prompt(), 120)
             assert "asked as: " in terminal.text
             assert "Response: " in terminal.text
