@@ -140,7 +140,8 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._is_idle = True
+            # What still comes of this request's body is no head of another one.
+            self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
             self._connections.idle(self)
 
     def pause_writing(self) -> None:
@@ -155,13 +156,21 @@ class Connection(web.RequestHandler):
             self._stall_timer.cancel()
             self._stall_timer = None
 
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer bytes that are no HTTP: nobody's bug, and worth a line but no traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._connections.refused("bad_http", self, f"no HTTP: {exc.message}")
+        reply = web.Response(status=status, text="This is no HTTP request that can be understood.\n")
+        reply.force_close()
+        return reply
+
     def log_exception(self, *_: object, **kw: object) -> None:
-        """Tell of what aiohttp could not make sense of; bytes that are no HTTP are nobody's bug."""
+        """Tell of what went wrong in aiohttp itself."""
         error = kw.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            self._connections.refused("bad_http", self, f"no HTTP: {error.message}")
-        else:
-            note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
+        note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
 
     def abort(self) -> None:
         """End it at once."""

@@ -54,7 +54,7 @@ class Gate:
             raise _stopping()
         place = Place(self, on_ahead)
         ahead = len(self._line)
-        if self._inside < self.at_once and not ahead:
+        if self._inside < self.at_once:  # then nobody is in line
             self._inside += 1
             place.admit()
         elif ahead >= self.most_waiting:
