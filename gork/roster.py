@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from gork.engines.model import Model
 from gork.ensemble import Ensemble
+from gork.readiness import check
+
+CHECK_S = 10.0
+"""For one member's reply: one that hangs is shown as what it is, beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ async def member_rows(ensemble: Ensemble, models: Mapping[str, Model]) -> Sequen
     """One row for each member, all asked at the same time whether they can answer."""
     roles = roles_of(ensemble)
     asked = [models[name] for name in roles]
-    healths = await asyncio.gather(*(model.check() for model in asked))
+    healths = await asyncio.gather(*(check(model, CHECK_S) for model in asked))
     return [
         MemberRow(
             model.name,

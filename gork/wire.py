@@ -65,7 +65,14 @@ class Broken:
     message: str
 
 
-WireEvent = Event | Accepted | Queued | Broken
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the judge said of a turn that had ended, whole: the last event of an explanation."""
+
+    text: str
+
+
+WireEvent = Event | Accepted | Queued | Broken | Explained
 
 _KINDS: Final[Mapping[str, type]] = {
     "accepted": Accepted,
@@ -81,6 +88,7 @@ _KINDS: Final[Mapping[str, type]] = {
     "notice": Notice,
     "finished": Finished,
     "broken": Broken,
+    "explained": Explained,
 }
 _NAMES: Final = {record: kind for kind, record in _KINDS.items()}
 _INNER: Final[Mapping[type, tuple[str, type]]] = {

@@ -32,6 +32,7 @@ class ScriptedModel(Model):
         self.formats: list[AnswerFormat | None] = []
         self.chosen_from: list[list[Message]] = []
         self.is_loaded = True
+        self.reports_loaded = False
         self.loads = 0
         self.confidence: float | None = None
         self.context_size = 4096
@@ -53,7 +54,7 @@ class ScriptedModel(Model):
         return self._weights
 
     async def check(self) -> Health:
-        return Health(ok=True, detail="scripted")
+        return Health(ok=True, detail="scripted", loaded=self.reports_loaded)
 
     async def _is_loaded(self) -> bool:
         return self.is_loaded

@@ -27,7 +27,7 @@ from gork.turn import (
     Turn,
     Verdict,
 )
-from gork.wire import Accepted, BadEvent, Broken, Queued, decode, encode, turn_of
+from gork.wire import Accepted, BadEvent, Broken, Explained, Queued, decode, encode, turn_of
 
 ANSWERS = (
     Answer(member="a", model="a:1", text="one\r\n\u2028two", tokens=3, prompt_tokens=7, first_token_s=0.1, seconds=1.5, confidence=-0.5),
@@ -60,6 +60,7 @@ EVENTS = [
     Notice("one line"),
     Finished(TURN),
     Broken("no_answer", "no candidate answered"),
+    Explained("It is shorter."),
 ]
 
 

@@ -121,7 +121,8 @@ async def _answered(service: Service, visit: Visit, request: web.Request, handle
 def _told(request: web.Request, error: GorkError) -> web.Response:
     status = status_of(error)
     headers = {"WWW-Authenticate": f'Bearer realm="{NAME}"'} if isinstance(error, Unauthorized) else None
-    reply = error_response(request, status, str(error), headers)
+    param, code = (error.param, error.code) if isinstance(error, BadRequest) else (None, None)
+    reply = error_response(request, status, str(error), headers, param=param, code=code)
     if isinstance(error, TurnedAway):
         reply.force_close()  # the rest of the request is not waited for
     if status >= 500 and not isinstance(error, Full | Stopping):  # those two have been told

@@ -18,9 +18,13 @@ LONGEST = 4000
 
 
 class BadRequest(GorkError):
-    """Raised when a request cannot be understood or asks for what there is not."""
+    """Raised when a request cannot be understood or asks for what there is not; `param` is the place, `code` a word for programs."""
 
     status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        self.param, self.code = param, code
+        super().__init__(message)
 
 
 class NotFound(BadRequest):
@@ -81,20 +85,28 @@ def status_of(error: GorkError) -> int:
             return 500
 
 
-def error_body(path: str, status: int, message: str) -> bytes:
-    """The body of an error in the dialect of a path: OpenAI's below /v1, else Ollama's."""
+def error_body(path: str, status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:
+    """The body of an error in the dialect of a path: OpenAI's below /v1, else Ollama's, which has neither `param` nor `code`."""
     message = message if len(message) <= LONGEST else message[: LONGEST - 3] + "..."
     if path == "/v1" or path.startswith("/v1/"):
         kinds = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
         kind = kinds.get(status, "invalid_request_error" if status < 500 else "api_error")
-        return _json({"error": {"message": message, "type": kind, "param": None, "code": None}})
+        return _json({"error": {"message": message, "type": kind, "param": param, "code": code}})
     return _json({"error": message})
 
 
-def error_response(request: web.Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def error_response(
+    request: web.Request,
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+) -> web.Response:
     """An error for whoever sent `request`. Asking again at once is never right: a turn is expensive, and what failed has been retried."""
     more = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {"x-should-retry": "false"}
-    body = error_body(request.path, status, message)
+    body = error_body(request.path, status, message, param=param, code=code)
     return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers={**more, **(headers or {})})
 
 
