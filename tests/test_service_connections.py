@@ -71,6 +71,7 @@ async def test_a_head_that_comes_byte_by_byte_is_cut(ollama, after_a_first_reque
         dripping.cancel()
         await asyncio.wait({dripping})
         assert reply.startswith(b"HTTP/1.1 408 ")
+        assert reply.count(b"HTTP/1.1") == 1
         assert 0.25 < took < 1.0
         assert (await at.metrics())["gork_refused_total{reason=slow}"] == 1
 
