@@ -28,6 +28,8 @@ from gork.urls import quoted
 from gork.wire import Accepted, BadEvent, Broken, Explained, WireEvent, encode, turn_of
 
 _T = TypeVar("_T")
+_BURST: Final = 32 * 1024
+"""Bytes of events that are sent in one piece at most."""
 BEAT: Final = b": beat\n\n"
 """A comment between events: nothing happened, and the connection is in use."""
 _SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
@@ -131,11 +133,17 @@ class _Api:
 
 async def _followed(running: Running[_T], stream: Stream) -> _T:
     """Send what happens and return what comes of it. Raises the `GorkError` that ended it."""
+    burst = bytearray()
     async for item in running:
         if isinstance(item, Beat):
-            await stream.write(BEAT)
+            burst += BEAT
         elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
-            await stream.write(_event(item))
+            burst += _event(item)
+        if burst and (not running.at_hand or len(burst) > _BURST):
+            await stream.write(bytes(burst))
+            burst.clear()
+    if burst:
+        await stream.write(bytes(burst))
     return await running.result()
 
 
