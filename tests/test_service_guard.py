@@ -215,7 +215,7 @@ async def test_a_body_over_the_limit_is_refused_in_the_dialects_shape(ollama, pa
         for data in (b" " * 1025, pieces()):
             async with at.client.post(f"{at.url}{path}", data=data) as reply:
                 body = await reply.json()
-                assert reply.status == 413
+                assert (reply.status, reply.headers["Connection"]) == (413, "close")
                 assert "1024" in (body["error"]["message"] if path.startswith("/v1") else body["error"])
         assert (await at.metrics())["gork_refused_total{reason=too_large}"] == 2
 
@@ -321,6 +321,17 @@ async def test_a_mistake_in_the_middle_of_a_stream_ends_it_without_its_end(ollam
         assert await at.text("/livez") == "ok\n"
     assert caplog.text.count("ZeroDivisionError: a secret") == 1
     assert "Error handling request" not in caplog.text
+
+
+async def test_a_client_that_is_gone_is_no_mistake_of_the_program(ollama, caplog):
+    """What cannot be sent any more is nobody's error: nothing in the log above debug."""
+    caplog.set_level(logging.INFO, "gork")
+    async with serving(ollama) as at:
+        with pytest.raises(aiohttp.ClientError):
+            async with at.client.post(f"{at.url}/api/gone") as reply:
+                await reply.read()
+        assert await at.text("/livez") == "ok\n"
+    assert not caplog.records
 
 
 async def test_no_answer_is_a_502_that_names_each_model(ollama):
