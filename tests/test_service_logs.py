@@ -144,6 +144,8 @@ async def test_a_members_state_is_told_when_it_changes(ollama, log):
     [
         "x\n2026-01-01T00:00:00.000Z INFO turn answered winner=evil",
         'x" winner="evil',
+        'x\\" winner="evil',
+        "x y\\",
         "x\r\x1b[2Jx\x00\x9b\x85",
         "\u2028\u202e\ufeff\ud800",
         "x" * 100_000,
@@ -162,9 +164,8 @@ def test_nobody_can_forge_a_line(settings, evil, log):
         assert json.loads(first)["winner"] == "a"
         assert json.loads(first)["why"].startswith(evil[:1])
     else:
-        assert first.endswith(" winner=a")
         assert LINE.fullmatch(first)
-        assert not re.search(r'(?<!\\)" winner="', first)
+        assert re.search(r'INFO turn answered why=("([^"\\]|\\.)*"|[^\s"=\\]+) winner=a$', first)
 
 
 def test_a_traceback_is_below_its_line_and_cannot_look_like_one(log):

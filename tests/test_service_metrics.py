@@ -108,6 +108,18 @@ async def test_a_turn_without_a_verdict_is_counted_with_its_reason(ollama, break
     assert figures["gork_verdicts_total{member=a}"] == 1
 
 
+async def test_a_candidates_failure_is_not_the_reason_of_a_fallback(ollama):
+    """One candidate fails and the others are tied: that they are tied is why there was no verdict."""
+    ollama.say("b", Reply(status=500, error="out of order"))
+    ollama.lean("judge", {" A": -1.0, " B": -1.0})
+    for model, text in zip("ac", ("one", "two"), strict=True):
+        ollama.say(model, text)
+    async with serving(ollama) as at:
+        await answered(at)
+        figures = await at.metrics()
+    assert (figures["gork_fallbacks_total{reason=tied}"], figures["gork_fallbacks_total{reason=refused}"]) == (1, 0)
+
+
 async def test_failures_of_members_are_counted_by_their_kind(ollama):
     """One candidate fails, the turn is answered; all fail, it is not."""
     ollama.say("b", Reply(status=503, error="server busy, please try again.  maximum pending requests exceeded"))
@@ -184,8 +196,14 @@ async def test_nothing_that_clients_send_becomes_a_label(ollama):
         for number in range(30):
             async with at.client.post(f"{at.url}/api/nothing{number}", headers={"X-Request-Id": f"id{number}"}) as reply:
                 assert reply.status == 404
+            async with at.client.get(f"{at.url}/v1/models/model{number}") as reply:
+                assert reply.status == 404
         after = set(await at.metrics())
-    assert after - before == {"gork_requests_total{route=/metrics,status=200}", "gork_requests_total{route=unmatched,status=404}"}
+    assert {name.partition("{")[2] for name in after - before} == {
+        "route=/metrics,status=200}",
+        "route=unmatched,status=404}",
+        "route=/v1/models/{id},status=404}",
+    }
 
 
 async def test_names_and_units_are_as_prometheus_has_them(ollama):
