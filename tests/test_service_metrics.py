@@ -202,7 +202,7 @@ async def test_nothing_that_clients_send_becomes_a_label(ollama):
     assert {name.partition("{")[2] for name in after - before} == {
         "route=/metrics,status=200}",
         "route=unmatched,status=404}",
-        "route=/v1/models/{id},status=404}",
+        "route=/v1/models/{model},status=404}",
     }
 
 
