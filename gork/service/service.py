@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 from gork.engines.model import Completion, Engine, Model, Options
 from gork.ensemble import Ensemble
 from gork.errors import GorkError
 from gork.flow import Ask, Explain
 from gork.roster import roles_of
+from gork.service.deadline import within
 from gork.service.gate import Full, Gate, Stopping
+from gork.service.health import Healths
+from gork.service.metrics import Metrics
+from gork.service.visit import current
 from gork.service.watch import Watch
 from gork.service.work import BEAT_S, Running, Work
 from gork.settings import Settings
@@ -18,6 +23,8 @@ from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
 NAME = "gork-heavy-lite"
 """The ensemble, as a model's name; members have their own."""
+
+_T = TypeVar("_T")
 
 
 class Service:
@@ -28,7 +35,11 @@ class Service:
         self.turns = Work(Gate(settings.turns, settings.queue), beat_s=beat_s)
         self.calls = Work(Gate(settings.turns, settings.queue), beat_s=beat_s)
         """Work of one member alone: a title for a chat does not stand in line behind whole turns."""
-        self.watch = Watch(self.turns.gate, settings)
+        self.metrics = Metrics(
+            self.roles, turns=self.turns.gate, calls=self.calls.gate, engine=engine.name, ensemble=settings.ensemble.name
+        )
+        self.watch = Watch(self.metrics, settings)
+        self.healths = Healths(settings.ensemble, engine.models, self.metrics)
         self.stopping = False
 
     @property
@@ -48,35 +59,59 @@ class Service:
 
     @asynccontextmanager
     async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[Running[Turn]]:
-        """Run a turn for a client; entering raises `Full` or `Stopping` before anything is done."""
+        """Run a turn for a client; entering raises `Full` or `Stopping` before anything is done.
 
-        async def do(on_event: OnEvent) -> Turn:
-            return await self.watch.turn(question, lambda told: self.ask(question, told, how or self.settings), on_event)
+        From here on the request's log lines and its reply's headers have the turn's id.
+        """
+        chosen = how or self.settings
+        if (visit := current.get()) is not None:
+            visit.turn = question.id
 
-        async with AsyncExitStack() as stack:
-            try:
-                running = await stack.enter_async_context(self.turns.begin(do))
-            except (Full, Stopping) as refused:
-                self.watch.refused(question, refused)
-                raise
+        async def bounded(told: OnEvent) -> Turn:
+            return await within(chosen, chosen.turn, lambda on_event: self.ask(question, on_event, chosen), told)
+
+        async with self._begun(self.turns, lambda on_event: self.watch.turn(question, bounded, on_event), self.watch.left) as running:
             yield running
 
-    def call(
+    @asynccontextmanager
+    async def call(
         self, member: str, messages: Sequence[Message], *, options: Options, answer_format: AnswerFormat | None = None
-    ) -> AbstractAsyncContextManager[Running[Completion]]:
+    ) -> AsyncIterator[Running[Completion]]:
         """Have one member answer alone, with its own options below the client's; entering raises `Full` or `Stopping`."""
-        model = self.models[member]
+        model, limit_s = self.models[member], self.settings.candidate
 
-        async def do(on_event: OnEvent) -> Completion:
+        async def chat(on_event: OnEvent) -> Completion:
             return await model.chat(
                 messages,
                 options={"num_predict": 512, **model.member.options, **options},
                 on_event=on_event,
-                limit_s=self.settings.candidate,
+                limit_s=limit_s,
                 answer_format=answer_format,
             )
 
-        return self.calls.begin(do)
+        async def bounded(told: OnEvent) -> Completion:
+            return await within(self.settings, limit_s, chat, told)
+
+        watched, left = (lambda on_event: self.watch.call(member, bounded, on_event)), (lambda: self.watch.left(member))
+        async with self._begun(self.calls, watched, left) as running:
+            yield running
+
+    @asynccontextmanager
+    async def _begun(self, work: Work, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[Running[_T]]:
+        """Begin work; take note of it if it never comes through the gate, by its own will (`left`) or not."""
+        async with AsyncExitStack() as stack:
+            try:
+                running = await stack.enter_async_context(work.begin(do))
+            except (Full, Stopping) as error:
+                self.watch.refused(error)
+                raise
+            try:
+                yield running
+            finally:
+                if (refused := running.turned_away()) is not None:
+                    self.watch.refused(refused)
+                elif not running.inside:
+                    left()
 
     def stop_taking(self) -> None:
         """Take nothing new; what runs goes on."""
@@ -86,5 +121,11 @@ class Service:
 
     def give_up(self, error: GorkError) -> None:
         """Stop what still runs; its clients get `error`."""
+        self.watch.given_up = True
         self.turns.give_up(error)
         self.calls.give_up(error)
+
+    async def idle(self) -> None:
+        """Wait until no work is left."""
+        await self.turns.idle()
+        await self.calls.idle()

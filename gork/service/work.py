@@ -7,13 +7,15 @@ can be sent before a client or a proxy gives up. Leaving the block stops the wor
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from gork.errors import GorkError
-from gork.service.gate import Gate, Place
+from gork.service.gate import Gate, Place, Stopping
+from gork.service.logs import note
 from gork.turn import Event, OnEvent
 from gork.wire import Queued
 
@@ -21,6 +23,10 @@ T = TypeVar("T")
 
 BEAT_S = 5.0
 """Seconds without an event after which there is a `Beat`: clients and proxies wait for half a minute and more."""
+
+
+class Unforeseen(GorkError):
+    """Raised in place of a mistake of the program's own: the log has it, its client gets one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Running(Generic[T]):
         self._ended = False
         self._given_up: GorkError | None = None
         self.task: asyncio.Task[T] | None = None
+        self.inside = False
+        """Whether it came through the gate."""
 
     def on_event(self, event: Event | Queued) -> None:
         """Take in what happened."""
@@ -54,9 +62,17 @@ class Running(Generic[T]):
 
     def give_up(self, error: GorkError) -> None:
         """Stop the work; its client gets `error`."""
-        self._given_up = error
+        if self._given_up is None:
+            self._given_up = error
         if self.task is not None:
             self.task.cancel()
+
+    def turned_away(self) -> GorkError | None:
+        """Why it was not let in after it had stood in line, if that is so."""
+        if self.inside or self.task is None or not self.task.done() or self.task.cancelled():
+            return None
+        error = self.task.exception()
+        return error if isinstance(error, GorkError) else None
 
     def __aiter__(self) -> Self:
         return self
@@ -64,11 +80,14 @@ class Running(Generic[T]):
     async def __anext__(self) -> Event | Queued | Beat:
         if self._ended:
             raise StopAsyncIteration
-        try:
-            async with asyncio.timeout(self._beat_s):
-                event = await self._events.get()
-        except TimeoutError:
-            return Beat()
+        if self._events.empty():
+            try:
+                async with asyncio.timeout(self._beat_s):
+                    event = await self._events.get()
+            except TimeoutError:
+                return Beat()
+        else:
+            event = self._events.get_nowait()  # a timer for each of many tokens would cost more than the token
         if isinstance(event, _End):
             self._ended = True
             raise StopAsyncIteration
@@ -79,8 +98,8 @@ class Running(Generic[T]):
         if self.task is None:
             raise RuntimeError("the work has not begun")
         await asyncio.wait({self.task})
-        if self._given_up is not None and self.task.cancelled():
-            raise self._given_up
+        if self.task.cancelled():  # not by its client: that one would not be here
+            raise self._given_up or Stopping("the models were stopped while they worked on this: ask again")
         return self.task.result()
 
 
@@ -91,6 +110,8 @@ class Work:
         self.gate = gate
         self.beat_s = beat_s
         self._running: set[Running[object]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @asynccontextmanager
     async def begin(self, do: Callable[[OnEvent], Awaitable[T]]) -> AsyncIterator[Running[T]]:
@@ -100,16 +121,27 @@ class Work:
         """
         running: Running[T] = Running(self.beat_s)
         place = self.gate.enter(lambda ahead: running.on_event(Queued(ahead)))
-        running.task = asyncio.create_task(_inside(place, do, running.on_event))
+        running.task = asyncio.create_task(_inside(place, do, running))
+        # A task that is cancelled before its first step runs nothing of itself, and nobody may ever ask what another one ended with.
+        running.task.add_done_callback(lambda _: place.leave())
+        running.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         running.task.add_done_callback(running.end)
         self._running.add(running)  # type: ignore[arg-type] # what comes of it is of no interest here
+        self._idle.clear()
         try:
             yield running
         finally:
-            self._running.discard(running)
             running.task.cancel()
-            await _over(running.task)
-            place.leave()
+            try:
+                await asyncio.wait({running.task})
+            finally:
+                self._running.discard(running)
+                if not self._running:
+                    self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no work is left and every client has been told what came of its own."""
+        await self._idle.wait()
 
     def give_up(self, error: GorkError) -> None:
         """Stop everything; each client gets `error`."""
@@ -117,13 +149,13 @@ class Work:
             running.give_up(error)
 
 
-async def _inside(place: Place, do: Callable[[OnEvent], Awaitable[T]], on_event: OnEvent) -> T:
+async def _inside(place: Place, do: Callable[[OnEvent], Awaitable[T]], running: Running[T]) -> T:
     async with place:
-        return await do(on_event)
-
-
-async def _over(task: asyncio.Task[T]) -> None:
-    """Wait until a task that was cancelled has ended; what it ended with has been told, or is of no interest any more."""
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
+        running.inside = True
+        try:
+            return await do(running.on_event)
+        except GorkError:
+            raise
+        except Exception as error:  # the edge of what is done for one client: others go on, and this one is told
+            note("something unforeseen went wrong", level=logging.ERROR, error=error)
+            raise Unforeseen("something went wrong that should not; whoever runs the service finds it in the log") from None

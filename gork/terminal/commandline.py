@@ -14,10 +14,10 @@ from gork.engines import selection
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.fields import FIELDS
-from gork.flow import Ask, Assemble
+from gork.flow import Assemble
 from gork.roster import member_rows
 from gork.settings import Settings, load_settings, show_config
-from gork.terminal import oneshot, prompts, pulling, remembering, repl, verbs
+from gork.terminal import on_service, oneshot, prompts, pulling, remembering, repl, verbs
 from gork.terminal.session_state import Backing, Hooks
 from gork.terminal.untrusted import tell
 
@@ -86,23 +86,25 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
     if verb is not None:
         if interactive or wanted is not None:
             raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
+        on_service.tell_unused(verb, settings, _say)
         return verbs.run(verb, settings, assemble, as_json=as_json, say=_say)
     wanted, words = remembering.told_apart(wanted, words)
-    prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings.ensemble.context)
+    prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
-        selected = selection.select(settings, _desk(runner, interactive=prompt is None))
-        engine = runner.run(_opened(selected.open))
-        stack.callback(lambda: runner.run(engine.close()))
-        ask = assemble(selected.settings, engine)
+        again = "/retry asks it again" if prompt is None else "ask again"
+        backing = runner.run(on_service.backing(settings, again=again, say=_say)) if settings.server is not None else None
+        backing = backing or _here(settings, assemble, runner, stack, interactive=prompt is None)
+        ask, settings = backing.ask, backing.settings
         if prompt is None or wanted is not None:
-            log, conversation = remembering.begin(selected.settings, wanted, _say)
+            log, conversation = remembering.begin(settings, wanted, _say)
             stack.callback(log.close)
             if prompt is None:
                 hooks = Hooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
-                return runner.run(repl.run(_backing(selected.settings, engine, ask), conversation=conversation, hooks=hooks))
-            ask = remembering.remembered(ask, log, conversation, selected.settings, _say)
-        return runner.run(oneshot.run(ask, prompt, selected.settings, as_json=as_json))
+                return runner.run(repl.run(backing, conversation=conversation, hooks=hooks))
+            ask = remembering.remembered(ask, log, conversation, settings, _say)
+        prompts.check_prompt(prompt, context=settings.ensemble.context)
+        return runner.run(oneshot.run(ask, prompt, settings, as_json=as_json))
 
 
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
@@ -111,17 +113,23 @@ def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bo
     return interactive or (not words and sys.stdin is not None and sys.stdin.isatty())
 
 
-def _prompt(words: Sequence[str], context: int) -> str:
+def _prompt(words: Sequence[str], settings: Settings) -> str:
     piped = ""
     if sys.stdin is not None and not sys.stdin.isatty():
         piped = prompts.from_stdin(sys.stdin.buffer, _say)
+    # How much a service's models can read is known when it has answered.
+    context = settings.ensemble.context if settings.server is None else prompts.MOST_BYTES
     return prompts.check_prompt(prompts.join(piped, words), context=context)
 
 
-def _backing(settings: Settings, engine: Engine, ask: Ask) -> Backing:
-    """What a session at the prompt works with."""
+def _here(settings: Settings, assemble: Assemble, runner: asyncio.Runner, stack: ExitStack, *, interactive: bool) -> Backing:
+    """Models of our own: an engine that is chosen, and closed with `stack`."""
+    selected = selection.select(settings, _desk(runner, interactive=interactive))
+    settings = selected.settings
+    engine = runner.run(_opened(selected.open))
+    stack.callback(lambda: runner.run(engine.close()))
     return Backing(
-        ask=ask,
+        ask=assemble(settings, engine),
         settings=settings,
         check=lambda: member_rows(settings.ensemble, engine.models),
         explain=reasons.explainer(settings.ensemble, engine.models),

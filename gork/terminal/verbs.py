@@ -69,10 +69,12 @@ def _seconds(settings: Settings, default: float) -> float:
 
 
 def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: Say) -> int:
-    from gork.service import serving  # noqa: PLC0415 - not needed by anything else
+    from gork.service import logs, serving  # noqa: PLC0415 - not needed by anything else
 
-    desk = selection.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
-    return runner.run(serving.run(selection.select(settings, desk), assemble, say))
+    with logs.logging_to(sys.stderr, settings):
+        say = logs.speaker(settings, say)
+        desk = selection.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
+        return runner.run(serving.run(selection.select(settings, desk), assemble, say))
 
 
 async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:

@@ -1,0 +1,203 @@
+"""Clients' connections: bounded in number, in how long a request's head may take, and in how long a client may not read.
+
+aiohttp answers requests; what it leaves to whoever runs it is here. A connection that waits for a request can be closed for another
+one at any time, so a flood of idle ones (or of heads that never end) keeps nobody out: neither probes nor clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gork.service.logs import note
+from gork.service.metrics import Metrics
+from gork.service.replies import RETRY_AFTER_S
+
+if sys.platform != "win32":
+    import resource
+
+IDLE_S: Final = 75.0
+"""Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
+LINGER_S: Final = 2.0
+"""Seconds for which the rest of a request that was answered early is still read, so that its client sees the answer."""
+SILENT_S: Final = 30.0
+"""Seconds after which a peer that acknowledges nothing, or takes nothing, is taken for gone (where the system can tell)."""
+_MOST: Final = 256
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_CROWDED = f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+
+
+def most_connections(turns: int, queue: int) -> int:
+    """How many connections there may be: one for each turn and each alone-standing call, and room for short requests.
+
+    Not more than half of the files that the process may open: models need theirs.
+    """
+    wanted = 2 * (turns + queue) + _MOST
+    if sys.platform == "win32":
+        return wanted
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wanted if files == resource.RLIM_INFINITY else max(min(wanted, files // 2), 16)
+
+
+class Connections:
+    """All connections there are."""
+
+    def __init__(self, metrics: Metrics, *, most: int, head_s: float, stall_s: float) -> None:
+        self.metrics, self.most, self.head_s, self.stall_s = metrics, most, head_s, stall_s
+        self._all: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}
+        """Those that wait for a request, the longest-waiting first."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def opened(self, connection: Connection) -> bool:
+        """Take in a new connection; at the limit for the one that waits longest. False when there is no room."""
+        if len(self._all) >= self.most:
+            if not self._idle:
+                return False
+            self.closed(oldest := next(iter(self._idle)))
+            oldest.abort()
+        self._all.add(connection)
+        self._idle[connection] = None
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._all.discard(connection)
+        self._idle.pop(connection, None)
+
+    def busy(self, connection: Connection) -> None:
+        """A request is being answered on it."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: Connection) -> None:
+        """It waits for the next request."""
+        if connection in self._all:
+            self._idle[connection] = None
+
+    def refused(self, reason: str, connection: Connection, why: str = "") -> None:
+        """Take note of a connection that ends without a request."""
+        self.metrics.refused.labels(reason).inc()
+        peer = connection.peername
+        note("refused", why=why or reason, client=peer[0] if isinstance(peer, tuple) else None, level=logging.INFO)
+
+
+class Connection(web.RequestHandler):
+    """One connection: aiohttp's, with its deadlines."""
+
+    __slots__ = ("_connections", "_head_timer", "_is_idle", "_stall_timer")
+
+    def __init__(self, connections: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
+            access_log=None,  # type: ignore[arg-type] # what turns it off
+        )
+        self._connections = connections
+        self._is_idle = True
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; a connection too many gets a 503 and is closed."""
+        super().connection_made(transport)
+        _notice_silence(transport.get_extra_info("socket"))
+        if not self._connections.opened(self):
+            self._connections.refused("connections", self, f"there are {self._connections.most} connections, and all are at work")
+            self._say(_CROWDED)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, however it came to it."""
+        self._connections.closed(self)
+        self._timeless()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; the first ones of a request start the time for its head."""
+        if self._is_idle and data and self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._connections.head_s, self._late)
+        super().data_received(data)
+
+    def begun(self) -> None:
+        """A request's head is complete, and it is being answered."""
+        self._is_idle = False
+        self._connections.busy(self)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    async def finish_response(self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None) -> tuple[Any, bool]:
+        """Send what is left of a reply; after it the connection waits for the next request."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._is_idle = True
+            self._connections.idle(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what it is sent: for a while."""
+        super().pause_writing()
+        self._stall_timer = self._loop.call_later(self._connections.stall_s, self._stalled)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def log_exception(self, *_: object, **kw: object) -> None:
+        """Tell of what aiohttp could not make sense of; bytes that are no HTTP are nobody's bug."""
+        error = kw.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            self._connections.refused("bad_http", self, f"no HTTP: {error.message}")
+        else:
+            note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
+
+    def abort(self) -> None:
+        """End it at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _late(self) -> None:
+        self._head_timer = None
+        if self._is_idle:
+            self._connections.refused("slow", self, f"the head of a request did not come within {self._connections.head_s:g} s")
+            self._say(_LATE)
+
+    def _stalled(self) -> None:
+        self._stall_timer = None
+        note("client reads nothing: dropped", level=logging.WARNING, seconds=self._connections.stall_s)
+        self.abort()
+
+    def _say(self, last_words: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(last_words)
+        self.force_close()
+
+    def _timeless(self) -> None:
+        for timer in (self._head_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        self._head_timer = self._stall_timer = None
+
+
+def _notice_silence(connection: socket.socket | None) -> None:
+    """Have the system notice a peer that is gone without a word (a laptop that was closed), whether anything is sent to it or not."""
+    if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    for name, value in (("TCP_KEEPIDLE", SILENT_S), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", SILENT_S * 1000)):
+        if (option := getattr(socket, name, None)) is not None:
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, option, int(value))
+            except OSError:  # a system that knows the name and does not do it
+                continue

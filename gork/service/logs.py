@@ -1,0 +1,132 @@
+"""The service's log: one line for each thing that happens, as text for people or as JSON for machines, on stderr.
+
+Whatever is logged may hold what clients and models wrote. A line is one line all the same: characters that end one, or that a terminal
+would act on, are escaped, and so nobody can forge a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TextIO
+
+from gork.service.visit import current
+from gork.settings import Settings
+from gork.urls import printable
+
+_LOG = logging.getLogger("gork.service")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+{}\[\]*-]{1,200}")
+LONGEST = 4000
+"""Characters of one value; what is longer loses its end."""
+
+
+def note(
+    message: str,
+    particulars: Mapping[str, object] | None = None,
+    /,
+    *,
+    level: int = logging.INFO,
+    error: BaseException | None = None,
+    **more: object,
+) -> None:
+    """Log what happened, with its particulars (those that are None say nothing); the ids of request and turn are put to it."""
+    _LOG.log(level, "%s", message, exc_info=error, extra={"fields": {**(particulars or {}), **more}})
+
+
+@contextmanager
+def logging_to(stream: TextIO, settings: Settings) -> Iterator[None]:
+    """Have everything that is logged in here written to a stream, as the settings say; libraries' warnings too."""
+    handler = _Lines(stream)
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
+    root, ours = logging.getLogger(), logging.getLogger("gork")
+    before = ours.level
+    root.addHandler(handler)
+    ours.setLevel(settings.log_level.upper())
+    try:
+        yield
+    finally:
+        ours.setLevel(before)
+        root.removeHandler(handler)
+
+
+def speaker(settings: Settings, say: Callable[[str], None]) -> Callable[[str], None]:
+    """How lines for people are said: as they are, but as records where every line of the log has to be JSON."""
+    return note if settings.log_format == "json" else say
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; a stream that is gone is no reason to do anything else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
+        """Let it be: there is nowhere to tell it."""
+        if not isinstance(sys.exception(), OSError | ValueError):
+            super().handleError(record)
+
+
+class TextLines(logging.Formatter):
+    """`2026-11-23T01:44:34.123Z INFO turn=0123456789ab request=89ab12cd34ef turn begins route=/api/chat`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; the lines of a traceback follow it, indented."""
+        ids = "".join(f" {key}={value}" for key, value in _ids().items())
+        fields = "".join(f" {key}={shown(value)}" for key, value in _fields(record).items())
+        lines = [f"{_time(record)} {record.levelname}{ids} {printable(_message(record))}{fields}"]
+        if record.exc_info:
+            lines += [f"    {printable(line)}" for line in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(lines)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object on one line; the particulars stand beside time, level and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Nothing but ASCII."""
+        line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, **_ids()}
+        line["message"] = _message(record)
+        for key, value in _fields(record).items():
+            line.setdefault(key, value if isinstance(value, int | float | bool | None) else _cut(str(value)))
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def shown(value: object) -> str:
+    r"""A value as a line of text has it: in quotation marks unless it is one plain word.
+
+    >>> shown(1.5), shown("/api/chat"), shown("two\nlines"), shown('"')
+    ('1.5', '/api/chat', '"two\\nlines"', '"\\""')
+    """
+    text = _cut(str(value))
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _message(record: logging.LogRecord) -> str:
+    return _cut(record.getMessage())
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _ids() -> dict[str, str]:
+    visit = current.get()
+    if visit is None:
+        return {}
+    return {**({} if visit.turn is None else {"turn": visit.turn}), "request": visit.id}
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"

@@ -1,0 +1,37 @@
+// The one line that says what is going on, for eyes and for screen readers.
+
+import { byId, element, setText } from "./elements.js";
+
+/** Milliseconds after which a text that was only to be read aloud is taken out of the page again. */
+const READ = 4000;
+let said = "";
+
+/**
+ * Say what changed; the same twice is said once.
+ * @param {string} line
+ * @param {string} [aloud] what only screen readers get besides: a whole answer
+ */
+export function say(line, aloud = "") {
+  const status = byId("status");
+  if (line === said && !aloud) return;
+  said = line;
+  setText(status, line);
+  if (!aloud) return;
+  const hidden = element("span", "unseen", ` ${aloud}`);
+  status.append(hidden);
+  setTimeout(() => hidden.remove(), READ);
+}
+
+/**
+ * What to say while a turn runs; "" when there is nothing new to say.
+ * @param {import("./turn.js").Turn} turn
+ */
+export function progress(turn) {
+  if (turn.status === "sending") return "Sent.";
+  if (turn.status === "queued") return turn.ahead ? `In line: ${turn.ahead} before yours.` : "In line: yours is next.";
+  const over = turn.columns.filter((column) => column.answer || column.failure).length;
+  if (turn.stage === "rewrite") return "Making your prompt clear.";
+  if (turn.stage === "answer") return over ? `${over} of ${turn.columns.length} models have answered.` : `${turn.columns.length} models are answering.`;
+  if (turn.stage === "judge") return "The judge is reading the answers.";
+  return "";
+}

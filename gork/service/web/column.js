@@ -1,0 +1,108 @@
+// One candidate's column: who it is, what it does, what it writes.
+
+import { copyOf, setAttribute, setIcon, setText, show } from "./elements.js";
+import { LiveText } from "./live_text.js";
+import { copy } from "./copying.js";
+import { CUTS, duration, STATES } from "./wording.js";
+
+/** Milliseconds in one state after which a remark explains the wait. */
+const LONG = 12_000;
+/** @type {Record<string, string>} */
+const SLOW = {
+  loading: "It is read into memory once; after that it answers sooner.",
+  reading: "A processor without help reads a long conversation slowly.",
+  writing: "Stop keeps what the others have written.",
+};
+
+export class ColumnView {
+  /**
+   * @param {string} id unique on the page
+   * @param {string} member
+   * @param {() => void} onPrefer
+   */
+  constructor(id, member, onPrefer) {
+    const { root, parts } = copyOf("t-column");
+    this.root = root;
+    this.parts = parts;
+    this.member = member;
+    root.id = id;
+    root.dataset.member = member;
+    setText(parts.name, member);
+    parts.name.id = `${id}-name`;
+    root.setAttribute("aria-labelledby", parts.name.id);
+    root.tabIndex = -1;
+    setAttribute(parts.prefer, "aria-label", `I prefer the answer of ${member}`);
+    this.live = new LiveText(parts.text);
+    this.whole = "";
+    parts.copy.addEventListener("click", () => copy(this.whole, parts.copy));
+    parts.prefer.addEventListener("click", onPrefer);
+  }
+
+  /**
+   * @param {import("./turn.js").Column} column
+   * @param {{now: number, model: string, chosen: boolean, over: boolean, vote: string | null}} around
+   */
+  update(column, { now, model, chosen, over, vote }) {
+    const { parts, root } = this;
+    const [words, icon] = STATES[column.state] ?? STATES.waiting;
+    setAttribute(root, "data-state", column.state);
+    setAttribute(root, "aria-busy", over || column.state === "done" || column.state === "failed" ? null : "true");
+    root.classList.toggle("chosen", chosen);
+    setText(parts.model, column.model || model);
+    show(parts.badge, chosen);
+    setIcon(parts.glyph, icon);
+    setText(parts.state, column.failure ? "Failed" : words);
+    setText(parts.numbers, column.answer ? final(column.answer) : live(column, now, over));
+    const done = column.state === "done";
+    this.live.show(column.text, over || done);
+    this.whole = column.text;
+    const remark = column.failure || cut(column, over) || waiting(column, now, over);
+    setText(parts.cut, remark);
+    show(parts.cut, remark !== "");
+    show(parts.foot, (over || done) && column.text !== "");
+    show(parts.prefer, over && done);
+    setAttribute(parts.prefer, "aria-pressed", String(vote === column.member));
+  }
+}
+
+/** @param {any} answer */
+function final({ tokens, seconds, tokens_per_s: rate, first_token_s: first }) {
+  const numbers = [duration(seconds), `${tokens} tokens`];
+  if (rate) numbers.push(`${rate.toFixed(1)} tok/s`);
+  if (first) numbers.push(`first after ${duration(first)}`);
+  return numbers.join(" · ");
+}
+
+/**
+ * @param {import("./turn.js").Column} column
+ * @param {number} now
+ * @param {boolean} over
+ */
+function live(column, now, over) {
+  if (!column.begun || over || column.failure) return "";
+  const numbers = [duration((now - column.begun) / 1000)];
+  const writing = (now - column.first) / 1000;
+  if (column.first && writing > 0.5) numbers.push(`${(column.tokens / writing).toFixed(1)} tok/s`);
+  if (column.first) numbers.push(`first after ${duration((column.first - column.begun) / 1000)}`);
+  return numbers.join(" · ");
+}
+
+/**
+ * @param {import("./turn.js").Column} column
+ * @param {boolean} over
+ */
+function cut(column, over) {
+  if (column.answer) return column.answer.complete ? "" : (CUTS[column.answer.stop] ?? "Cut short.");
+  return over && column.text ? "Unfinished." : "";
+}
+
+/**
+ * @param {import("./turn.js").Column} column
+ * @param {number} now
+ * @param {boolean} over
+ */
+function waiting(column, now, over) {
+  if (over || column.state === "done") return "";
+  if (column.detail) return column.detail;
+  return column.since && now - column.since > (column.state === "writing" ? 4 * LONG : LONG) ? (SLOW[column.state] ?? "") : "";
+}

@@ -1,0 +1,145 @@
+// The box at the bottom: writing a question, sending it, stopping its turn.
+
+import { byId, setAttribute, setIcon, setText, show } from "./elements.js";
+
+const DRAFT = "gork.draft";
+const OPTIMIZE = "gork.optimize";
+
+export class Composer {
+  /**
+   * @param {{send: (text: string) => void, stop: () => void, cancelEdit: () => void, earlier: () => string[]}} actions
+   *   `earlier` gives the questions asked before, oldest first
+   */
+  constructor(actions) {
+    this.actions = actions;
+    this.form = byId("composer");
+    this.box = byId("box");
+    this.send = byId("send");
+    this.optimize = byId("optimize");
+    this.running = false;
+    this.editing = false;
+    /** How far back the arrow went; 0 for not at all. */
+    this.back = 0;
+    this.listen();
+    this.remember();
+  }
+
+  get text() {
+    return this.box.value;
+  }
+
+  listen() {
+    this.form.addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      if (this.running) this.actions.stop();
+      else this.submit();
+    });
+    this.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
+    this.box.addEventListener("input", () => {
+      this.back = 0;
+      this.fit();
+      keep(sessionStorageOf(), DRAFT, this.text);
+    });
+    this.optimize.addEventListener("change", () => keep(localStorageOf(), OPTIMIZE, this.optimize.checked ? "yes" : "no"));
+    byId("editing-cancel").addEventListener("click", () => this.actions.cancelEdit());
+  }
+
+  remember() {
+    this.box.value = kept(sessionStorageOf(), DRAFT) ?? "";
+    this.optimize.checked = kept(localStorageOf(), OPTIMIZE) !== "no";
+    this.fit();
+  }
+
+  submit() {
+    const text = this.text.trim();
+    if (text) this.actions.send(text);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    // While a word is being composed (Japanese, Chinese, accents), Enter belongs to it; Safari tells so by the code 229.
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      if (!this.running) this.submit();
+    } else if (event.key === "ArrowUp" && (this.text === "" || this.back)) this.recall(this.back + 1, event);
+    else if (event.key === "ArrowDown" && this.back) this.recall(this.back - 1, event);
+  }
+
+  /**
+   * @param {number} back
+   * @param {KeyboardEvent} event
+   */
+  recall(back, event) {
+    const earlier = this.actions.earlier();
+    if (back > earlier.length) return;
+    event.preventDefault();
+    this.fill(back ? earlier[earlier.length - back] : "");
+    this.back = back;
+  }
+
+  /** @param {string} text */
+  fill(text) {
+    this.box.value = text;
+    this.back = 0;
+    this.fit();
+    this.box.setSelectionRange(text.length, text.length);
+    keep(sessionStorageOf(), DRAFT, text);
+  }
+
+  /** As high as the text needs, up to what the style allows. */
+  fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight}px`;
+  }
+
+  focus() {
+    this.box.focus({ preventScroll: true });
+  }
+
+  /** @param {boolean} running */
+  setRunning(running) {
+    if (this.running === running) return;
+    this.running = running;
+    setIcon(this.send, running ? "stop" : "send");
+    setText(this.send.querySelector("span"), running ? "Stop" : this.editing ? "Send again" : "Send");
+    setAttribute(this.send, "class", running ? "primary stop" : "primary");
+  }
+
+  /** @param {string} note what sending will do; "" for not editing */
+  setEditing(note) {
+    this.editing = note !== "";
+    show(byId("editing"), this.editing);
+    setText(byId("editing-text"), note);
+    if (!this.running) setText(this.send.querySelector("span"), this.editing ? "Send again" : "Send");
+  }
+}
+
+const sessionStorageOf = () => sessionStorage;
+const localStorageOf = () => localStorage;
+
+/**
+ * @param {Storage} where
+ * @param {string} key
+ */
+function kept(where, key) {
+  try {
+    return where.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {Storage} where
+ * @param {string} key
+ * @param {string} value
+ */
+function keep(where, key, value) {
+  try {
+    where.setItem(key, value);
+  } catch {
+    // it lasts as long as the page
+  }
+}

@@ -1,0 +1,110 @@
+// What models write, as elements: parsed as Markdown, without any raw HTML, and sanitised whatever the parser made of it.
+
+import { Marked } from "./vendor/marked/marked.esm.js";
+import "./vendor/dompurify/purify.min.js";
+
+const purify = /** @type {any} */ (globalThis).DOMPurify;
+const SAFE_ADDRESS = /^(?:https?:\/\/|mailto:)/i;
+const CLEAN = {
+  ALLOWED_TAGS: "p br hr h4 h5 h6 em strong del code pre ul ol li blockquote table thead tbody tr th td a".split(" "),
+  ALLOWED_ATTR: ["href", "align", "start", "class"],
+  ALLOWED_URI_REGEXP: SAFE_ADDRESS,
+  ALLOW_ARIA_ATTR: false,
+  ALLOW_DATA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+};
+const COLOURED = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], ALLOW_ARIA_ATTR: false, ALLOW_DATA_ATTR: false, RETURN_DOM_FRAGMENT: true };
+
+/** @param {string} text */
+const escape = (text) => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+/** @type {any} marked's own types are not here */
+const HOW = {
+  gfm: true,
+  breaks: true,
+  // Tags are text: a model that writes <b> is talking about HTML, or up to something.
+  tokenizer: { html: () => undefined, tag: () => undefined },
+  renderer: {
+    // The page's own headings end at the third level.
+    /** @this {any} */
+    heading(/** @type {any} */ { tokens, depth }) {
+      const level = Math.min(depth + 3, 6);
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
+    // A picture would be fetched from wherever the model says: its address is a link, for people to decide.
+    image(/** @type {any} */ { href, text }) {
+      const label = escape(`[image: ${text || href}]`);
+      return SAFE_ADDRESS.test(href) ? `<a href="${escape(href)}">${label}</a>` : label;
+    },
+    checkbox: (/** @type {{checked: boolean}} */ { checked }) => (checked ? "☑ " : "☐ "),
+  },
+};
+const marked = new Marked(HOW);
+
+purify.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
+  if (node.tagName === "A") {
+    const address = node.getAttribute("href");
+    if (address) for (const [name, value] of LINK) node.setAttribute(name, value || address);
+  }
+  if (node.tagName !== "SPAN" && node.hasAttribute("class")) {
+    const language = /^language-[\w+#.-]{1,30}$/.exec(node.className);
+    if (node.tagName !== "CODE" || !language) node.removeAttribute("class");
+  }
+});
+/** Attributes of links; an empty one is the address, so that nobody has to trust the words of a link. */
+const LINK = [["target", "_blank"], ["rel", "noopener noreferrer"], ["title", ""]];
+const OWN_DIRECTION = "p, li, ul, ol, blockquote, h4, h5, h6, th, td";
+
+/**
+ * The blocks of a text.
+ * @param {string} text with \n between lines
+ * @returns {any[]} marked's tokens; `raw` is the piece of text that each one is
+ */
+export const blocks = (text) => marked.lexer(text);
+
+/**
+ * Blocks as elements.
+ * @param {any[]} tokens
+ * @returns {DocumentFragment}
+ */
+export function elementsOf(tokens) {
+  const fragment = purify.sanitize(marked.parser(tokens), CLEAN);
+  for (const node of fragment.querySelectorAll(OWN_DIRECTION)) node.setAttribute("dir", "auto");
+  for (const pre of fragment.querySelectorAll("pre")) frame(pre, "code");
+  for (const table of fragment.querySelectorAll("table")) frame(table, "table");
+  return fragment;
+}
+
+/**
+ * Put something wide into a frame of its own that scrolls and can be reached by keys.
+ * @param {HTMLElement} wide
+ * @param {"code" | "table"} kind
+ */
+function frame(wide, kind) {
+  const framed = document.createElement("div");
+  framed.className = `framed ${kind}`;
+  wide.replaceWith(framed);
+  const language = wide.querySelector("code")?.className.replace("language-", "") ?? "";
+  const scroller = document.createElement("div");
+  scroller.className = "scroller";
+  scroller.tabIndex = 0;
+  scroller.setAttribute("role", "group");
+  scroller.setAttribute("aria-label", kind === "code" ? `Code ${language}`.trim() : "Table");
+  scroller.append(wide);
+  if (kind === "code") {
+    const head = document.createElement("div");
+    head.className = "code-head";
+    const label = document.createElement("span");
+    label.textContent = language || "text";
+    head.append(label);
+    framed.append(head);
+  }
+  framed.append(scroller);
+}
+
+/**
+ * The highlighter's markup as elements.
+ * @param {string} markup
+ * @returns {DocumentFragment}
+ */
+export const coloured = (markup) => purify.sanitize(markup, COLOURED);

@@ -1,0 +1,75 @@
+// The models behind the page: in the header, in a dialog, and on the empty page.
+
+import { byId, element, setText } from "./elements.js";
+import { members } from "./service.js";
+import { many } from "./wording.js";
+
+const CANNOT = /^cannot answer/;
+
+export class Roster {
+  constructor() {
+    /** @type {Map<string, string>} each member's model */
+    this.models = new Map();
+    byId("models-button").addEventListener("click", () => {
+      byId("models").showModal();
+      void this.load().catch((error) => setText(byId("models-about"), error.message));
+    });
+  }
+
+  /** Ask the service who answers. Rejects with a `ServiceError`. */
+  async load() {
+    const told = await members();
+    /** @type {{member: string, role: string, model: string, where: string, state: string}[]} */
+    const rows = Array.isArray(told.members) ? told.members : [];
+    this.models = new Map(rows.map((row) => [row.member, row.model]));
+    const able = rows.filter((row) => !CANNOT.test(row.state)).length;
+    setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);
+    byId("models-button").classList.toggle("short", able < rows.length);
+    setText(byId("models-about"), `${told.ensemble} on ${told.engine}. ${told.description ?? ""}`);
+    setText(byId("about"), told.description ?? "");
+    byId("models-list").replaceChildren(table(rows));
+    byId("line-up").replaceChildren(...["promptimizer", "candidate", "judge"].map((role) => group(role, rows.filter((row) => row.role === role))));
+  }
+}
+
+/** @type {Record<string, string>} */
+const DUTIES = { promptimizer: "makes your prompt clear", candidate: "answer side by side", judge: "chooses, blind to names" };
+
+/**
+ * @param {string} role
+ * @param {{member: string, model: string, state: string}[]} rows
+ */
+function group(role, rows) {
+  const made = element("div", "role");
+  made.append(element("p", "duty", DUTIES[role]));
+  for (const row of rows) {
+    const line = element("p", CANNOT.test(row.state) ? "member unable" : "member");
+    line.append(element("strong", "", row.member), " ", element("span", "model", row.model));
+    if (CANNOT.test(row.state)) line.append(" ", element("span", "unable-why", "cannot answer now"));
+    made.append(line);
+  }
+  made.hidden = rows.length === 0;
+  return made;
+}
+
+/** @param {{member: string, role: string, model: string, where: string, state: string}[]} rows */
+function table(rows) {
+  const made = element("table");
+  const head = element("tr");
+  head.append(...["Name", "Role", "Model", "State"].map((title) => element("th", "", title)));
+  for (const cell of head.children) cell.setAttribute("scope", "col");
+  const body = element("tbody");
+  for (const row of rows) {
+    const line = element("tr", CANNOT.test(row.state) ? "unable" : "");
+    const name = element("th", "", row.member);
+    name.setAttribute("scope", "row");
+    const model = element("td", "", row.model);
+    if (row.where) model.append(element("br"), element("small", "muted", row.where));
+    line.append(name, element("td", "", row.role), model, element("td", "", row.state));
+    body.append(line);
+  }
+  const top = element("thead");
+  top.append(head);
+  made.append(top, body);
+  return made;
+}

@@ -1,0 +1,119 @@
+// What the page asks of the service that it came from.
+
+import { events } from "./sse.js";
+
+const TOKEN = "gork.token";
+/** Milliseconds without a byte after which the service is taken for gone: it sends a sign of life every few seconds. */
+const SILENCE = 60_000;
+let token = kept();
+
+/** An error with a `kind`: "lost", "token", "busy", "refused" or "bad". */
+export class ServiceError extends Error {
+  /**
+   * @param {string} kind
+   * @param {string} message
+   */
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+function kept() {
+  try {
+    return sessionStorage.getItem(TOKEN) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Use a token from now on, in this tab.
+ * @param {string} given
+ */
+export function useToken(given) {
+  token = given.trim();
+  try {
+    sessionStorage.setItem(TOKEN, token);
+  } catch {
+    // it is used all the same, until the page is left
+  }
+}
+
+/** The service, its ensemble and its models. */
+export async function members() {
+  const response = await request("api/members", { signal: AbortSignal.timeout(SILENCE) });
+  return response.json();
+}
+
+/**
+ * The events of a turn.
+ * @param {object} question what `POST /api/deliberate` takes
+ * @param {AbortSignal} signal
+ */
+export const deliberate = (question, signal) => stream("api/deliberate", question, signal);
+
+/**
+ * The judge's words on a turn that is over.
+ * @param {object} turn the turn as the service told it
+ * @param {AbortSignal} signal
+ */
+export const explain = (turn, signal) => stream("api/explain", { turn }, signal);
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} signal
+ */
+async function* stream(path, body, signal) {
+  const silent = new AbortController();
+  let watch = setTimeout(() => silent.abort(), SILENCE);
+  const headers = { "Content-Type": "application/json" };
+  try {
+    const both = AbortSignal.any([signal, silent.signal]);
+    const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), signal: both });
+    if (!response.body) throw new ServiceError("lost", "The service sent nothing.");
+    for await (const event of events(response.body)) {
+      clearTimeout(watch);
+      watch = setTimeout(() => silent.abort(), SILENCE);
+      if (event.kind) yield event;
+    }
+  } catch (error) {
+    if (error instanceof ServiceError || signal.aborted) throw error;
+    if (silent.signal.aborted) throw new ServiceError("lost", "Nothing has come from the service for a minute.");
+    if (error instanceof SyntaxError) throw new ServiceError("bad", "The service sent something that this page does not understand.");
+    throw new ServiceError("lost", "The connection to the service was lost.");
+  } finally {
+    clearTimeout(watch);
+  }
+}
+
+/**
+ * @param {string} path relative to the page, so that it works behind a proxy that adds a folder
+ * @param {RequestInit} how
+ */
+async function request(path, how) {
+  const headers = new Headers(how.headers);
+  if (token) headers.set("Authorization", `Bearer ${token}`);
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), { ...how, headers, cache: "no-store", credentials: "omit", redirect: "error" });
+  } catch (error) {
+    if (how.signal?.aborted) throw error;
+    throw new ServiceError("lost", "The service cannot be reached.");
+  }
+  if (response.ok) return response;
+  throw await refusal(response);
+}
+
+/** @param {Response} response */
+async function refusal(response) {
+  const said = await response.json().then((body) => body?.error, () => null);
+  const message = typeof said === "string" && said ? said : `The service answered with status ${response.status}.`;
+  if (response.status === 401) return new ServiceError("token", token ? "The service does not accept this token." : "The service asks for a token.");
+  if (response.status === 503) {
+    const after = Number(response.headers.get("Retry-After"));
+    return new ServiceError("busy", after > 0 ? `${message} (try again in ${after} s)` : message);
+  }
+  return new ServiceError("refused", message);
+}

@@ -1,0 +1,197 @@
+// A turn as the page knows it: plain data that events change. Nothing in here touches the document.
+
+/**
+ * @typedef {object} Column one candidate
+ * @property {string} member
+ * @property {string} model
+ * @property {string} state waiting, loading, reading, writing, done, failed or stopped
+ * @property {string} detail a remark of the service on the state
+ * @property {string} text
+ * @property {number} tokens
+ * @property {number} since when it got its state, ms
+ * @property {number} begun when it was asked, ms; 0 before
+ * @property {number} first when its first token came, ms; 0 before
+ * @property {any} answer the service's record of its answer, at the end
+ * @property {string} failure why there is none
+ *
+ * @typedef {object} Turn
+ * @property {string} id the service's; "" until it took the question
+ * @property {string} question the user's own words
+ * @property {boolean} optimize whether a rewrite was wanted
+ * @property {string} status sending, queued, running, finished, or a kind of trouble
+ * @property {string} trouble what went wrong, for people
+ * @property {number} ahead
+ * @property {string} stage "", rewrite, answer or judge
+ * @property {number} at when it was asked, ms since 1970
+ * @property {string} ensemble
+ * @property {Record<string, string>} roles
+ * @property {{text: string, accepted: string | null, refused: string | null, over: boolean}} rewrite
+ * @property {Column[]} columns
+ * @property {string} judge what the judge is doing
+ * @property {any} verdict
+ * @property {string[]} notices
+ * @property {any} result the whole turn as the service tells it, at the end
+ * @property {string} reason the judge's words, if it was asked for them
+ */
+
+const RUNNING = new Set(["sending", "queued", "running"]);
+
+/**
+ * A turn that is about to be asked.
+ * @param {string} question
+ * @param {boolean} optimize
+ * @returns {Turn}
+ */
+export function newTurn(question, optimize) {
+  return {
+    id: "",
+    question,
+    optimize,
+    status: "sending",
+    trouble: "",
+    ahead: 0,
+    stage: "",
+    at: Date.now(),
+    ensemble: "",
+    roles: {},
+    rewrite: { text: "", accepted: null, refused: null, over: false },
+    columns: [],
+    judge: "",
+    verdict: null,
+    notices: [],
+    result: null,
+    reason: "",
+  };
+}
+
+/** @param {Turn} turn */
+export const isRunning = (turn) => RUNNING.has(turn.status);
+
+/**
+ * The text that the turn answers with, null if there is none.
+ * @param {Turn} turn
+ * @returns {string | null}
+ */
+export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
+
+/**
+ * The member whose answer was chosen, null before.
+ * @param {Turn} turn
+ * @returns {string | null}
+ */
+export const winnerOf = (turn) => turn.result?.winner ?? turn.verdict?.winner ?? null;
+
+/**
+ * End a turn before its time.
+ * @param {Turn} turn
+ * @param {string} kind stopped, interrupted, lost, token, busy, refused, bad or broken
+ * @param {string} message
+ */
+export function endEarly(turn, kind, message) {
+  turn.status = kind;
+  turn.trouble = message;
+  for (const column of turn.columns) if (column.state !== "done" && column.state !== "failed") column.state = "stopped";
+}
+
+/**
+ * Take in an event of the service; kinds that are not known are passed over.
+ * @param {Turn} turn
+ * @param {string} kind
+ * @param {any} data
+ * @param {number} now ms
+ */
+export function apply(turn, kind, data, now) {
+  const handler = Object.hasOwn(HANDLERS, kind) ? HANDLERS[kind] : null;
+  handler?.(turn, data, now);
+}
+
+/**
+ * @param {Turn} turn
+ * @param {string} member
+ */
+const columnOf = (turn, member) => turn.columns.find((column) => column.member === member);
+
+/** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
+const HANDLERS = {
+  accepted(turn, { id, ensemble, members }) {
+    Object.assign(turn, { id, ensemble, roles: members, status: "running" });
+    turn.columns = Object.entries(members)
+      .filter(([, role]) => role === "candidate")
+      .map(([member]) => ({ member, model: "", state: "waiting", detail: "", text: "", tokens: 0, since: 0, begun: 0, first: 0, answer: null, failure: "" }));
+  },
+  queued(turn, { ahead }) {
+    turn.status = "queued";
+    turn.ahead = ahead;
+  },
+  stage(turn, { stage }) {
+    turn.status = "running";
+    turn.stage = stage;
+  },
+  member(turn, { member, state, detail }, now) {
+    const column = columnOf(turn, member);
+    if (turn.roles[member] === "judge") turn.judge = state;
+    if (!column) return;
+    if (column.state !== state) column.since = now;
+    if (state !== "waiting" && !column.begun) column.begun = now;
+    column.state = state;
+    column.detail = detail;
+  },
+  token(turn, { member, text }, now) {
+    const column = columnOf(turn, member);
+    if (!column) {
+      if (turn.roles[member] === "promptimizer") turn.rewrite.text += text;
+      return;
+    }
+    if (!column.first) column.first = now;
+    column.begun ||= now;
+    column.text += text;
+    column.tokens += 1;
+    if (column.state !== "writing") column.since = now;
+    column.state = "writing";
+  },
+  restarted(turn, { member, why }) {
+    const column = columnOf(turn, member);
+    if (column) Object.assign(column, { text: "", tokens: 0, first: 0, detail: why });
+    else if (turn.roles[member] === "promptimizer") turn.rewrite.text = "";
+  },
+  rewritten(turn, { rewrite, rewrite_refused: refused }) {
+    turn.rewrite = { text: "", accepted: rewrite, refused, over: true };
+  },
+  answered(turn, answer) {
+    const column = columnOf(turn, answer.member);
+    if (column) settle(column, answer);
+  },
+  failed(turn, { member, message }) {
+    const column = columnOf(turn, member);
+    if (column) Object.assign(column, { state: "failed", failure: message });
+    else turn.notices.push(`${turn.roles[member] === "judge" ? "The judge" : member} failed: ${message}`);
+  },
+  judged(turn, verdict) {
+    turn.verdict = verdict;
+  },
+  notice(turn, { text }) {
+    turn.notices.push(text);
+  },
+  finished(turn, result) {
+    turn.result = result;
+    turn.status = "finished";
+    turn.stage = "";
+    turn.verdict = { ...result.verdict, winner: result.winner };
+    for (const answer of result.answers) {
+      const column = columnOf(turn, answer.member);
+      if (column) settle(column, answer);
+    }
+  },
+  broken(turn, { kind, message }) {
+    endEarly(turn, kind === "stopped" ? "restarting" : "broken", message);
+  },
+};
+
+/**
+ * @param {Column} column
+ * @param {any} answer
+ */
+function settle(column, answer) {
+  const { text, ...rest } = answer;
+  Object.assign(column, { state: "done", detail: "", text, model: answer.model, answer: rest });
+}

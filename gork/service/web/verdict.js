@@ -1,0 +1,190 @@
+// The card above the answers: how far the turn is, then who was chosen, how surely, and by what.
+
+import { copyOf, element, setAttribute, setIcon, setText, show } from "./elements.js";
+import { isRunning } from "./turn.js";
+import { LiveText } from "./live_text.js";
+import { explain, ServiceError } from "./service.js";
+import { duration, list, many } from "./wording.js";
+
+/** @typedef {import("./turn.js").Turn} Turn */
+
+const ORDER = ["rewrite", "answer", "judge"];
+
+export class VerdictView {
+  /**
+   * @param {HTMLElement} home
+   * @param {(member: string) => void} onWinner
+   * @param {() => void} onReason the judge's words have changed the turn
+   */
+  constructor(home, onWinner, onReason) {
+    this.home = home;
+    this.onWinner = onWinner;
+    this.onReason = onReason;
+    this.form = "";
+    /** @type {import("./elements.js").Parts} */
+    this.parts = {};
+  }
+
+  /** @param {Turn} turn */
+  update(turn) {
+    const form = turn.verdict ? "card" : isRunning(turn) ? "steps" : "";
+    if (form !== this.form) this.become(form, turn);
+    show(this.home, form !== "");
+    if (form === "steps") this.steps(turn);
+    if (form === "card") this.card(turn);
+  }
+
+  /**
+   * @param {string} form
+   * @param {Turn} turn
+   */
+  become(form, turn) {
+    this.form = form;
+    this.home.replaceChildren();
+    if (!form) return;
+    const { root, parts } = copyOf(form === "card" ? "t-verdict" : "t-steps");
+    this.parts = parts;
+    this.home.append(root);
+    if (form !== "card") return;
+    this.reason = new LiveText(parts.reasonText);
+    parts.winner.addEventListener("click", () => this.onWinner(turn.verdict.winner));
+    parts.more.addEventListener("click", () => {
+      const open = root.classList.toggle("open");
+      setAttribute(parts.more, "aria-expanded", String(open));
+    });
+    parts.ask.addEventListener("click", () => void this.askWhy(turn));
+  }
+
+  /** @param {Turn} turn */
+  steps(turn) {
+    const at = ORDER.indexOf(turn.stage);
+    const answered = turn.columns.filter((column) => column.answer || column.failure).length;
+    /** @type {Record<string, string>} */
+    const details = {
+      rewrite: !turn.optimize ? "not wanted" : turn.rewrite.over && !turn.rewrite.accepted ? "your own words" : "",
+      answer: at === 1 && answered ? `${answered} of ${turn.columns.length}` : "",
+      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is reading" : "",
+    };
+    ORDER.forEach((stage, index) => {
+      const step = this.parts[stage];
+      const state = index < at || (stage === "rewrite" && !turn.optimize) ? "done" : index === at ? "running" : "waiting";
+      setAttribute(step, "data-state", state);
+      setAttribute(step, "aria-current", state === "running" ? "step" : null);
+      setIcon(step, state === "done" ? "check" : state === "running" ? "pen" : "wait");
+      setText(step.querySelector("small"), details[stage]);
+    });
+  }
+
+  /** @param {Turn} turn */
+  card(turn) {
+    const { verdict } = turn;
+    const { parts } = this;
+    setText(parts.label, labelOf(verdict));
+    setText(parts.winner, verdict.winner);
+    setAttribute(parts.winner, "title", `Go to the answer of ${verdict.winner}`);
+    const tags = tagsOf(turn);
+    if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
+    show(parts.tags, tags.length > 0);
+    setText(parts.note, noteOf(verdict));
+    setText(parts.times, turn.result ? timesOf(turn.result) : "");
+    if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
+    show(parts.scores, parts.scores.childElementCount > 0);
+    show(parts.why, Boolean(turn.result) && Object.values(turn.roles).includes("judge") && turn.columns.length > 1);
+    if (turn.reason) this.tell(turn.reason, true);
+  }
+
+  /** @param {Turn} turn */
+  async askWhy(turn) {
+    const { parts } = this;
+    parts.ask.disabled = true;
+    let text = "";
+    this.tell("", false);
+    try {
+      for await (const { kind, data } of explain(turn.result, new AbortController().signal)) {
+        if (kind === "token") this.tell((text += data.text), false);
+        if (kind === "restarted") text = "";
+        if (kind === "explained") turn.reason = data.text || "The judge had nothing to say.";
+        if (kind === "broken") throw new ServiceError("broken", data.message);
+      }
+      if (!turn.reason) throw new ServiceError("lost", "The connection to the service was lost.");
+      this.tell(turn.reason, true);
+      this.onReason();
+    } catch (error) {
+      show(parts.reason, true);
+      setText(parts.reasonNote, error instanceof Error ? error.message : String(error));
+      parts.ask.disabled = false;
+    }
+  }
+
+  /**
+   * @param {string} text
+   * @param {boolean} complete
+   */
+  tell(text, complete) {
+    const { parts } = this;
+    show(parts.reason, true);
+    show(parts.ask, !complete);
+    setText(parts.reasonNote, complete ? "The judge, asked afterwards. It changes nothing about the choice." : "The judge is thinking about it …");
+    this.reason?.show(text, complete);
+  }
+}
+
+/** @param {any} verdict */
+function labelOf({ note, fallback }) {
+  return fallback ? "Chosen by the configured order:" : note ? "Chosen without a verdict:" : "The judge chose";
+}
+
+/** @param {Turn} turn @returns {[string, string][]} */
+function tagsOf({ verdict, columns, result }) {
+  /** @type {[string, string][]} */
+  const tags = [];
+  const judged = !verdict.fallback && !verdict.note;
+  if (verdict.fallback) tags.push(["warn", "No verdict"]);
+  if (judged && verdict.close) tags.push(["warn", "A close call"]);
+  if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}`]);
+  const failed = columns.filter((column) => column.failure).length;
+  if (result && failed) tags.push(["bad", `${failed} of ${columns.length} failed`]);
+  return tags;
+}
+
+/** @param {any} verdict */
+function noteOf({ note, fallback, orders, label_mass: mass }) {
+  if (fallback) return `The judge did not decide: ${fallback}`;
+  if (note) return note;
+  if (!orders.length || mass === null) return "The answers were compared with each other; the judge was not asked.";
+  const times = orders.length === 1 ? "once, in a drawn order" : `in ${orders.length} different orders`;
+  return `The judge read the answers under neutral letters, ${times}. It never learnt who wrote which.`;
+}
+
+/** @param {any} result */
+function timesOf({ timings, ensemble }) {
+  const parts = ORDER.filter((stage) => timings[stage] > 0).map((stage) => `${{ rewrite: "rewrite", answer: "answers", judge: "judge" }[stage]} ${duration(timings[stage])}`);
+  return `${list(parts)}; ${duration(timings.total)} in all · ${ensemble}`;
+}
+
+/** Rows of the scores: who, a bar from the middle to the right or to the left, the number. @param {any} verdict */
+function scoresOf({ scores, winner }) {
+  const rows = Object.entries(scores).sort((one, other) => other[1] - one[1]);
+  const most = Math.max(...rows.map(([, score]) => Math.abs(score)), 1e-9);
+  return rows.map(([member, score]) => {
+    const row = element("div", member === winner ? "score won" : "score");
+    const bar = element("span", "bar");
+    const fill = element("span", score < 0 ? "fill below" : "fill");
+    fill.style.setProperty("--share", String(Math.abs(score) / most));
+    bar.append(fill);
+    bar.setAttribute("aria-hidden", "true");
+    row.append(element("span", "who", member), bar, element("span", "points", `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`));
+    return row;
+  });
+}
+
+/**
+ * What is said aloud when a turn is over.
+ * @param {Turn} turn
+ */
+export function spoken(turn) {
+  const { verdict } = turn;
+  const how = verdict.fallback ? "no verdict, the configured order decided" : verdict.note ? verdict.note : verdict.close ? "a close call" : "";
+  const of = turn.columns.length > 1 ? ` of ${many(turn.columns.length, "answer")}` : "";
+  return `Chosen${of}: ${verdict.winner}${how ? ` (${how})` : ""}.`;
+}

@@ -1,0 +1,37 @@
+// Numbers and states in words.
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+/**
+ * @param {number} count
+ * @param {string} one
+ */
+export const many = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
+
+/** @param {string[]} words */
+export function list(words) {
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
+}
+
+/** A state of a member, and its icon. @type {Record<string, [string, string]>} */
+export const STATES = {
+  waiting: ["Waiting", "wait"],
+  loading: ["Loading its model", "wait"],
+  reading: ["Reading", "wait"],
+  writing: ["Writing", "pen"],
+  done: ["Done", "check"],
+  failed: ["Failed", "close"],
+  stopped: ["Stopped", "stop"],
+};
+
+/** Why an answer ends where it does. @type {Record<string, string>} */
+export const CUTS = {
+  length: "Cut: it reached the limit of its length.",
+  deadline: "Cut: its time was up.",
+  repetition: "Cut: it had begun to repeat itself.",
+};
