@@ -205,9 +205,10 @@ def test_a_dropped_connection_frees_the_engine(served, ollama_client, openai_cli
     long = [{"role": "user", "content": "Explain in detail how a car engine works, and then how a train works."}]
     if dialect == "ollama":
         stream = ollama_client.chat(MODEL, messages=long, stream=True)
+        next(chunk for chunk in stream if "asked " in (chunk.message.thinking or ""))
     else:
         stream = openai_client.chat.completions.create(model=MODEL, messages=long, stream=True)
-    next(iter(stream))
+        next(chunk for chunk in stream if "asked " in getattr(chunk.choices[0].delta, "reasoning", ""))
     worker = worker_of(served.pid)
     _until_busy(worker)
     stream.close()
