@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,7 @@ class Registry:
     blobs: dict[str, bytes | Path] = field(default_factory=dict)
     pulled: list[str] = field(default_factory=list)
     """The manifests that were asked for, as name:tag."""
-    _server: ThreadingHTTPServer | None = None
+    _server: _Server | None = None
 
     def add(self, tag: str, weights: Path, *, system: str | None = None) -> str:
         """Serve a GGUF file with a chat template and a licence as `tag`; returns the full name under which it can be pulled."""
@@ -35,7 +36,7 @@ class Registry:
             ("model", weights),
             ("template", CHATML.encode()),
             ("license", LICENCE.encode()),
-            ("params", b'{"stop":["<|im_start|>","<|im_end|>"]}'),
+            ("params", b'{"stop":["<|im_start|>","<|im_end|>"],"num_predict":48}'),  # small models do not always find an end
         ]
         if system is not None:
             parts.append(("system", system.encode()))
@@ -78,7 +79,7 @@ class Registry:
         class Handler(_Handler):
             shelf = registry
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, name="registry", daemon=True).start()
         return self
 
@@ -86,6 +87,13 @@ class Registry:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet about clients that leave, which Ollama does in the middle of parts that it asks for again."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

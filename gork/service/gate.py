@@ -87,7 +87,10 @@ class Gate:
 
 
 class Place:
-    """One holder's place: `async with place:` waits until it is inside, and gives it back."""
+    """One holder's place: `async with place:` waits until it is inside, and gives it back.
+
+    A task that is cancelled before its first step never comes to that: whoever started it calls `leave` when it is done.
+    """
 
     def __init__(self, gate: Gate, on_ahead: Callable[[int], None]) -> None:
         self._gate, self.tell = gate, on_ahead

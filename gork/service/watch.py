@@ -31,6 +31,7 @@ from gork.turn import (
     Question,
     Restarted,
     Rewritten,
+    StageStarted,
     State,
     Token,
     Turn,
@@ -72,7 +73,7 @@ class Watch:
             self._metrics.turn_seconds.observe(seconds)
             if outcome in {"stopped", "cancelled"}:
                 self._over(outcome, started)
-        self._answered(turn)
+        self._answered(turn, seen)
         return turn
 
     async def call(self, member: str, run: Run[Completion], on_event: OnEvent) -> Completion:
@@ -114,10 +115,10 @@ class Watch:
         finally:
             seen.end()
 
-    def _answered(self, turn: Turn) -> None:
-        metrics, verdict = self._metrics, turn.verdict
-        for stage, seconds in turn.timings.items():
-            metrics.stage_seconds.labels(stage).observe(seconds)
+    def _answered(self, turn: Turn, seen: _Seen) -> None:
+        verdict = turn.verdict
+        for stage in seen.stages:
+            self._metrics.stage_seconds.labels(stage).observe(turn.timings[stage])
         note(
             "turn answered",
             {f"{stage}_s": seconds for stage, seconds in turn.timings.items()},
@@ -147,6 +148,8 @@ class _Seen:
         self._reading_since: dict[str, float] = {}
         self._loading_since: dict[str, float] = {}
         self._failures: list[Failure] = []
+        self.stages: list[str] = []
+        """Those that began."""
 
     def take(self, event: Event) -> None:
         """Take in one event; cheap for tokens, of which there are many."""
@@ -156,6 +159,8 @@ class _Seen:
         match event:
             case MemberState(member, state):
                 self._state(member, state)
+            case StageStarted(stage):
+                self.stages.append(str(stage))
             case Answered(answer):
                 self._answered(answer)
             case Failed(failure):
