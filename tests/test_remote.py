@@ -390,7 +390,7 @@ class TestTrouble:
         monkeypatch.setattr(remote_http, "MAX_REPLY", 2**20)
         monkeypatch.setattr(remote_http, "MAX_LINE", 2**18)
         impostor.says["/api/deliberate"] = Impostor.HEAD + on_the_wire(BEGINNING) + sent
-        with pytest.raises(ServiceError, match=f"sent {what}: is it one"):
+        with pytest.raises(ServiceError, match=f"sent {what}: is it another program"):
             await self.ask(impostor)
 
     async def test_silence_is_not_waited_out(self, impostor, monkeypatch):
@@ -560,9 +560,9 @@ class TestOneQuestion:
         flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
         code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
-        instead = "leave out --server" if by_hand else "unset GORK_SERVER"
+        named = "--server" if by_hand else "GORK_SERVER"
         assert 0 == code
-        assert f"not used, since the service has its own: --ensemble, --threads ({instead} to have models here answer)\n" in err
+        assert f"not used, since the service has its own: --ensemble, --threads (they count without {named})\n" in err
 
     async def test_a_prompt_that_is_too_long_for_the_models_there_is_refused(self, program, service):
         """As it is for models here: exit code 2, nothing is sent."""

@@ -29,8 +29,7 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
         say(f"{error}; models here answer instead ({settings.origins['server']} names it)")
         return None
     if unused := remote.unused_flags(settings):
-        instead = f"leave out {_BY_HAND}" if by_hand else f"unset {settings.origins['server']}"
-        say(f"not used, since the service has its own: {', '.join(unused)} ({instead} to have models here answer)")
+        say(f"not used, since the service has its own: {', '.join(unused)} (they count without {settings.origins['server']})")
     say(there.line)
     return Backing(
         ask=there.ask,
