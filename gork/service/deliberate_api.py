@@ -14,7 +14,7 @@ from gork.ensemble import MOST_CANDIDATES
 from gork.errors import GorkError, NoAnswer
 from gork.kinds import Kind, Wrong, suggestion, text
 from gork.members import LOAD_TIME, MOST_STOPS, OPTIONS, OptionValue
-from gork.roster import member_rows
+from gork.roster import rows_of
 from gork.service.asking import Wishes, checked_text, understand
 from gork.service.bodies import read_body
 from gork.service.gate import Full, Stopping
@@ -100,9 +100,9 @@ class _Api:
             return await stream.run(send, _broken)
 
     async def members(self, _request: web.Request) -> web.Response:
-        """Say who answers here, and whether each member can."""
+        """Say who answers here, and whether each member can, as far as it is known: nobody waits for one that hangs."""
         service = self._service
-        rows = await member_rows(service.ensemble, service.models)
+        rows = rows_of(service.ensemble, service.models, await service.healths.refreshed())
         return json_response(
             {
                 "name": NAME,

@@ -117,7 +117,6 @@ class _Writer:
 
     def __init__(self, request: web.Request, asked: Asked, model: str, form: Form) -> None:
         self._request, self._model, self._form = request, model, form
-        self._headers = {"X-Turn-Id": asked.question.id}
         self._began = time.perf_counter_ns()
         self._told = False
 
@@ -131,11 +130,11 @@ class _Writer:
 
         reply = await answering.follow(tell)
         body = json_bytes(self._last(reply, reply.text, "".join(thoughts).rstrip()))
-        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=self._headers)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def stream(self, answering: Answering) -> web.StreamResponse:
         """Send a line for everything that happens."""
-        stream = Stream(self._request, "application/x-ndjson", self._headers)
+        stream = Stream(self._request, "application/x-ndjson")
 
         async def tell(part: Part) -> None:
             match part:
