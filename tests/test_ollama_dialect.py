@@ -94,14 +94,14 @@ async def test_the_thinking_channel_has_the_way_to_the_answer_before_the_answer(
 
 async def test_a_fallback_is_said_in_the_thinking_channel(server):
     """Without a verdict the configured order decides, and the channel says why."""
-    server.models["judge"].letters = lambda messages, labels: dict.fromkeys(labels, 0.0) | {labels[0]: 1e-9}
     server.models["judge"]._choose = _refuses
 
     lines = await lines_of(server, "/api/chat", chat())
 
     said = "".join(line["message"].get("thinking", "") for line in lines)
     assert "judge failed: judge at a test: it will not\n" in said
-    assert "chosen: qwen-small (fallback, the configured order decided: judge at a test: it will not)" in said
+    assert "no verdict, the configured order decided: judge at a test: it will not\n" in said
+    assert said.endswith("chosen: qwen-small (fallback)\n\n")
 
 
 async def _refuses(*_: object) -> None:
@@ -189,7 +189,7 @@ async def test_models_are_found_with_and_without_their_tag(server, name):
         ),
         ("/api/chat", chat(format="xml"), 400, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'),
         ("/api/chat", chat(keep_alive="x"), 400, 'time: invalid duration "x"'),
-        ("/api/pull", {"model": MODEL}, 404, "models are not fetched through this service: its ensemble is chosen when it starts"),
+        ("/api/pull", {"model": MODEL}, 404, "models are not fetched through this service: /api/tags lists those that it has"),
     ],
 )
 async def test_errors_are_in_ollamas_words(server, path, body, status, error):
