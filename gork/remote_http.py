@@ -48,7 +48,7 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._lines = LineSplitter()
+        self._lines = LineSplitter(MAX_LINE)
         self._kind, self._data, self._size = "message", list[bytes](), 0
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
@@ -117,7 +117,7 @@ class Place:
                         raise OverflowError(f"more than {MAX_REPLY} bytes")
                     complete = events.feed(chunk)
                 except OverflowError as error:
-                    raise self.error(f"sent {error}: is it one?") from None
+                    raise self.error(f"sent {error}: is it another program?") from None
                 for kind, data in complete:
                     if (event := self._read(kind, data)) is not None and (result := take(event)) is not None:
                         return result

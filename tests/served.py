@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 import final_script
 from gork import reasons
 from gork.engines.model import Engine
 from gork.engines.selection import ollama_engine
 from gork.flow import Ask, Explain
-from gork.service.app import create_app
 from gork.service.service import Service
-from gork.service.serving import address
+from gork.service.serving import listening
 from gork.settings import Settings, load_settings
 from tests.fake_ollama import FakeOllama
 
@@ -38,22 +36,17 @@ class Served:
 async def serving(
     settings: Settings, engine: Engine, *, ask: Ask | None = None, explain: Explain | None = None, beat_s: float = 5.0
 ) -> AsyncIterator[Served]:
-    """Serve on any free port; the flow is the program's own if none is given."""
+    """Serve at the settings' port; the flow is the program's own if none is given."""
     explain = explain or reasons.explainer(settings.ensemble, engine.models)
     service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, beat_s=beat_s)
-    runner = web.AppRunner(create_app(service), handle_signals=False, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield Served(service, address(runner))
-    finally:
-        await runner.cleanup()
+    async with listening(service) as url:
+        yield Served(service, url)
 
 
 @asynccontextmanager
 async def serving_fake(fake: FakeOllama, *, beat_s: float = 5.0, explain: Explain | None = None, **flags: object) -> AsyncIterator[Served]:
     """Serve the full ensemble on a fake Ollama."""
-    settings = load_settings(flags, {"OLLAMA_HOST": fake.url})
+    settings = load_settings({"port": "0", **flags}, {"OLLAMA_HOST": fake.url})
     async with ollama_engine(settings) as engine, serving(settings, engine, beat_s=beat_s, explain=explain) as served:
         yield served
 

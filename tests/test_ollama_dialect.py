@@ -487,6 +487,7 @@ async def test_show_tags_ps_and_version_have_what_clients_read(server):
 
 async def test_ps_lists_what_is_loaded(server):
     """A member is listed when its model is in memory, the ensemble when all candidates are."""
+    server.service.healths.fresh_s = 0.0
     assert [] == await _running(server)
 
     for name in ANSWERS:

@@ -124,6 +124,13 @@ class TestTurns:
         assert {"It", " is", " Paris.", " Lyon.", "Nice."} <= {event.text for event in events if isinstance(event, Token)}
         jsonschema.validate(turn.as_json(), SCHEMA)
 
+    async def test_a_service_may_stand_below_a_path(self, impostor):
+        """As behind an ingress."""
+        impostor.says = {f"/gork{path}": reply for path, reply in impostor.says.items()}
+        there = await remote.reach(told(f"{impostor.url}/gork/"))
+
+        assert "three" == there.settings.ensemble.name
+
     async def test_who_answers_there_is_known_from_the_start(self, fake):
         """The ensemble with its roles, so that everybody has a row before anything happens; and one line for people."""
         async with serving_fake(fake) as served:
@@ -368,15 +375,22 @@ class TestTrouble:
 
         assert [Token("a", "y"), Finished(TURN)] == events
 
-    @pytest.mark.parametrize("endless", [b"event: token\ndata: ", on_the_wire(Token("a", "x" * 1000)), b": beat\n\n" * 100, b"data: x\n"])
-    async def test_a_stream_without_an_end_is_left(self, impostor, monkeypatch, endless):
+    @pytest.mark.parametrize(
+        ("sent", "what"),
+        [
+            (b"event: token\ndata: " + b"x" * 2**20, "a line longer than 262144 bytes"),
+            (b"data: xxxxxxxxxxxxxxxxxxxxxxxxx\n" * 2**15, "an event longer than 262144 bytes"),
+            (on_the_wire(Token("a", "x" * 1000)) * 2**11, "more than 1048576 bytes"),
+            (b": beat\n\n" * 2**18, "more than 1048576 bytes"),
+        ],
+        ids=["line", "event", "events", "beats"],
+    )
+    async def test_a_stream_without_an_end_is_left(self, impostor, monkeypatch, sent, what):
         """Lines, events and the whole are bounded; what sends more is told and left."""
         monkeypatch.setattr(remote_http, "MAX_REPLY", 2**20)
         monkeypatch.setattr(remote_http, "MAX_LINE", 2**18)
-        impostor.says["/api/deliberate"] = Impostor.HEAD + on_the_wire(BEGINNING) + endless * (2**21 // len(endless))
-        if len(endless) == 19:
-            impostor.says["/api/deliberate"] = Impostor.HEAD + endless + b"x" * 2**21
-        with pytest.raises(ServiceError, match=r"sent (more than|an event longer than|a line longer than) \d+ bytes"):
+        impostor.says["/api/deliberate"] = Impostor.HEAD + on_the_wire(BEGINNING) + sent
+        with pytest.raises(ServiceError, match=f"sent {what}: is it another program"):
             await self.ask(impostor)
 
     async def test_silence_is_not_waited_out(self, impostor, monkeypatch):
@@ -540,13 +554,15 @@ class TestOneQuestion:
         assert "needs a token (HTTP 401): set GORK_TOKEN or GORK_TOKEN_FILE" in err
         assert [] == fake.requests
 
-    async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service):
-        """Nobody is to believe that they did something."""
-        flags = ("--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown")
-        code, _, err = await program.run("--server", service[1], *flags, "q")
+    @pytest.mark.parametrize("by_hand", [True, False])
+    async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service, by_hand):
+        """Nobody is to believe that they did something; how to have them count is said too."""
+        flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
+        code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
+        named = "--server" if by_hand else "GORK_SERVER"
         assert 0 == code
-        assert "not used, since the service has its own: --ensemble, --threads\n" in err
+        assert f"not used, since the service has its own: --ensemble, --threads (they count without {named})\n" in err
 
     async def test_a_prompt_that_is_too_long_for_the_models_there_is_refused(self, program, service):
         """As it is for models here: exit code 2, nothing is sent."""
@@ -619,7 +635,7 @@ class TestAtThePrompt:
             assert "It is Lyon." in await terminal.ask("/answers")
             assert "It is right." in await terminal.ask("/why")
             models = await terminal.ask("/models")
-            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +gemma3:1b is loaded", models)
+            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +gemma3:1b is (loaded|there)", models)
             assert "1. first" in await terminal.ask("/history")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()

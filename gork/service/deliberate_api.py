@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -10,28 +10,28 @@ import msgspec
 from aiohttp import web
 
 from gork import __version__
-from gork.conversation import Kept, announce
-from gork.engines.model import estimate_prompt
 from gork.ensemble import MOST_CANDIDATES
 from gork.errors import GorkError, NoAnswer
 from gork.kinds import Kind, Wrong, suggestion, text
 from gork.members import LOAD_TIME, MOST_STOPS, OPTIONS, OptionValue
-from gork.roster import member_rows
+from gork.roster import rows_of
+from gork.service.asking import Wishes, checked_text, understand
 from gork.service.bodies import read_body
 from gork.service.gate import Full, Stopping
 from gork.service.replies import BadRequest, NotFound, json_response
 from gork.service.service import NAME, Service
+from gork.service.streams import Stream
 from gork.service.work import Beat, Running
 from gork.settings import Settings
-from gork.turn import Finished, Message, Notice, OnEvent, Question, Turn
+from gork.turn import Finished, Message, Notice, Question, Turn
 from gork.urls import quoted
 from gork.wire import Accepted, BadEvent, Broken, Explained, WireEvent, encode, turn_of
 
 _T = TypeVar("_T")
+_BURST: Final = 32 * 1024
+"""Bytes of events that are sent in one piece at most."""
 BEAT: Final = b": beat\n\n"
 """A comment between events: nothing happened, and the connection is in use."""
-LONGEST_TOKEN_BYTES = 16
-"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes."""
 _SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
@@ -86,22 +86,23 @@ class _Api:
     async def deliberate(self, request: web.Request) -> web.StreamResponse:
         """Run a turn and send its events."""
         service = self._service
-        asked = await read_body(request, DeliberateRequest)
-        question, cut = _question(asked, service.settings)
-        async with service.turn(question, _how(asked, service.settings)) as running:
-            stream = _Stream(request, {"X-Turn-Id": question.id})
-            await stream.begin()
-            await stream.send(Accepted(question.id, service.engine.name, service.ensemble.name, service.roles))
-            if cut is not None:
-                await stream.send(Notice(cut))
-            if (turn := await stream.follow(running)) is not None:
-                await stream.send(Finished(turn))
-            return await stream.end()
+        question, how, notes = _understood(service, await read_body(request, DeliberateRequest))
+        async with service.turn(question, how) as running:
+            stream = Stream(request, "text/event-stream", {"X-Turn-Id": question.id})
+
+            async def send() -> None:
+                await stream.write(_event(Accepted(question.id, service.engine.name, service.ensemble.name, service.roles)))
+                for note in notes:
+                    await stream.write(_event(Notice(note)))
+                await stream.write(_event(Finished(await _followed(running, stream))))
+
+            await stream.begin(BEAT)
+            return await stream.run(send, _broken)
 
     async def members(self, _request: web.Request) -> web.Response:
-        """Say who answers here, and whether each member can."""
+        """Say who answers here, and whether each member can, as far as it is known: nobody waits for one that hangs."""
         service = self._service
-        rows = await member_rows(service.ensemble, service.models)
+        rows = rows_of(service.ensemble, service.models, await service.healths.refreshed())
         return json_response(
             {
                 "name": NAME,
@@ -120,96 +121,59 @@ class _Api:
         if explain is None:
             raise NotFound("this ensemble has no judge that could explain anything")
         turn = _turn((await read_body(request, ExplainRequest)).turn)
+        async with self._service.calls.begin(lambda on_event: explain(turn, on_event)) as running:
+            stream = Stream(request, "text/event-stream", {})
 
-        async def do(on_event: OnEvent) -> str:
-            return await explain(turn, on_event)
+            async def send() -> None:
+                await stream.write(_event(Explained(await _followed(running, stream))))
 
-        async with self._service.calls.begin(do) as running:
-            stream = _Stream(request, {})
-            await stream.begin()
-            if (text := await stream.follow(running)) is not None:
-                await stream.send(Explained(text))
-            return await stream.end()
+            await stream.begin(BEAT)
+            return await stream.run(send, _broken)
 
 
-class _Stream:
-    """A reply of server-sent events."""
-
-    def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
-        self._request = request
-        # A proxy that collects what it passes on would hold the events back.
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers}
-        self._response = web.StreamResponse(headers=headers)
-
-    async def begin(self) -> None:
-        """Let the client know at once that somebody is there."""
-        await self._response.prepare(self._request)
-        await self._response.write(BEAT)
-
-    async def send(self, event: WireEvent) -> None:
-        """Send one event."""
-        kind, data = encode(event)
-        await self._response.write(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
-
-    async def follow(self, running: Running[_T]) -> _T | None:
-        """Send what happens and return what comes of it; None, with the reason sent, if nothing does."""
-        try:
-            async for item in running:
-                if isinstance(item, Beat):
-                    await self._response.write(BEAT)
-                elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
-                    await self.send(item)
-            return await running.result()
-        except GorkError as error:
-            await self.send(Broken(_kind(error), str(error)))
-            return None
-        except ConnectionError:
-            raise  # nobody is left to be told
-        except Exception:
-            await self.send(Broken("error", "an internal error: the service's log has more"))
-            raise
-
-    async def end(self) -> web.StreamResponse:
-        """Nothing more will come."""
-        await self._response.write_eof()
-        return self._response
+async def _followed(running: Running[_T], stream: Stream) -> _T:
+    """Send what happens and return what comes of it. Raises the `GorkError` that ended it."""
+    burst = bytearray()
+    async for item in running:
+        if isinstance(item, Beat):
+            burst += BEAT
+        elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
+            burst += _event(item)
+        if burst and (not running.at_hand or len(burst) > _BURST):
+            await stream.write(bytes(burst))
+            burst.clear()
+    if burst:
+        await stream.write(bytes(burst))
+    return await running.result()
 
 
-def _kind(error: GorkError) -> str:
+def _event(event: WireEvent) -> bytes:
+    kind, data = encode(event)
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def _broken(error: GorkError) -> bytes:
     match error:
         case NoAnswer():
-            return "no_answer"
+            kind = "no_answer"
         case Stopping():
-            return "stopped"
+            kind = "stopped"
         case Full() | BadRequest():
-            return "refused"
+            kind = "refused"
         case _:
-            return "error"
+            kind = "error"
+    return _event(Broken(kind, str(error)))
 
 
-def _question(asked: DeliberateRequest, settings: Settings) -> tuple[Question, str | None]:
-    """The question, and a line about earlier turns that were left out. Raises `BadRequest`."""
+def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:
+    """The question, what its turn goes by, and lines about what was left out of it. Raises `BadRequest`."""
     if not asked.question.strip():
-        raise BadRequest("the question is empty")
-    size, context = len(asked.question.encode()), settings.ensemble.context
-    if size > context * LONGEST_TOKEN_BYTES:
-        raise BadRequest(f"the question has {size:,} bytes, far more than the models' context of {context:,} tokens holds: shorten it")
-    kept = _kept([{"role": said.role, "content": said.content} for said in asked.history], settings.history_tokens)
-    options = read_options(asked.options)
-    question = Question(text=asked.question, history=kept.messages, system=asked.system or "", options=options)
-    return question, announce(kept)
-
-
-def _kept(history: Sequence[Message], budget_tokens: int) -> Kept:
-    """The newest turns that fit the budget, whole turns only: each begins with a message of the user's."""
-    begin, left = len(history), budget_tokens
-    for at in range(len(history) - 1, -1, -1):
-        left -= estimate_prompt(history[at : at + 1])
-        if left < 0:
-            break
-        if history[at]["role"] == "user" or at == 0:
-            begin = at
-    return Kept(tuple(history[begin:]), sum(message["role"] == "user" for message in history[:begin]))
+        raise BadRequest("the question is empty", param="question")
+    system: list[Message] = [{"role": "system", "content": asked.system}] if asked.system else []
+    history: list[Message] = [{"role": said.role, "content": said.content} for said in asked.history]
+    messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
+    understood = understand(service, None, messages, Wishes(options=read_options(asked.options), seed=asked.seed))
+    return understood.question, _how(asked, understood.how), understood.notes
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
@@ -247,7 +211,6 @@ def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
     return replace(
         settings,
         optimize=settings.optimize if asked.optimize is None else asked.optimize,
-        seed=settings.seed if asked.seed is None else asked.seed,
         turn=shorter(settings.turn, asked.timeout),
         rewrite=shorter(settings.rewrite, asked.rewrite_timeout),
         candidate=shorter(settings.candidate, asked.candidate_timeout),

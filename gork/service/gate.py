@@ -54,7 +54,7 @@ class Gate:
             raise _stopping()
         place = Place(self, on_ahead)
         ahead = len(self._line)
-        if self._inside < self.at_once and not ahead:
+        if self._inside < self.at_once:  # then nobody is in line
             self._inside += 1
             place.admit()
         elif ahead >= self.most_waiting:
@@ -87,7 +87,10 @@ class Gate:
 
 
 class Place:
-    """One holder's place: `async with place:` waits until it is inside, and gives it back."""
+    """One holder's place: `async with place:` waits until it is inside, and gives it back.
+
+    A task that is cancelled before its first step never comes to that: whoever started it calls `leave` when it is done.
+    """
 
     def __init__(self, gate: Gate, on_ahead: Callable[[int], None]) -> None:
         self._gate, self.tell = gate, on_ahead

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
 from gork import __version__
 from gork.errors import ModelError
@@ -36,8 +36,8 @@ class Metrics:
     """Counts; everything is there from the start, at zero."""
 
     def __init__(self, roles: Mapping[str, str], *, turns: Gate, calls: Gate, engine: str, ensemble: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each one, of no use to anybody here
         self.registry = registry = CollectorRegistry()
-        self.members = tuple(roles)
         candidates = [member for member, role in roles.items() if role == "candidate"]
 
         self.turns = Counter("gork_turns", "Turns by how they ended.", ["outcome"], registry=registry)
@@ -45,7 +45,11 @@ class Metrics:
             "gork_turn_duration_seconds", "Turns from their start (time in line is before it).", buckets=_TURN_S, registry=registry
         )
         self.stage_seconds = Histogram(
-            "gork_stage_duration_seconds", "Stages of answered turns.", ["stage"], buckets=_STAGE_S, registry=registry
+            "gork_stage_duration_seconds",
+            "Stages that answered turns went through.",
+            ["stage"],
+            buckets=_STAGE_S,
+            registry=registry,
         )
         self.first_token = Histogram(
             "gork_first_token_seconds",
@@ -55,7 +59,10 @@ class Metrics:
             registry=registry,
         )
         self.tokens = Counter(
-            "gork_tokens", "Tokens that models read (prompt) and wrote (completion).", ["member", "kind"], registry=registry
+            "gork_tokens",
+            "Tokens that candidates read (prompt) and members wrote (completion).",
+            ["member", "kind"],
+            registry=registry,
         )
         self.verdicts = Counter("gork_verdicts", "Answers chosen, by whose they are.", ["member"], registry=registry)
         self.fallbacks = Counter("gork_fallbacks", "Turns that the configured order decided, by the reason.", ["reason"], registry=registry)
@@ -79,9 +86,9 @@ class Metrics:
         for counter, labels in ((self.turns, OUTCOMES), (self.fallbacks, FALLBACKS), (self.refused, REFUSALS), (self.verdicts, candidates)):
             for label in labels:
                 counter.labels(label)
-        for stage in (*map(str, Stage), "total"):
-            self.stage_seconds.labels(stage)
-        for member in self.members:
+        for stage in Stage:
+            self.stage_seconds.labels(str(stage))
+        for member in roles:
             self.member_inflight.labels(member)
             self.tokens.labels(member, "completion")
             self.failures.labels(member, ModelError.kind)

@@ -70,11 +70,11 @@ class _Api:
         """Answer a conversation."""
         body = await read_body(request, ChatRequest)
         model = self._catalogue.find(body.model)
-        if not body.messages:
-            return _nothing_asked(body, as_message)
+        wishes = self._wishes(model, body)
         if body.tools:
             raise _lacks(body.model, "tools")
-        return await self._answer(request, model, body, messages_of(body.messages, body.model), as_message)
+        messages = messages_of(body.messages or (), body.model)
+        return await self._answer(request, model, body, wishes, messages) if messages else _nothing_asked(body, as_message)
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer a prompt."""
@@ -82,32 +82,32 @@ class _Api:
         if not body.model:
             raise NotFound("model '' not found", param="model")
         model = self._catalogue.find(body.model)
-        if not body.prompt:
-            return _nothing_asked(body, as_response)
+        wishes = self._wishes(model, body)
         if body.suffix:
             raise _lacks(body.model, "insert")
         if body.images:
             raise _lacks(body.model, "vision")
         if body.raw or body.template:
             raise BadRequest("raw prompts and templates are one model's own: the members of an ensemble each have another")
-        said: list[Message] = [{"role": "system", "content": checked_text(body.system, "system")}] if body.system else []
-        return await self._answer(
-            request, model, body, [*said, {"role": "user", "content": checked_text(body.prompt, "prompt")}], as_response
-        )
+        messages = prompt_of(body)
+        return await self._answer(request, model, body, wishes, messages) if messages else _nothing_asked(body, as_response)
 
-    async def _answer(
-        self, request: web.Request, model: Served, body: ChatRequest | GenerateRequest, messages: Sequence[Message], form: Form
-    ) -> web.StreamResponse:
+    def _wishes(self, model: Served, body: ChatRequest | GenerateRequest) -> Wishes:
+        """What the request says besides its messages, checked even where nothing is asked."""
         unloads(body.keep_alive)
-        if body.logprobs:
-            raise BadRequest("log-probabilities are not given here: leave out logprobs", param="logprobs")
+        if body.logprobs or body.top_logprobs:
+            raise BadRequest("log-probabilities are not given here: leave out logprobs and top_logprobs", param="logprobs")
         drafts = drafts_of(body.think)
         if drafts and "thinking" not in model.capabilities:
             raise _lacks(body.model, "thinking")
         options, seed = options_of(body.options, self._service.ensemble.context)
-        wishes = Wishes(options=options, seed=seed, answer_format=format_of(body.format), drafts=drafts)
+        return Wishes(options=options, seed=seed, answer_format=format_of(body.format), drafts=drafts)
+
+    async def _answer(
+        self, request: web.Request, model: Served, body: ChatRequest | GenerateRequest, wishes: Wishes, messages: Sequence[Message]
+    ) -> web.StreamResponse:
         asked = understand(self._service, model.member, messages, wishes, task=request.headers.get(TASK_HEADER))
-        writer = _Writer(request, asked, body.model or "", form)
+        writer = _Writer(request, asked, body.model or "", as_message if isinstance(body, ChatRequest) else as_response)
         async with begun(self._service, asked) as answering:
             return await (writer.whole if body.stream is False else writer.stream)(answering)
 
@@ -117,7 +117,6 @@ class _Writer:
 
     def __init__(self, request: web.Request, asked: Asked, model: str, form: Form) -> None:
         self._request, self._model, self._form = request, model, form
-        self._headers = {"X-Turn-Id": asked.question.id}
         self._began = time.perf_counter_ns()
         self._told = False
 
@@ -131,11 +130,11 @@ class _Writer:
 
         reply = await answering.follow(tell)
         body = json_bytes(self._last(reply, reply.text, "".join(thoughts).rstrip()))
-        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=self._headers)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def stream(self, answering: Answering) -> web.StreamResponse:
         """Send a line for everything that happens."""
-        stream = Stream(self._request, "application/x-ndjson", self._headers)
+        stream = Stream(self._request, "application/x-ndjson")
 
         async def tell(part: Part) -> None:
             match part:
@@ -196,6 +195,14 @@ def messages_of(given: Sequence[ChatMessage], model: str | None) -> list[Message
             raise _lacks(model, "tools")
         messages.append({"role": message.role, "content": checked_text(message.content or "", f"messages[{index}].content")})
     return messages
+
+
+def prompt_of(body: GenerateRequest) -> list[Message]:
+    """The prompt and its instructions in plain form; nothing if nothing is asked. Raises `BadRequest`."""
+    if not body.prompt:
+        return []
+    messages: list[Message] = [{"role": "system", "content": checked_text(body.system, "system")}] if body.system else []
+    return [*messages, {"role": "user", "content": checked_text(body.prompt, "prompt")}]
 
 
 def now() -> str:

@@ -31,6 +31,7 @@ from gork.turn import (
     Question,
     Restarted,
     Rewritten,
+    StageStarted,
     State,
     Token,
     Turn,
@@ -72,15 +73,21 @@ class Watch:
             self._metrics.turn_seconds.observe(seconds)
             if outcome in {"stopped", "cancelled"}:
                 self._over(outcome, started)
-        self._answered(turn)
+        self._answered(turn, seen)
         return turn
 
     async def call(self, member: str, run: Run[Completion], on_event: OnEvent) -> Completion:
         """Have one member answer alone and take note of how that ends."""
         seen = _Seen(self._metrics)
         started, outcome = time.perf_counter(), "error"
+
+        async def counted(told: OnEvent) -> Completion:
+            completion = await run(told)
+            seen.spent(member, completion.prompt_tokens, completion.tokens)
+            return completion
+
         try:
-            completion = await self._run(run, seen, on_event)
+            completion = await self._run(counted, seen, on_event)
             outcome = "answered"
         except asyncio.CancelledError:
             outcome = "stopped" if self.given_up else "cancelled"
@@ -91,7 +98,6 @@ class Watch:
         finally:
             self._metrics.calls.labels(member, outcome).inc()
             note("call ends", _whence(), member=member, outcome=outcome, seconds=_since(started))
-        seen.spent(member, completion.prompt_tokens, completion.tokens)
         return completion
 
     def refused(self, why: GorkError) -> None:
@@ -114,10 +120,10 @@ class Watch:
         finally:
             seen.end()
 
-    def _answered(self, turn: Turn) -> None:
-        metrics, verdict = self._metrics, turn.verdict
-        for stage, seconds in turn.timings.items():
-            metrics.stage_seconds.labels(stage).observe(seconds)
+    def _answered(self, turn: Turn, seen: _Seen) -> None:
+        verdict = turn.verdict
+        for stage in seen.stages:
+            self._metrics.stage_seconds.labels(stage).observe(turn.timings[stage])
         note(
             "turn answered",
             {f"{stage}_s": seconds for stage, seconds in turn.timings.items()},
@@ -147,6 +153,8 @@ class _Seen:
         self._reading_since: dict[str, float] = {}
         self._loading_since: dict[str, float] = {}
         self._failures: list[Failure] = []
+        self.stages: list[str] = []
+        """Those that began."""
 
     def take(self, event: Event) -> None:
         """Take in one event; cheap for tokens, of which there are many."""
@@ -156,6 +164,8 @@ class _Seen:
         match event:
             case MemberState(member, state):
                 self._state(member, state)
+            case StageStarted(stage):
+                self.stages.append(str(stage))
             case Answered(answer):
                 self._answered(answer)
             case Failed(failure):

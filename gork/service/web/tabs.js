@@ -18,15 +18,16 @@ export class Tabs {
     /** Whether the user chose the tab; then nothing else does. */
     this.byHand = false;
     bar.replaceChildren(...this.tabs);
-    bar.addEventListener("keydown", (event) => this.key(event));
-    this.arrange = () => this.select(this.selected);
-    NARROW.addEventListener("change", this.arrange);
-    this.arrange();
+    this.end = new AbortController();
+    const { signal } = this.end;
+    bar.addEventListener("keydown", (event) => this.key(event), { signal });
+    NARROW.addEventListener("change", () => this.select(this.selected), { signal });
+    this.select(0);
   }
 
-  /** Stop watching the window. */
+  /** Make room for other tabs in the same bar. */
   leave() {
-    NARROW.removeEventListener("change", this.arrange);
+    this.end.abort();
   }
 
   /** @param {HTMLElement} panel */
