@@ -48,6 +48,8 @@ class Visitor:
     url: str
     foreign: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Requests that came to nothing."""
 
     def __post_init__(self) -> None:
         page = self.page
@@ -56,6 +58,7 @@ class Visitor:
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("dialog", self._dialog)
+        page.on("requestfailed", lambda request: self.failed.append(f"{request.url} ({request.failure})"))
         page.on("popup", lambda popup: self.complaints.append(f"popup: {popup.url}"))
 
     def _asked(self, url: str) -> None:
@@ -73,7 +76,10 @@ class Visitor:
     async def come(self, query: str = "") -> None:
         """Open the page, and wait until it knows who answers."""
         await self.page.goto(f"{self.url}/{query}", wait_until="load")
-        await expect(self.page.locator("#models-summary")).to_have_text(re.compile("·"))
+        try:
+            await expect(self.page.locator("#models-summary")).to_have_text(re.compile("·"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nfailed requests: {self.failed}\nthe browser says: {self.complaints}") from None
 
     @property
     def box(self) -> Locator:

@@ -37,7 +37,9 @@ def bake(models: Path, *words: str, host: str | None = None) -> subprocess.Compl
     temporary.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OLLAMA_", "LLAMA_ARG_"))}
     environment = {**kept, "OLLAMA_MODELS": str(models), "BAKE_HOST": host or free, "TMPDIR": str(temporary)}
-    done = subprocess.run(["sh", str(SCRIPT), *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["sh", str(SCRIPT), *words], env=environment, capture_output=True, text=True, timeout=60, check=False, umask=0o077
+    )
     assert list(temporary.iterdir()) == [], "the server's home, its key included, is gone whatever happened"
     return done
 

@@ -924,8 +924,8 @@ class TestOnRealModels:
                 await expect(visitor.card.locator(".verdict-line")).to_have_text(
                     re.compile("The judge chose (terse|teacher|careful)"), timeout=60_000
                 )
-                await expect(visitor.card.locator(".score")).to_have_count(3)
-                await expect(visitor.card).to_contain_text("in 6 different orders")
+                assert 2 <= await visitor.card.locator(".score").count()  # two answers may be the same
+                await expect(visitor.card).to_contain_text(re.compile(r"under neutral letters, in [26] different orders"))
         finally:
             process.terminate()
             await process.communicate()

@@ -29,7 +29,7 @@ Form = Callable[[str, str], Record]
 """What carries the answer's text and the thinking: a message for chat, two fields for generate."""
 
 ABSENT = {
-    "pull": "models are not fetched through this service: its ensemble is chosen when it starts",
+    "pull": "models are not fetched through this service: /api/tags lists those that it has",
     "push": "models are not published by this service",
     "create": "models are not made by this service: write an ensemble file",
     "copy": "models are not copied by this service",

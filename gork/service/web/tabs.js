@@ -52,6 +52,7 @@ export class Tabs {
     setAttribute(this.bar, "role", narrow ? "tablist" : null);
     setAttribute(this.bar, "aria-label", narrow ? "Answers" : null);
     this.bar.hidden = !narrow;
+    if (narrow) this.bar.scrollLeft = this.tabs[index].offsetLeft - this.bar.clientWidth / 3;
     this.panels.forEach((panel, at) => {
       const here = at === index;
       setAttribute(panel, "role", narrow ? "tabpanel" : null);
