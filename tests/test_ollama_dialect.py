@@ -144,13 +144,12 @@ async def test_a_model_that_writes_for_long_does_not_leave_the_line_silent():
     gate = asyncio.Event()
 
     async def writes(draft):
-        for _ in range(40):
+        while not gate.is_set():  # so often that it is never taken for silent
             draft.add("x")
             await asyncio.sleep(0.01)
-        await gate.wait()
         return draft.completion("stop")
 
-    async with scripted_service(answers={"a": writes}, beat_s=0.08) as server, server.post("/api/chat", chat(think=False)) as response:
+    async with scripted_service(answers={"a": writes}, beat_s=0.2) as server, server.post("/api/chat", chat(think=False)) as response:
         lines = [json.loads(await response.content.readline()) for _ in range(4)]
         gate.set()
         await response.read()
@@ -313,7 +312,9 @@ async def test_older_turns_that_do_not_fit_are_left_out_and_it_says_so():
         lines = await lines_of(server, "/api/chat", chat(*old, *old, *new, USER))
 
         assert new == server.models["qwen"].asked[0][1:-1]
+        _, silent = await server.ask("/api/chat", chat(*old, *old, *new, USER, think=False, stream=False))
     assert "2 older turns no longer fit the models' context" in lines[1]["message"]["thinking"]
+    assert "thinking" not in silent["message"]
 
 
 async def test_messages_of_the_same_role_are_joined(server):

@@ -278,6 +278,13 @@ async def test_what_a_client_says_reaches_the_candidates(server):
     assert ({**wanted, "seed": 6 + 1}, [schema]) == (qwen.options[0], qwen.formats)
 
 
+async def test_a_limit_beyond_the_context_is_the_context(server):
+    """Clients that always ask for a great deal are served."""
+    await server.ask(PATH, chat(max_tokens=10**12))
+
+    assert 4096 == server.models["qwen"].options[0]["num_predict"]
+
+
 async def test_json_is_asked_of_the_candidates(server):
     """`json_object` is any JSON."""
     await server.ask(PATH, chat(response_format={"type": "json_object"}))

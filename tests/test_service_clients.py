@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import httpx
 import ollama
 import openai
 import pytest
@@ -64,35 +65,66 @@ def served(starter_gguf, tmp_path_factory) -> Iterator[Served]:
     assert 0 == process.returncode
 
 
+class Wire(httpx.HTTPTransport):
+    """A client's transport that takes the time of everything that comes in; comments in a stream count, which clients do not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps: list[float] = []
+        """Seconds from one arrival to the next, the first from the request on."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and watch its reply."""
+        began, self.gaps = time.monotonic(), []
+        response = super().handle_request(request)
+        watched = httpx.Response(response.status_code, headers=response.headers, stream=_Watched(response.stream, began, self.gaps))
+        watched.extensions = response.extensions
+        return watched
+
+
+class _Watched(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, began: float, gaps: list[float]) -> None:
+        self._stream, self._last, self._gaps = stream, began, gaps
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._stream:
+            now = time.monotonic()
+            self._gaps.append(now - self._last)
+            self._last = now
+            yield data
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 @pytest.fixture
-def ollama_client(served) -> Iterator[ollama.Client]:
+def wire() -> Wire:
+    """What the clients go through."""
+    return Wire()
+
+
+@pytest.fixture
+def ollama_client(served, wire) -> Iterator[ollama.Client]:
     """The client of the `ollama` package."""
-    with ollama.Client(host=served.url) as client:
+    with ollama.Client(host=served.url, transport=wire) as client:
         yield client
 
 
 @pytest.fixture
-def openai_client(served) -> Iterator[openai.OpenAI]:
+def openai_client(served, wire) -> Iterator[openai.OpenAI]:
     """The client of the `openai` package."""
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+    with (
+        httpx.Client(transport=wire, timeout=120) as http,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0, http_client=http) as client,
+    ):
         yield client
 
 
 @dataclass
 class Heard:
-    """What came through a stream, and when."""
+    """What came through a stream: (thinking, content) for each part."""
 
-    parts: list[tuple[str, str]] = field(default_factory=list)
-    gaps: list[float] = field(default_factory=list)
-
-    def take(self, stream: Iterable[tuple[str, str]]) -> Heard:
-        """Listen to the end; parts are (thinking, content)."""
-        last = time.monotonic()
-        for part in stream:
-            self.gaps.append(time.monotonic() - last)
-            last = time.monotonic()
-            self.parts.append(part)
-        return self
+    parts: list[tuple[str, str]]
 
     @property
     def thinking(self) -> str:
@@ -112,30 +144,30 @@ def drafts_in(thinking: str) -> dict[str, str]:
     return {head[1]: thinking[head.end() : end] for head, end in zip(heads, ends, strict=True)}
 
 
-def check_stream(heard: Heard) -> None:
+def check_stream(heard: Heard, wire: Wire) -> None:
     """In time, drafts before the content, and the content byte for byte the draft of whom the channel says was chosen."""
     drafts = drafts_in(heard.thinking)
     winner = heard.thinking.partition("chosen: ")[2].split()[0]
     first_content = next(index for index, (_, content) in enumerate(heard.parts) if content)
 
-    assert heard.gaps[0] < FIRST_BYTE_S
-    assert max(heard.gaps) < LONGEST_GAP_S
+    assert wire.gaps[0] < FIRST_BYTE_S
+    assert max(wire.gaps) < LONGEST_GAP_S
     assert set(CANDIDATES) == set(drafts)
     assert drafts[winner].startswith(heard.content + "\n\n")
     assert not any(thinking for thinking, _ in heard.parts[first_content:])
 
 
-def test_the_ollama_client_lists_shows_and_streams(served, ollama_client):
+def test_the_ollama_client_lists_shows_and_streams(wire, ollama_client):
     """The ensemble is a model among others, can think, and answers a chat in time, drafts first; afterwards it is listed as loaded."""
     listed = [model.model for model in ollama_client.list().models]
     shown = ollama_client.show(MODEL)
-    heard = Heard().take(
-        (chunk.message.thinking or "", chunk.message.content or "") for chunk in ollama_client.chat(MODEL, messages=QUESTION, stream=True)
+    heard = Heard(
+        [(chunk.message.thinking or "", chunk.message.content or "") for chunk in ollama_client.chat(MODEL, messages=QUESTION, stream=True)]
     )
 
     assert [f"{MODEL}:latest", *(f"{name}:latest" for name in ("promptimizer", *CANDIDATES, "judge"))] == listed
     assert (["completion", "thinking"], 4096) == (shown.capabilities, shown.modelinfo["gork.context_length"])
-    check_stream(heard)
+    check_stream(heard, wire)
     assert "asked as: What is the capital of Germany?" in heard.thinking
     assert "Berlin" in heard.content
     assert f"{MODEL}:latest" in [model.model for model in ollama_client.ps().models]
@@ -155,7 +187,7 @@ def test_the_ollama_client_gets_whole_answers(ollama_client):
         assert reply.total_duration >= reply.eval_duration
 
 
-def test_the_openai_client_lists_and_streams(openai_client):
+def test_the_openai_client_lists_and_streams(wire, openai_client):
     """In time, drafts first, the content the chosen draft, usage at the end."""
     listed = [model.id for model in openai_client.models.list()]
     usages = []
@@ -167,10 +199,10 @@ def test_the_openai_client_lists_and_streams(openai_client):
             delta = chunk.choices[0].delta if chunk.choices else None
             yield (getattr(delta, "reasoning", None) or "", (delta and delta.content) or "")
 
-    heard = Heard().take(parts())
+    heard = Heard(list(parts()))
 
     assert MODEL == listed[0]
-    check_stream(heard)
+    check_stream(heard, wire)
     assert usages[-1].completion_tokens > 0
     assert usages[-1].total_tokens == usages[-1].prompt_tokens + usages[-1].completion_tokens
 

@@ -169,8 +169,10 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
     """The question, what its turn goes by, and lines about what was left out of it. Raises `BadRequest`."""
     if not asked.question.strip():
         raise BadRequest("the question is empty", param="question")
-    system: list[Message] = [{"role": "system", "content": asked.system}] if asked.system else []
-    history: list[Message] = [{"role": said.role, "content": said.content} for said in asked.history]
+    system: list[Message] = [{"role": "system", "content": checked_text(asked.system, "system")}] if asked.system else []
+    history: list[Message] = [
+        {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
+    ]
     messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
     understood = understand(service, None, messages, Wishes(options=read_options(asked.options), seed=asked.seed))
     return understood.question, _how(asked, understood.how), understood.notes
