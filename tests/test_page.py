@@ -753,7 +753,7 @@ class TestTrouble:
             assert "secret" not in await page.evaluate("JSON.stringify(localStorage)")
             assert ([], []) == (visitor.foreign, visitor.complaints)
 
-    @pytest.mark.parametrize("lost", ["votes.js", "app.js", "purify.min.js", "base.css"])
+    @pytest.mark.parametrize("lost", ["votes.js", "base.css"])
     async def test_a_file_that_does_not_arrive_is_asked_for_again(self, visitor, lost):
         """A page that lost a part on its way loads itself once more, and works."""
         await visitor.page.route(f"**/{lost}", lambda route: route.abort(), times=1)
