@@ -267,7 +267,7 @@ class TestLimits:
         assert "finished" == first.result().events[-1][0]
         assert 503 == full.status
         assert re.fullmatch("[0-9]+", full.headers["Retry-After"])
-        assert "1 turns are running and 1 are waiting" in json.loads(full.raw)["error"]
+        assert "1 running and 1 waiting" in json.loads(full.raw)["error"]
 
     async def test_a_service_that_is_being_stopped_says_so_in_the_stream(self, fake):
         """Whoever has a running turn then gets a last event for it."""

@@ -710,7 +710,7 @@ class TestTrouble:
             await fake.until(lambda: fake.in_progress == 3)
             async with visiting(browser, served.url) as visitor:
                 await visitor.ask("second")
-                await expect(visitor.turn.locator(".trouble")).to_contain_text(re.compile(r"1 turns are running.*try again in \d+ s"))
+                await expect(visitor.turn.locator(".trouble")).to_contain_text(re.compile(r"1 running.*try again in \d+ s"))
             (await first).close()
 
     @pytest.mark.parametrize(

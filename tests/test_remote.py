@@ -729,7 +729,7 @@ class TestAtThePrompt:
                 await terminal.see("the service is at another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
-                assert re.search(r"the service at \S+ is busy: 1 turns are running and 1 are waiting.*; ask again in 5 s\n", err)
+                assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)
                 gate.set()
                 await terminal.see("Response: It is Paris.")
                 await terminal.prompt()

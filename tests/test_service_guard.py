@@ -355,7 +355,7 @@ async def test_beyond_the_line_clients_are_told_to_come_back(ollama):
         async with at.ask() as running:
             async with at.client.post(f"{at.url}/v1/test", json={"question": "x"}) as reply:
                 assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
-                assert "1 turns are running and 0 are waiting" in (await reply.json())["error"]["message"]
+                assert "1 running and 0 waiting" in (await reply.json())["error"]["message"]
             figures = await at.metrics()
             assert (figures["gork_refused_total{reason=full}"], figures["gork_inflight_turns"]) == (1, 1)
             gate.set()

@@ -97,7 +97,7 @@ async def test_failures_refusals_and_leavings_are_lines_of_their_own(ollama, log
             await at.service.idle()
     text = log.getvalue()
     assert re.search(r"INFO request=\w+ refused why=unauthorized path=/api/test", text)
-    assert re.search(r"WARNING turn=\w+ request=\w+ refused route=/api/test client=127.0.0.1 why=\"1 turns are running", text)
+    assert re.search(r"WARNING turn=\w+ request=\w+ refused route=/api/test client=127.0.0.1 why=\"1 running", text)
     assert re.search(r"WARNING turn=\w+ request=\w+ member failed member=b kind=refused why=\"b at http.*out of order", text)
     assert re.search(r"INFO turn=\w+ request=\w+ client left seconds=", text)
     assert "t0ken-of-mine" not in text

@@ -58,7 +58,7 @@ class Gate:
             self._inside += 1
             place.admit()
         elif ahead >= self.most_waiting:
-            raise Full(f"{self._inside} turns are running and {ahead} are waiting, which is as many as there may be; ask again later")
+            raise Full(f"{self._inside} running and {ahead} waiting, which is as many as there may be; ask again later")
         else:
             self._line[place] = ahead
             place.tell(ahead)
