@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import TimeoutError as Late
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 DESKTOP, TABLET, PHONE = (1440, 900), (1024, 768), (390, 844)
@@ -77,8 +78,8 @@ class Visitor:
         """Open the page, and wait until it knows who answers."""
         await self.page.goto(f"{self.url}/{query}", wait_until="load")
         try:
-            await expect(self.page.locator("#models-summary")).to_have_text(re.compile("·"))
-        except AssertionError as error:
+            await self.page.locator("#models-summary", has_text="·").wait_for()
+        except Late as error:
             raise AssertionError(f"{error}\nfailed requests: {self.failed}\nthe browser says: {self.complaints}") from None
 
     @property
@@ -122,8 +123,7 @@ class Visitor:
         """The same, and wait for the verdict."""
         turns = await self.page.locator(".turn").count()
         await self.ask(question)
-        await expect(self.page.locator(".turn")).to_have_count(turns + 1)
-        await expect(self.turn).to_have_attribute("data-status", "finished")
+        await self.page.locator(".turn").nth(turns).and_(self.page.locator('[data-status="finished"]')).wait_for()
 
     async def axe(self) -> list[str]:
         """What axe-core finds serious or critical, one line each."""

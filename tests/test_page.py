@@ -14,11 +14,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from gork.engines.selection import ollama_engine
 from gork.service.gate import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
+from gork.settings import load_settings
 from tests.fake_ollama import FakeOllama, Reply
 from tests.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
-from tests.served import Served, serving_fake
+from tests.served import Served, serving, serving_fake
 from tests.test_commandline import MODELS, Program, likes_paris
 
 together = pytest.mark.asyncio(loop_scope="module")
@@ -724,21 +726,14 @@ class TestTrouble:
         await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
         await expect(visitor.card).to_be_visible()
 
-    async def test_a_token_is_asked_for_and_kept_in_the_tab(self, browser, served):
+    async def test_a_token_is_asked_for_and_kept_in_the_tab(self, browser, fake):
         """At first, when a wrong one was given, and not again after a reload; it is never part of an address."""
+        settings = load_settings({}, {"OLLAMA_HOST": fake.url, "GORK_TOKEN": "secret-of-ours"})
         asked: list[str] = []
-
-        async def guard(route):
-            asked.append(route.request.url)
-            if route.request.headers.get("authorization") == "Bearer secret":
-                await route.continue_()
-            else:
-                await route.fulfill(status=401, body='{"error": "no"}', content_type="application/json")
-
-        async with await browser.new_context() as window:
+        async with ollama_engine(settings) as engine, serving(settings, engine) as served, await browser.new_context() as window:
             page = await window.new_page()
             visitor = Visitor(page, served.url)
-            await page.route("**/api/**", guard)
+            page.on("request", lambda request: asked.append(request.url))
             await page.goto(f"{served.url}/")
             dialog = page.get_by_role("dialog", name=re.compile("token"))
             await expect(dialog).to_be_visible()
@@ -747,14 +742,46 @@ class TestTrouble:
             await page.get_by_role("textbox", name="Token").fill("wrong")
             await page.keyboard.press("Enter")
             await expect(dialog).to_contain_text("does not accept this token")
-            await page.get_by_role("textbox", name="Token").fill(" secret ")
+            assert [] == fake.chats
+            await page.get_by_role("textbox", name="Token").fill(" secret-of-ours ")
             await page.keyboard.press("Enter")
             await expect(visitor.card).to_contain_text("qwen")
             await page.reload()
             await expect(page.locator("#models-summary")).to_have_text(re.compile("·"))
             await expect(dialog).to_be_hidden()
             assert not any("secret" in url for url in asked)
+            assert "secret" not in await page.evaluate("JSON.stringify(localStorage)")
             assert ([], []) == (visitor.foreign, visitor.complaints)
+
+    @pytest.mark.parametrize("lost", ["votes.js", "base.css"])
+    async def test_a_file_that_does_not_arrive_is_asked_for_again(self, visitor, lost):
+        """A page that lost a part on its way loads itself once more, and works."""
+        await visitor.page.route(f"**/{lost}", lambda route: route.abort(), times=1)
+        await visitor.page.reload()
+        await visitor.page.locator("#models-summary", has_text="·").wait_for()
+        await visitor.ask_to_the_end("capital of france pls")
+        assert lost in visitor.failed[0]
+
+    async def test_a_file_that_never_arrives_is_told(self, visitor):
+        """After the second time the page says that it is not whole, and leaves it at that."""
+        await visitor.page.route("**/votes.js", lambda route: route.abort())
+        await visitor.page.reload()
+        await expect(visitor.page.get_by_role("alert")).to_contain_text("A part of this page did not arrive.")
+        assert 2 == sum("votes.js" in url for url in visitor.failed)
+
+    async def test_a_long_silence_is_explained(self, fake, visitor):
+        """After some seconds in one state the column says what may be going on."""
+        gate = asyncio.Event()
+        fake.say("llama3.2:1b", Reply("It is Paris.", gate=gate))
+        await visitor.page.clock.install()
+        await visitor.ask("capital of france pls")
+        await expect(visitor.column("llama").locator(".state")).to_contain_text("Reading")
+        await expect(visitor.column("llama").locator(".cut")).to_be_hidden()
+        await visitor.page.clock.fast_forward(15_000)
+        await expect(visitor.column("llama").locator(".cut")).to_have_text(re.compile("takes a while to read"))
+        gate.set()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.column("llama").locator(".cut")).to_be_hidden()
 
 
 @together
