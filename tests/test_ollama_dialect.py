@@ -510,6 +510,13 @@ async def test_the_root_says_that_an_ollama_is_running(server, accept):
         assert (200, "17") == (response.status, response.headers["Content-Length"])
 
 
+async def test_the_root_gives_browsers_the_page(server):
+    """Whoever asks for HTML gets it, at the same address."""
+    async with server.session.get(server.url, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}) as response:
+        assert (200, "text/html") == (response.status, response.content_type)
+        assert "Accept" in response.headers["Vary"]
+
+
 async def test_unknown_fields_are_ignored(server):
     """Clients are newer than their servers."""
     status, _ = await server.ask("/api/chat", chat(stream=False, colour="red", options={"warp": 9}))

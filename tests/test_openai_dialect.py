@@ -347,7 +347,7 @@ async def test_a_schema_that_no_engine_takes_is_the_clients_mistake():
     """All candidates refuse, and the format is why."""
     failing = {name: Refused("bad schema", member=name, where="a test") for name in ("a", "b")}
     async with scripted_service(answers=failing) as server:
-        status, reply = await server.ask(PATH, chat(response_format={"type": "json_schema", "json_schema": {"schema": {"type": 5}}}))
+        status, reply = await server.ask(PATH, chat(response_format={"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}))
 
     assert (400, "response_format") == (status, reply["error"]["param"])
 
