@@ -31,6 +31,7 @@ case $model in
     -* | *[!A-Za-z0-9._:/-]*) fail "is no model's name" ;;
 esac
 
+! ollama list > /dev/null 2>&1 || fail "could not be pulled: another server answers at $OLLAMA_HOST, BAKE_HOST names another address"
 ollama serve > "$HOME/serve.log" 2>&1 &
 server=$!
 tries=0

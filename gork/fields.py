@@ -115,7 +115,12 @@ FIELDS: tuple[Field, ...] = (
         name="queue", kind=whole(0, 10_000), default=16, help="Turns that may wait for their start; beyond, clients are told to come back."
     ),
     Field(name="body_limit", kind=whole(1024, 1 << 30), default=2 << 20, help="Bytes of the largest request that the service reads."),
-    _seconds("request_timeout", 15.0, "within which a client must have sent the head, and then the body, of a request", "request"),
+    _seconds(
+        "request_timeout",
+        15.0,
+        "within which a client must have sent the head, and then the body, of a request, and take what it is sent",
+        "request",
+    ),
     Field(
         name="drafts",
         kind=flag(),
@@ -127,7 +132,10 @@ FIELDS: tuple[Field, ...] = (
     Field(name="log_level", kind=choice("debug", "info", "warning", "error"), default="info", help="From which level on it does."),
     Field(name="log_prompts", kind=flag(), default=False, help="Whether questions and answers stand in the log."),
     Field(
-        name="token", kind=secret(), secret=True, help="Bearer token that clients of the service must send; sent where a server is used."
+        name="token",
+        kind=secret(),
+        secret=True,
+        help="Bearer token that clients of the service must send (for /api, /v1 and /metrics); sent where a server is used.",
     ),
     Field(name="hub_token", kind=secret(), secret=True, help="Token for the model hub."),
 )

@@ -19,7 +19,7 @@ from gork.errors import NoAnswer
 from gork.fields import FIELDS
 from gork.reasons import LIMIT_S
 from gork.remote_http import NoService, Place, ServiceError
-from gork.roster import CHECK_S, MemberRow, roles_of
+from gork.roster import MemberRow, roles_of
 from gork.settings import Settings
 from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
@@ -27,6 +27,8 @@ from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
 __all__ = ["NoService", "Remote", "ServiceError", "reach", "unused_flags"]
 
 _T = TypeVar("_T")
+REPLY_S: Final = 10.0
+"""For what a service knows of itself, once it is connected to."""
 _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
 _TIMEOUTS: Final = {"timeout": "turn", "rewrite_timeout": "rewrite", "candidate_timeout": "candidate", "judge_timeout": "judge"}
@@ -200,7 +202,7 @@ def _names(event: Event) -> Sequence[str]:
 
 
 async def _members(place: Place) -> _Members:
-    return await place.get("/api/members", _Members, within_s=place.connect_s + 2 * CHECK_S)
+    return await place.get("/api/members", _Members, within_s=place.connect_s + REPLY_S)
 
 
 def _ensemble(said: _Members, place: Place) -> Ensemble:

@@ -117,7 +117,7 @@ class Place:
                         raise OverflowError(f"more than {MAX_REPLY} bytes")
                     complete = events.feed(chunk)
                 except OverflowError as error:
-                    raise self.error(f"sent {error}: is it one?") from None
+                    raise self.error(f"sent {error}: is it another program?") from None
                 for kind, data in complete:
                     if (event := self._read(kind, data)) is not None and (result := take(event)) is not None:
                         return result

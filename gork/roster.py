@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gork.engines.model import Model
+from gork.engines.model import Health, Model
 from gork.ensemble import Ensemble
 from gork.readiness import check
 
@@ -34,16 +34,19 @@ def roles_of(ensemble: Ensemble) -> dict[str, str]:
 
 async def member_rows(ensemble: Ensemble, models: Mapping[str, Model]) -> Sequence[MemberRow]:
     """One row for each member, all asked at the same time whether they can answer."""
-    roles = roles_of(ensemble)
-    asked = [models[name] for name in roles]
-    healths = await asyncio.gather(*(check(model, CHECK_S) for model in asked))
-    return [
-        MemberRow(
-            model.name,
-            roles[model.name],
-            model.model,
-            "" if model.where.endswith(model.model) else model.where,  # a weights file is its own place
-            health.detail if health.ok else f"cannot answer: {health.detail}",
-        )
-        for model, health in zip(asked, healths, strict=True)
-    ]
+    names = list(roles_of(ensemble))
+    healths = await asyncio.gather(*(check(models[name], CHECK_S) for name in names))
+    return rows_of(ensemble, models, dict(zip(names, healths, strict=True)))
+
+
+def rows_of(ensemble: Ensemble, models: Mapping[str, Model], healths: Mapping[str, Health]) -> Sequence[MemberRow]:
+    """One row for each member, with what is known of it."""
+    return [_row(models[name], role, healths.get(name)) for name, role in roles_of(ensemble).items()]
+
+
+def _row(model: Model, role: str, health: Health | None) -> MemberRow:
+    where = "" if model.where.endswith(model.model) else model.where  # a weights file is its own place
+    if health is None:
+        return MemberRow(model.name, role, model.model, where, "it has not replied yet")
+    state = health.detail if health.ok else f"cannot answer: {health.detail}"
+    return MemberRow(model.name, role, model.model, where, state)

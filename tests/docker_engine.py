@@ -66,6 +66,9 @@ class Builds:
 
     def build(self, tag: str, dockerfile: str, *, context: Path = ROOT, timeout: float = 900.0, **build_args: str) -> str:
         """Build as the README says, on the host's network (a registry may be on its loopback); returns the output."""
+        if os.environ.get("GORK_TEST_KEEP_IMAGES") == "reuse" and has_image(tag):
+            self.seconds[tag] = 0.0
+            return ""
         proxies = [word for name in _PROXIES if name in os.environ for word in ("--build-arg", name)]  # docker reads the values itself
         given = [word for name, value in build_args.items() for word in ("--build-arg", f"{name}={value}")]
         started = time.monotonic()
@@ -78,7 +81,10 @@ class Builds:
         return done.stdout
 
     def forget(self) -> None:
-        """Remove what was built, newest first, unless GORK_TEST_KEEP_IMAGES is set; never an image that has another name."""
+        """Remove what was built, newest first; never an image that has another name.
+
+        GORK_TEST_KEEP_IMAGES keeps it; with the value `reuse` the next run takes it instead of building.
+        """
         if os.environ.get("GORK_TEST_KEEP_IMAGES"):
             return
         for name in self.seconds:

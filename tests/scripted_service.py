@@ -12,16 +12,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 
 import aiohttp
-from aiohttp import web
 
-import final_script
 from gork.engines.model import Completion, Draft, Engine
 from gork.ensemble import Choosing, Ensemble, Member
-from gork.service.app import create_app
 from gork.service.service import Service
-from gork.service.serving import address
 from gork.settings import load_settings
 from tests.scripted_model import Reply, ScriptedModel
+from tests.served import serving
 
 REWRITE = "What is the capital of France?"
 ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "It might be Nice."}
@@ -82,17 +79,12 @@ async def scripted_service(
         for member, reply in zip(members, (answers or ANSWERS).values(), strict=True)
     ]
     models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
-    made = load_settings(settings, {}).with_ensemble(ensemble)
-    engine = ScriptedEngine(models)
-    service = Service(final_script.assemble(made, engine), engine, made, beat_s=beat_s)
-    runner = web.AppRunner(create_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-            yield ScriptedServer(address(runner), service, session)
-    finally:
-        await runner.cleanup()
+    made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
+    async with (
+        serving(made, ScriptedEngine(models), beat_s=beat_s) as served,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
+    ):
+        yield ScriptedServer(served.url, served.service, session)
 
 
 def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable[[], object] = lambda: None) -> Reply:

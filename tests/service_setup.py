@@ -148,7 +148,23 @@ def test_routes(service: Service) -> list[web.RouteDef]:
         await reply.write(b"so far")
         raise ZeroDivisionError("a secret of the program's own")
 
-    paths = {"/api/test": ask, "/v1/test": ask, "/api/call": call, "/api/bug": bug, "/v1/bug": bug, "/api/bug_in_stream": bug_in_stream}
+    async def gone(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        assert request.transport is not None
+        request.transport.close()
+        await reply.write(b"too late")
+        return reply
+
+    paths = {
+        "/api/test": ask,
+        "/v1/test": ask,
+        "/api/call": call,
+        "/api/bug": bug,
+        "/api/gone": gone,
+        "/v1/bug": bug,
+        "/api/bug_in_stream": bug_in_stream,
+    }
     return [web.post(path, handler) for path, handler in paths.items()]
 
 

@@ -302,12 +302,15 @@ def test_six_containers_answer_a_question(
     """The manifest's containers with the manifest's ConfigMap, on one network: `wait` ends when the models are up, the service becomes
     healthy, and a question exec'd into it is answered by all of them; SIGTERM ends it well.
     """
+    for name in MODELS:
+        model_image(name)
     with ExitStack() as stack:
         models = {name: stack.enter_context(started(name, model_image(name), network, tmp_path)) for name in MODELS}
         waiting = pods()["wait"]
         waited = docker(
             *("run", "--rm", "--network", network, *waiting.flags(tmp_path), orchestrator, *waiting.container["command"]), timeout=300
         )
+        print(waited.stdout)
         assert "all 5 models are ready" in waited.stdout
         for name, container in models.items():
             container.exec(*pods()[name].startup_command)

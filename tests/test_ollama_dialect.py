@@ -94,14 +94,14 @@ async def test_the_thinking_channel_has_the_way_to_the_answer_before_the_answer(
 
 async def test_a_fallback_is_said_in_the_thinking_channel(server):
     """Without a verdict the configured order decides, and the channel says why."""
-    server.models["judge"].letters = lambda messages, labels: dict.fromkeys(labels, 0.0) | {labels[0]: 1e-9}
     server.models["judge"]._choose = _refuses
 
     lines = await lines_of(server, "/api/chat", chat())
 
     said = "".join(line["message"].get("thinking", "") for line in lines)
     assert "judge failed: judge at a test: it will not\n" in said
-    assert "chosen: qwen-small (fallback, the configured order decided: judge at a test: it will not)" in said
+    assert "no verdict, the configured order decided: judge at a test: it will not\n" in said
+    assert said.endswith("chosen: qwen-small (fallback)\n\n")
 
 
 async def _refuses(*_: object) -> None:
@@ -144,13 +144,12 @@ async def test_a_model_that_writes_for_long_does_not_leave_the_line_silent():
     gate = asyncio.Event()
 
     async def writes(draft):
-        for _ in range(40):
+        while not gate.is_set():  # so often that it is never taken for silent
             draft.add("x")
             await asyncio.sleep(0.01)
-        await gate.wait()
         return draft.completion("stop")
 
-    async with scripted_service(answers={"a": writes}, beat_s=0.08) as server, server.post("/api/chat", chat(think=False)) as response:
+    async with scripted_service(answers={"a": writes}, beat_s=0.2) as server, server.post("/api/chat", chat(think=False)) as response:
         lines = [json.loads(await response.content.readline()) for _ in range(4)]
         gate.set()
         await response.read()
@@ -189,7 +188,7 @@ async def test_models_are_found_with_and_without_their_tag(server, name):
         ),
         ("/api/chat", chat(format="xml"), 400, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'),
         ("/api/chat", chat(keep_alive="x"), 400, 'time: invalid duration "x"'),
-        ("/api/pull", {"model": MODEL}, 404, "models are not fetched through this service: its ensemble is chosen when it starts"),
+        ("/api/pull", {"model": MODEL}, 404, "models are not fetched through this service: /api/tags lists those that it has"),
     ],
 )
 async def test_errors_are_in_ollamas_words(server, path, body, status, error):
@@ -313,7 +312,9 @@ async def test_older_turns_that_do_not_fit_are_left_out_and_it_says_so():
         lines = await lines_of(server, "/api/chat", chat(*old, *old, *new, USER))
 
         assert new == server.models["qwen"].asked[0][1:-1]
+        _, silent = await server.ask("/api/chat", chat(*old, *old, *new, USER, think=False, stream=False))
     assert "2 older turns no longer fit the models' context" in lines[1]["message"]["thinking"]
+    assert "thinking" not in silent["message"]
 
 
 async def test_messages_of_the_same_role_are_joined(server):
@@ -487,6 +488,7 @@ async def test_show_tags_ps_and_version_have_what_clients_read(server):
 
 async def test_ps_lists_what_is_loaded(server):
     """A member is listed when its model is in memory, the ensemble when all candidates are."""
+    server.service.healths.fresh_s = 0.0
     assert [] == await _running(server)
 
     for name in ANSWERS:
@@ -506,6 +508,13 @@ async def test_the_root_says_that_an_ollama_is_running(server, accept):
         assert (200, "Ollama is running") == (response.status, await response.text())
     async with server.session.head(server.url, headers={"Accept": accept}) as response:
         assert (200, "17") == (response.status, response.headers["Content-Length"])
+
+
+async def test_the_root_gives_browsers_the_page(server):
+    """Whoever asks for HTML gets it, at the same address."""
+    async with server.session.get(server.url, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}) as response:
+        assert (200, "text/html") == (response.status, response.content_type)
+        assert "Accept" in response.headers["Vary"]
 
 
 async def test_unknown_fields_are_ignored(server):

@@ -124,6 +124,13 @@ class TestTurns:
         assert {"It", " is", " Paris.", " Lyon.", "Nice."} <= {event.text for event in events if isinstance(event, Token)}
         jsonschema.validate(turn.as_json(), SCHEMA)
 
+    async def test_a_service_may_stand_below_a_path(self, impostor):
+        """As behind an ingress."""
+        impostor.says = {f"/gork{path}": reply for path, reply in impostor.says.items()}
+        there = await remote.reach(told(f"{impostor.url}/gork/"))
+
+        assert "three" == there.settings.ensemble.name
+
     async def test_who_answers_there_is_known_from_the_start(self, fake):
         """The ensemble with its roles, so that everybody has a row before anything happens; and one line for people."""
         async with serving_fake(fake) as served:
@@ -383,7 +390,7 @@ class TestTrouble:
         monkeypatch.setattr(remote_http, "MAX_REPLY", 2**20)
         monkeypatch.setattr(remote_http, "MAX_LINE", 2**18)
         impostor.says["/api/deliberate"] = Impostor.HEAD + on_the_wire(BEGINNING) + sent
-        with pytest.raises(ServiceError, match=f"sent {what}: is it one"):
+        with pytest.raises(ServiceError, match=f"sent {what}: is it another program"):
             await self.ask(impostor)
 
     async def test_silence_is_not_waited_out(self, impostor, monkeypatch):
@@ -547,13 +554,15 @@ class TestOneQuestion:
         assert "needs a token (HTTP 401): set GORK_TOKEN or GORK_TOKEN_FILE" in err
         assert [] == fake.requests
 
-    async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service):
-        """Nobody is to believe that they did something."""
-        flags = ("--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown")
-        code, _, err = await program.run("--server", service[1], *flags, "q")
+    @pytest.mark.parametrize("by_hand", [True, False])
+    async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service, by_hand):
+        """Nobody is to believe that they did something; how to have them count is said too."""
+        flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
+        code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
+        named = "--server" if by_hand else "GORK_SERVER"
         assert 0 == code
-        assert "not used, since the service has its own: --ensemble, --threads\n" in err
+        assert f"not used, since the service has its own: --ensemble, --threads (they count without {named})\n" in err
 
     async def test_a_prompt_that_is_too_long_for_the_models_there_is_refused(self, program, service):
         """As it is for models here: exit code 2, nothing is sent."""
@@ -626,7 +635,7 @@ class TestAtThePrompt:
             assert "It is Lyon." in await terminal.ask("/answers")
             assert "It is right." in await terminal.ask("/why")
             models = await terminal.ask("/models")
-            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +gemma3:1b is loaded", models)
+            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +gemma3:1b is (loaded|there)", models)
             assert "1. first" in await terminal.ask("/history")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
@@ -720,7 +729,7 @@ class TestAtThePrompt:
                 await terminal.see("the service is at another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
-                assert re.search(r"the service at \S+ is busy: 1 turns are running and 1 are waiting.*; ask again in 5 s\n", err)
+                assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)
                 gate.set()
                 await terminal.see("Response: It is Paris.")
                 await terminal.prompt()

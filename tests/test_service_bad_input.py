@@ -155,6 +155,16 @@ def test_text_that_no_model_can_read_is_a_400(client, path, character):
     refused(client, path, HELLO.replace(b'"hi"', b'"a' + character + b'b"'))
 
 
+@pytest.mark.parametrize("character", [rb"\u0000", rb"\ud800"])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"question": "a@"}', b'{"question": "q", "system": "a@"}', b'{"question": "q", "history": [{"role": "user", "content": "a@"}]}'],
+)
+def test_text_that_no_model_can_read_is_a_400_in_the_products_own_api_too(client, body, character):
+    """In the question, in the instructions, in what was said before."""
+    refused(client, "/api/deliberate", body.replace(b"@", character))
+
+
 @pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/v1", "/v1/", "/v1/nothing", "/api/%00", "/v1/%2e%2e/x", "//", "/%ff"])
 def test_what_is_not_there_is_a_404_in_the_dialects_shape(client, path):
     """No HTML, no plain text."""

@@ -68,7 +68,7 @@ async def test_who_comes_when_the_line_is_full_is_told_at_once():
     """Beyond the line there is an error, before anything is begun; with no line at all, as soon as all places are taken."""
     gate = Gate(1, 1)
     holders = [Holder(gate) for _ in range(2)]
-    with pytest.raises(Full, match="1 turns are running and 1 are waiting"):
+    with pytest.raises(Full, match="1 running and 1 waiting"):
         gate.enter()
     strict = Gate(1, 0)
     only = Holder(strict)

@@ -6,19 +6,18 @@ question, and what was said before it is history: whole turns, the newest first,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gork.conversation import Conversation, Exchange, announce
 from gork.ensemble import OptionValue
 from gork.judging import prior_order
+from gork.service.logs import note
 from gork.service.replies import BadRequest
 from gork.service.service import Service
 from gork.settings import Settings
 from gork.turn import AnswerFormat, Message, Question
 
-LOG = logging.getLogger("gork.service.asking")
 LONGEST_TOKEN_BYTES = 16
 """No tokenizer makes fewer tokens of ordinary text than one for this many bytes: more than context x this cannot fit."""
 SEEDS = 2**31
@@ -74,8 +73,8 @@ def understand(service: Service, member: str | None, messages: Sequence[Message]
         answer_format=wishes.answer_format,
     )
     notes = (*notes, *((cut,) if cut else ()))
-    for note in notes:
-        LOG.info("%s: %s", question.id, note)
+    for line in notes:
+        note("a conversation was cut", why=line)
     how = settings if wishes.seed is None else replace(settings, seed=wishes.seed % SEEDS)
     plain = side_call or (member is not None and service.roles[member] != "candidate")
     return Asked(member=member, question=question, wishes=wishes, how=how, plain=plain, notes=notes)

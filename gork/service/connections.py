@@ -29,6 +29,7 @@ LINGER_S: Final = 2.0
 SILENT_S: Final = 30.0
 """Seconds after which a peer that acknowledges nothing, or takes nothing, is taken for gone (where the system can tell)."""
 _MOST: Final = 256
+_LINGERING: Final = 64
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _CROWDED = f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
 
@@ -53,6 +54,7 @@ class Connections:
         self._all: set[Connection] = set()
         self._idle: dict[Connection, None] = {}
         """Those that wait for a request, the longest-waiting first."""
+        self._lingering: set[Connection] = set()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -72,6 +74,15 @@ class Connections:
         """Forget a connection."""
         self._all.discard(connection)
         self._idle.pop(connection, None)
+        self._lingering.discard(connection)
+
+    def may_linger(self, connection: Connection) -> bool:
+        """Whether a connection that ends may stay for a moment; it does not count any more, so there are few of them."""
+        self.closed(connection)
+        if len(self._lingering) >= _LINGERING:
+            return False
+        self._lingering.add(connection)
+        return True
 
     def busy(self, connection: Connection) -> None:
         """A request is being answered on it."""
@@ -140,7 +151,8 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._is_idle = True
+            # What still comes of this request's body is no head of another one.
+            self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
             self._connections.idle(self)
 
     def pause_writing(self) -> None:
@@ -155,13 +167,21 @@ class Connection(web.RequestHandler):
             self._stall_timer.cancel()
             self._stall_timer = None
 
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer bytes that are no HTTP: nobody's bug, and worth a line but no traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._connections.refused("bad_http", self, f"no HTTP: {exc.message}")
+        reply = web.Response(status=status, text="This is no HTTP request that can be understood.\n")
+        reply.force_close()
+        return reply
+
     def log_exception(self, *_: object, **kw: object) -> None:
-        """Tell of what aiohttp could not make sense of; bytes that are no HTTP are nobody's bug."""
+        """Tell of what went wrong in aiohttp itself."""
         error = kw.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            self._connections.refused("bad_http", self, f"no HTTP: {error.message}")
-        else:
-            note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
+        note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
 
     def abort(self) -> None:
         """End it at once."""
@@ -180,9 +200,15 @@ class Connection(web.RequestHandler):
         self.abort()
 
     def _say(self, last_words: bytes) -> None:
+        """End it with these words. What still comes in is swallowed for a moment: a reset would take the words away again."""
+        self.close()
         if self.transport is not None:
             self.transport.write(last_words)
-        self.force_close()
+            if self._connections.may_linger(self):
+                self.transport.write_eof()
+                self._head_timer = self._loop.call_later(LINGER_S, self.abort)
+            else:
+                self.transport.close()
 
     def _timeless(self) -> None:
         for timer in (self._head_timer, self._stall_timer):

@@ -21,9 +21,10 @@ class OutOfTime(GorkError):
 
 
 async def within(
-    settings: Settings, limit_s: float, do: Callable[[OnEvent], Awaitable[T]], on_event: OnEvent, *, grace_s: float = GRACE_S
+    settings: Settings, limit_s: float, do: Callable[[OnEvent], Awaitable[T]], on_event: OnEvent, *, grace_s: float | None = None
 ) -> T:
     """Do it within the limit, which stands still while a model is loading; one load has its own deadline. Raises `OutOfTime`."""
+    grace_s = GRACE_S if grace_s is None else grace_s
     clock = _Clock(limit_s + grace_s, settings.load + grace_s)
 
     def told(event: Event) -> None:

@@ -14,7 +14,7 @@ from gork.ensemble import MOST_CANDIDATES
 from gork.errors import GorkError, NoAnswer
 from gork.kinds import Kind, Wrong, suggestion, text
 from gork.members import LOAD_TIME, MOST_STOPS, OPTIONS, OptionValue
-from gork.roster import member_rows
+from gork.roster import rows_of
 from gork.service.asking import Wishes, checked_text, understand
 from gork.service.bodies import read_body
 from gork.service.gate import Full, Stopping
@@ -28,6 +28,8 @@ from gork.urls import quoted
 from gork.wire import Accepted, BadEvent, Broken, Explained, WireEvent, encode, turn_of
 
 _T = TypeVar("_T")
+_BURST: Final = 32 * 1024
+"""Bytes of events that are sent in one piece at most."""
 BEAT: Final = b": beat\n\n"
 """A comment between events: nothing happened, and the connection is in use."""
 _SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
@@ -98,9 +100,9 @@ class _Api:
             return await stream.run(send, _broken)
 
     async def members(self, _request: web.Request) -> web.Response:
-        """Say who answers here, and whether each member can."""
+        """Say who answers here, and whether each member can, as far as it is known: nobody waits for one that hangs."""
         service = self._service
-        rows = await member_rows(service.ensemble, service.models)
+        rows = rows_of(service.ensemble, service.models, await service.healths.refreshed())
         return json_response(
             {
                 "name": NAME,
@@ -131,11 +133,17 @@ class _Api:
 
 async def _followed(running: Running[_T], stream: Stream) -> _T:
     """Send what happens and return what comes of it. Raises the `GorkError` that ended it."""
+    burst = bytearray()
     async for item in running:
         if isinstance(item, Beat):
-            await stream.write(BEAT)
+            burst += BEAT
         elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
-            await stream.write(_event(item))
+            burst += _event(item)
+        if burst and (not running.at_hand or len(burst) > _BURST):
+            await stream.write(bytes(burst))
+            burst.clear()
+    if burst:
+        await stream.write(bytes(burst))
     return await running.result()
 
 
@@ -161,8 +169,10 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
     """The question, what its turn goes by, and lines about what was left out of it. Raises `BadRequest`."""
     if not asked.question.strip():
         raise BadRequest("the question is empty", param="question")
-    system: list[Message] = [{"role": "system", "content": asked.system}] if asked.system else []
-    history: list[Message] = [{"role": said.role, "content": said.content} for said in asked.history]
+    system: list[Message] = [{"role": "system", "content": checked_text(asked.system, "system")}] if asked.system else []
+    history: list[Message] = [
+        {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
+    ]
     messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
     understood = understand(service, None, messages, Wishes(options=read_options(asked.options), seed=asked.seed))
     return understood.question, _how(asked, understood.how), understood.notes

@@ -17,6 +17,7 @@ class Thinking:
 
     def __init__(self) -> None:
         self._loading: set[str] = set()
+        self._notices = ""
 
     def of(self, event: Event | Queued) -> str | None:
         """The paragraph that an event is worth, if it is."""
@@ -44,8 +45,9 @@ class Thinking:
             case Answered(answer):
                 return f"{heading(answer)}\n\n{answer.text}"
             case Judged(verdict):
-                return chosen(verdict)
+                return chosen(verdict, self._notices)
             case Notice(text):
+                self._notices += f"{text}\n"
                 return text
             case _:
                 return None
@@ -72,16 +74,22 @@ def heading(answer: Answer) -> str:
     return f"**{answer.member}** ({answer.tokens} tokens in {answer.seconds:.1f} s{cut})"
 
 
-def chosen(verdict: Verdict) -> str:
-    """Who won, and how clearly.
+def chosen(verdict: Verdict, said: str = "") -> str:
+    """Who won, and how clearly; a reason that was `said` is not repeated.
 
     >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
     'chosen: qwen (margin 1.50, read in 1 order)'
+    >>> chosen(Verdict(winner="qwen", policy="combined", fallback="the judge is down"), "no verdict: the judge is down")
+    'chosen: qwen (fallback)'
     """
+    return f"chosen: {verdict.winner}" + "".join(f" ({how})" for how in [_how(verdict, said)] if how)
+
+
+def _how(verdict: Verdict, said: str) -> str:
     if verdict.fallback is not None:
-        return f"chosen: {verdict.winner} (fallback, the configured order decided: {verdict.fallback})"
+        return "fallback" if verdict.fallback in said else f"fallback, the configured order decided: {verdict.fallback}"
     if verdict.note is not None:
-        return f"chosen: {verdict.winner} ({verdict.note})"
+        return "" if verdict.note in said else verdict.note
     read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
     close = ", a close call" if verdict.close else ""
-    return f"chosen: {verdict.winner} (margin {verdict.margin:.2f}{close}{read})"
+    return f"margin {verdict.margin:.2f}{close}{read}"

@@ -54,11 +54,11 @@ class Gate:
             raise _stopping()
         place = Place(self, on_ahead)
         ahead = len(self._line)
-        if self._inside < self.at_once and not ahead:
+        if self._inside < self.at_once:  # then nobody is in line
             self._inside += 1
             place.admit()
         elif ahead >= self.most_waiting:
-            raise Full(f"{self._inside} turns are running and {ahead} are waiting, which is as many as there may be; ask again later")
+            raise Full(f"{self._inside} running and {ahead} waiting, which is as many as there may be; ask again later")
         else:
             self._line[place] = ahead
             place.tell(ahead)

@@ -29,7 +29,7 @@ Form = Callable[[str, str], Record]
 """What carries the answer's text and the thinking: a message for chat, two fields for generate."""
 
 ABSENT = {
-    "pull": "models are not fetched through this service: its ensemble is chosen when it starts",
+    "pull": "models are not fetched through this service: /api/tags lists those that it has",
     "push": "models are not published by this service",
     "create": "models are not made by this service: write an ensemble file",
     "copy": "models are not copied by this service",
@@ -117,7 +117,6 @@ class _Writer:
 
     def __init__(self, request: web.Request, asked: Asked, model: str, form: Form) -> None:
         self._request, self._model, self._form = request, model, form
-        self._headers = {"X-Turn-Id": asked.question.id}
         self._began = time.perf_counter_ns()
         self._told = False
 
@@ -131,11 +130,11 @@ class _Writer:
 
         reply = await answering.follow(tell)
         body = json_bytes(self._last(reply, reply.text, "".join(thoughts).rstrip()))
-        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=self._headers)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def stream(self, answering: Answering) -> web.StreamResponse:
         """Send a line for everything that happens."""
-        stream = Stream(self._request, "application/x-ndjson", self._headers)
+        stream = Stream(self._request, "application/x-ndjson")
 
         async def tell(part: Part) -> None:
             match part:

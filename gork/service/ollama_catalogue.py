@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
 
-from gork import __version__, readiness
+from gork import __version__
 from gork.service import page
 from gork.service.bodies import read_body
 from gork.service.catalogue import LATEST, Catalogue, Served, tagged
@@ -19,8 +18,6 @@ Record = dict[str, Any]
 OLLAMA_VERSION = "0.32.15"
 """Whose API this is. Clients refuse or hide features below some version of Ollama; ours, 0.1.0, would mean an Ollama of 2023."""
 ARCHITECTURE = "gork"
-CHECK_S = 2.0
-"""Seconds that a model may take to say whether it is loaded."""
 NEVER = "2318-01-01T00:00:00Z"
 """When loaded models expire: not while the service runs. Ollama, too, gives a day three hundred years ahead for that."""
 
@@ -61,9 +58,7 @@ class _About:
 
     async def loaded(self, _request: web.Request) -> web.Response:
         """List the models that are in memory; the ensemble is if its candidates are."""
-        models = list(self._service.models.values())
-        healths = await asyncio.gather(*(readiness.check(model, CHECK_S) for model in models))
-        up = {model.name for model, health in zip(models, healths, strict=True) if health.loaded}
+        up = {name for name, health in (await self._service.healths.refreshed()).items() if health.loaded}
         if up.issuperset(member.name for member in self._service.ensemble.candidates):
             up.add(NAME)
         return json_response({"models": [self._running(model) for model in self._catalogue.models if model.name in up]})

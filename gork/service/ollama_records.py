@@ -11,6 +11,7 @@ from msgspec import Meta
 from gork.ensemble import OptionValue
 from gork.members import MOST_STOPS
 from gork.service.replies import BadRequest
+from gork.service.schemas import checked_schema
 from gork.turn import AnswerFormat
 
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -132,7 +133,7 @@ def format_of(raw: str | dict[str, Any] | None) -> AnswerFormat | None:
     if raw == "json":
         return "json"
     if isinstance(raw, dict):
-        return raw
+        return checked_schema(raw, "format")
     raise BadRequest(f'invalid format: "{raw[:100]}"; expected "json" or a valid JSON Schema object', param="format")
 
 

@@ -111,7 +111,6 @@ class _Writer:
 
     def __init__(self, request: web.Request, asked: Asked, body: ChatRequest, fingerprint: str) -> None:
         self._request, self._body, self._fingerprint = request, body, fingerprint
-        self._headers = {"X-Turn-Id": asked.question.id}
         self._id, self._created = f"chatcmpl-{asked.question.id}", int(time.time())
         self._usage_wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
         self._told = False
@@ -128,11 +127,11 @@ class _Writer:
         message = {"role": "assistant", "content": reply.text, **_reasoning("".join(thoughts).rstrip())}
         choice = {"index": 0, "message": message, "finish_reason": reply.stop}
         body = json_bytes({**self._head("chat.completion"), "choices": [choice], "usage": _usage(reply)})
-        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=self._headers)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def stream(self, answering: Answering) -> web.StreamResponse:
         """Send an event for everything that happens."""
-        stream = Stream(self._request, "text/event-stream", self._headers)
+        stream = Stream(self._request, "text/event-stream")
 
         async def tell(part: Part) -> None:
             match part:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from gork.ensemble import OptionValue
 from gork.service.asking import checked_text
 from gork.service.replies import BadRequest
+from gork.service.schemas import checked_schema
 from gork.turn import AnswerFormat, Message
 
 MOST_STOPS = 4
@@ -138,7 +139,7 @@ def format_of(wanted: ResponseFormat | None) -> AnswerFormat | None:
         return "json"
     if wanted.json_schema is None:
         raise BadRequest("response_format.json_schema is missing", param="response_format.json_schema")
-    return wanted.json_schema.schema
+    return checked_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
 
 
 def drafts_of(body: ChatRequest) -> bool | None:

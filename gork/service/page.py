@@ -25,7 +25,7 @@ VERSION_MARK = b"%VERSION%"
 YEAR_S = 31_536_000
 VENDOR = "vendor/"
 _FOR_PEOPLE = re.compile(rb"^[ \t]*(?://[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n|\n)|^[ \t]+", re.MULTILINE)
-"""What is for readers of our files and not for browsers: comments that have lines for themselves, and how far lines are indented."""
+"""What is for those who read our files and not for browsers: comments with lines of their own, and how far lines are indented."""
 POLICY = "; ".join(
     (
         "default-src 'none'",

@@ -1,4 +1,4 @@
-"""A reply that is sent bit by bit, and what all of them need: headers against buffering, JSON of any text, a client that may be gone."""
+"""A reply that is sent bit by bit: JSON of any text, a client that may be gone, errors when the status has been sent."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ INTERNAL = "an internal error: the service's log has more"
 class Stream:
     """One streamed reply."""
 
-    def __init__(self, request: web.Request, content_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, request: web.Request, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         self._request = request
-        # A proxy that collects what it passes on would hold the stream back.
-        unheld = {"Content-Type": content_type, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        self._response = web.StreamResponse(headers={**unheld, **headers})
+        self._response = web.StreamResponse(headers={"Content-Type": content_type, **(headers or {})})
 
     async def begin(self, first: bytes) -> None:
         """Send the head and the first bytes, so that the client knows at once that somebody is there."""

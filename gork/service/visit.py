@@ -19,7 +19,7 @@ class Visit:
 
     id: str
     route: str
-    """The pattern of the route that answers ("/v1/models/{id}"), or "unmatched": there are only so many."""
+    """The pattern of the route that answers ("/v1/models/{model}"), or "unmatched": there are only so many."""
     client: str
     """The address that it came from; a proxy's, if there is one."""
     turn: str | None = None

@@ -80,8 +80,14 @@ class Watch:
         """Have one member answer alone and take note of how that ends."""
         seen = _Seen(self._metrics)
         started, outcome = time.perf_counter(), "error"
+
+        async def counted(told: OnEvent) -> Completion:
+            completion = await run(told)
+            seen.spent(member, completion.prompt_tokens, completion.tokens)
+            return completion
+
         try:
-            completion = await self._run(run, seen, on_event)
+            completion = await self._run(counted, seen, on_event)
             outcome = "answered"
         except asyncio.CancelledError:
             outcome = "stopped" if self.given_up else "cancelled"
@@ -92,7 +98,6 @@ class Watch:
         finally:
             self._metrics.calls.labels(member, outcome).inc()
             note("call ends", _whence(), member=member, outcome=outcome, seconds=_since(started))
-        seen.spent(member, completion.prompt_tokens, completion.tokens)
         return completion
 
     def refused(self, why: GorkError) -> None:

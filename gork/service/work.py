@@ -74,6 +74,11 @@ class Running(Generic[T]):
         error = self.task.exception()
         return error if isinstance(error, GorkError) else None
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether the iteration goes on at once: who sends events can send those of one burst in one piece."""
+        return not self._events.empty()
+
     def __aiter__(self) -> Self:
         return self
 

@@ -20,8 +20,6 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
     from gork import remote  # noqa: PLC0415 - turns in this process do not wait for its import
 
     by_hand = settings.origins["server"] == _BY_HAND
-    if by_hand and (unused := remote.unused_flags(settings)):
-        say(f"not used, since the service has its own: {', '.join(unused)}")
     try:
         there = await remote.reach(settings, again=again)
     except remote.NoService as error:
@@ -30,6 +28,8 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
             raise remote.NoService(f"{error}; {advice}") from None
         say(f"{error}; models here answer instead ({settings.origins['server']} names it)")
         return None
+    if unused := remote.unused_flags(settings):
+        say(f"not used, since the service has its own: {', '.join(unused)} (they count without {settings.origins['server']})")
     say(there.line)
     return Backing(
         ask=there.ask,

@@ -194,7 +194,8 @@ class Page {
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
     else say(turn.trouble);
-    show(byId("to-verdict"), Boolean(turn.result));
+    setText(byId("to-verdict"), turn.result ? "See the verdict" : "See the turn");
+    show(byId("to-verdict"), true);
     if (turn.status === "token") this.askToken(turn.trouble);
     if (turn.result && wasFollowing) following.goTo(/** @type {Element} */ (this.views.get(entry)?.root));
   }

@@ -10,7 +10,7 @@ const LONG = 12_000;
 /** @type {Record<string, string>} */
 const SLOW = {
   loading: "It is read into memory once; after that it answers sooner.",
-  reading: "A processor without help reads a long conversation slowly.",
+  reading: "Without a GPU, a long conversation takes a while to read.",
   writing: "Stop keeps what the others have written.",
 };
 

@@ -8,3 +8,20 @@
   }
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 }
+
+// A script that does not arrive (a network that changes meanwhile is enough) leaves a page that does nothing: try once more, then say so.
+addEventListener(
+  "error",
+  ({ target }) => {
+    if (!(target instanceof HTMLScriptElement || target instanceof HTMLLinkElement)) return;
+    try {
+      const tried = Number(sessionStorage.getItem("gork.tried"));
+      sessionStorage.setItem("gork.tried", String(Date.now()));
+      if (Date.now() - tried > 10_000) return location.reload();
+    } catch {
+      // whether it has been tried is not known
+    }
+    addEventListener("load", () => document.getElementById("broken")?.removeAttribute("hidden"));
+  },
+  true,
+);

@@ -6,14 +6,14 @@ import { coloured } from "./markdown.js";
 const LONGEST = 40_000;
 /** The grammars, each with those that it needs first. C++ does for C, TypeScript for JavaScript. @type {Record<string, string[]>} */
 const GRAMMARS = {
-  bash: [], cpp: [], css: [], diff: [], dockerfile: ["bash"], go: [], java: [], json: [], python: [], rust: [], shell: ["bash"], sql: [],
+  bash: [], cpp: [], css: [], diff: [], dockerfile: ["bash"], go: [], java: [], json: [], python: [], rust: [], sql: [],
   typescript: [], xml: ["css"], yaml: [],
 };
 /** Other names of a grammar. @type {Record<string, string>} */
 const NAMES = Object.fromEntries(
   Object.entries({
-    bash: "sh zsh", cpp: "c c++ cc h hpp", diff: "patch", dockerfile: "docker", go: "golang", json: "jsonc", python: "py python3", rust: "rs",
-    shell: "console", sql: "mysql postgresql sqlite", typescript: "javascript js jsx ts tsx mjs", xml: "html htm svg", yaml: "yml",
+    bash: "sh zsh shell console", cpp: "c c++ cc h hpp", diff: "patch", dockerfile: "docker", go: "golang", json: "jsonc", python: "py python3", rust: "rs",
+    sql: "mysql postgresql sqlite", typescript: "javascript js jsx ts tsx mjs", xml: "html htm svg", yaml: "yml",
   }).flatMap(([name, others]) => others.split(" ").map((other) => [other, name])),
 );
 /** @type {Map<string, Promise<any>>} */

@@ -3,6 +3,7 @@
 import { blocks, elementsOf } from "./markdown.js";
 import { colour } from "./highlighting.js";
 import { addCopyButtons } from "./copying.js";
+import { follow } from "./following.js";
 
 /** Making the last block anew may take this share of the time. */
 const SHARE = 0.1;
@@ -45,6 +46,7 @@ export class LiveText {
       this.later = setTimeout(() => {
         this.later = undefined;
         this.draw();
+        follow();
       }, wait);
   }
 

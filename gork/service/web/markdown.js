@@ -53,7 +53,6 @@ purify.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
 });
 /** Attributes of links; an empty one is the address, so that nobody has to trust the words of a link. */
 const LINK = [["target", "_blank"], ["rel", "noopener noreferrer"], ["title", ""]];
-const OWN_DIRECTION = "p, li, ul, ol, blockquote, h4, h5, h6, th, td";
 
 /**
  * The blocks of a text.
@@ -69,7 +68,8 @@ export const blocks = (text) => marked.lexer(text);
  */
 export function elementsOf(tokens) {
   const fragment = purify.sanitize(marked.parser(tokens), CLEAN);
-  for (const node of fragment.querySelectorAll(OWN_DIRECTION)) node.setAttribute("dir", "auto");
+  // A list's direction is that of its first words, unless its items had their own.
+  for (const node of [...fragment.children, ...fragment.querySelectorAll("th, td")]) node.setAttribute("dir", "auto");
   for (const pre of fragment.querySelectorAll("pre")) frame(pre, "code");
   for (const table of fragment.querySelectorAll("table")) frame(table, "table");
   return fragment;
@@ -83,6 +83,7 @@ export function elementsOf(tokens) {
 function frame(wide, kind) {
   const framed = document.createElement("div");
   framed.className = `framed ${kind}`;
+  wide.removeAttribute("dir");
   wide.replaceWith(framed);
   const language = wide.querySelector("code")?.className.replace("language-", "") ?? "";
   const scroller = document.createElement("div");

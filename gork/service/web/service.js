@@ -97,7 +97,7 @@ async function request(path, how) {
   if (token) headers.set("Authorization", `Bearer ${token}`);
   let response;
   try {
-    response = await fetch(new URL(path, document.baseURI), { ...how, headers, cache: "no-store", credentials: "omit", redirect: "error" });
+    response = await fetch(new URL(path, document.baseURI), { ...how, headers, cache: "no-store", redirect: "error" });
   } catch (error) {
     if (how.signal?.aborted) throw error;
     throw new ServiceError("lost", "The service cannot be reached.");

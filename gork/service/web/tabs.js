@@ -18,15 +18,16 @@ export class Tabs {
     /** Whether the user chose the tab; then nothing else does. */
     this.byHand = false;
     bar.replaceChildren(...this.tabs);
-    bar.addEventListener("keydown", (event) => this.key(event));
-    this.arrange = () => this.select(this.selected);
-    NARROW.addEventListener("change", this.arrange);
-    this.arrange();
+    this.end = new AbortController();
+    const { signal } = this.end;
+    bar.addEventListener("keydown", (event) => this.key(event), { signal });
+    NARROW.addEventListener("change", () => this.select(this.selected), { signal });
+    this.select(0);
   }
 
-  /** Stop watching the window. */
+  /** Make room for other tabs in the same bar. */
   leave() {
-    NARROW.removeEventListener("change", this.arrange);
+    this.end.abort();
   }
 
   /** @param {HTMLElement} panel */
@@ -51,6 +52,7 @@ export class Tabs {
     setAttribute(this.bar, "role", narrow ? "tablist" : null);
     setAttribute(this.bar, "aria-label", narrow ? "Answers" : null);
     this.bar.hidden = !narrow;
+    if (narrow) this.bar.scrollLeft = this.tabs[index].offsetLeft - this.bar.clientWidth / 3;
     this.panels.forEach((panel, at) => {
       const here = at === index;
       setAttribute(panel, "role", narrow ? "tabpanel" : null);

@@ -173,14 +173,12 @@ const HANDLERS = {
     turn.notices.push(text);
   },
   finished(turn, result) {
-    turn.result = result;
-    turn.status = "finished";
-    turn.stage = "";
-    turn.verdict = { ...result.verdict, winner: result.winner };
     for (const answer of result.answers) {
       const column = columnOf(turn, answer.member);
       if (column) settle(column, answer);
     }
+    const verdict = { ...result.verdict, winner: result.winner };
+    Object.assign(turn, { result, verdict, status: "finished", stage: "" });
   },
   broken(turn, { kind, message }) {
     endEarly(turn, kind === "stopped" ? "restarting" : "broken", message);

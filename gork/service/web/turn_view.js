@@ -136,7 +136,7 @@ export class TurnView {
     if (writing && running) this.asked("Rewriting:", rewrite.text);
     else if (same) this.asked("Asked as it stands", "");
     else if (rewrite.accepted !== null) this.asked("Asked as:", rewrite.accepted);
-    else if (rewrite.refused) this.asked("Asked in your own words:", `the rewrite was refused, ${rewrite.refused}`);
+    else if (rewrite.refused) this.asked("Asked in your own words; the rewrite was refused:", rewrite.refused);
     else if (!turn.optimize || rewrite.over) this.asked("Asked in your own words", "");
     show(parts.asked, writing || rewrite.over || !turn.optimize);
   }
