@@ -235,8 +235,9 @@ async def test_a_conversation_typed_into_kubectl_exec(whole: Namespace):
             print(terminal.text)
             terminal.type("exit\r")
             assert await terminal.exit_code() == 0
-        for _ in range(2):
-            log.until(lambda line: " turn begins " in line and "route=/api/deliberate client=127.0.0.1" in line, "the turn's beginning")
+        begins = " turn begins route=/api/deliberate client=127.0.0.1 "
+        for last in ("", "messages=2"):
+            log.until(lambda line, last=last: begins in line and line.endswith(last), f"the turn's beginning {last}")
             log.until(lambda line: " turn answered " in line and "winner=" in line and "answer_s=" in line, "the turn's end")
         log.until(lambda line: " client left " in line, "the stopped turn")
         print("\n".join(log.seen))
