@@ -14,6 +14,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ import yaml
 from tests.cluster_images import bring
 from tests.docker_engine import ROOT
 from tests.kubectl import Namespace, restricted_namespace, skip_without_cluster
+from tests.pods import bytes_of
 from tests.terminals import Terminal
 from tests.test_containers import MODELS
 
@@ -32,7 +34,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 MANIFEST = ROOT / "script_final.yaml"
 NAMES = ["final-script", *MODELS]
-OWN = "app.kubernetes.io/part-of=gork-heavy-lite"
+CANDIDATES = ["qwen-small", "qwen", "llama"]
 SERVICE = "deployment/final-script"
 PROGRAM = ("exec", SERVICE, "--", "python", "final_script.py")
 PROMPT = "Enter your query (or 'exit' to quit):"
@@ -127,7 +129,7 @@ def metric(namespace: Namespace, name: str) -> float:
 
 def turn(namespace: Namespace, question: str, *flags: str) -> dict[str, Any]:
     """One question exec'd into the pod; returns the turn."""
-    ran = namespace.run(*PROGRAM, "--json", "--seed", "1", *flags, question, timeout=300)
+    ran = namespace.run(*PROGRAM, "--json", *(flags or ("--seed", "1")), question, timeout=300)
     answered: dict[str, Any] = json.loads(ran.out)
     print(f"\n{question[:40]!r}: {answered['timings']}, won by {answered['winner']}, failures {answered['failures']}")
     return answered
@@ -142,7 +144,7 @@ def in_flight(namespace: Namespace, question: str = LONG) -> Iterator[Callable[[
         def all_write(line: str) -> bool:
             if found := re.match(r"\s+(\S+): first token after", line):
                 begun.add(found[1])
-            return begun == {"qwen-small", "qwen", "llama"}
+            return begun == set(CANDIDATES)
 
         lines.until(all_write, "all candidates write")
 
@@ -270,9 +272,9 @@ def test_every_pod_stays_within_its_limits(whole: Namespace):
     threads = r'for p in /proc/[0-9]*; do grep -q llama-server "$p/comm" && tr "\0" "\n" < "$p/environ" | grep ^LLAMA_ARG_; done; true'
     for pod in whole.pods():
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
-        limit = {"2Gi": 2048, "384Mi": 384}[container["resources"]["limits"]["memory"]]
+        limit = bytes_of(container["resources"]["limits"]["memory"]) / 2**20
         peak = int(whole.run("exec", name, "--", "/bin/sh", "-c", read).out) / 2**20
-        print(f"{container['name']}: peak {peak:.0f} of {limit} MiB")
+        print(f"{container['name']}: peak {peak:.0f} of {limit:.0f} MiB")
         assert peak < limit
         for status in pod["status"]["containerStatuses"] + pod["status"].get("initContainerStatuses", []):
             assert status["restartCount"] == 0
@@ -300,7 +302,7 @@ def test_a_model_pod_deleted_in_mid_turn(whole: Namespace):
     whole.rolled_out("llama")
     assert whole.pods("llama")[0]["metadata"]["name"] != pod
     after = turn(whole, "What is the capital of France?")
-    assert {answer["member"] for answer in after["answers"]} == {"qwen-small", "qwen", "llama"}
+    assert {answer["member"] for answer in after["answers"]} == set(CANDIDATES)
 
 
 def test_a_model_restarted_with_a_turn_in_flight(whole: Namespace):
@@ -311,7 +313,7 @@ def test_a_model_restarted_with_a_turn_in_flight(whole: Namespace):
     assert code == 0, said
     assert ended["answer"]
     answered = {answer["member"] for answer in ended["answers"]}
-    assert answered | {failure["member"] for failure in ended["failures"]} == {"qwen-small", "qwen", "llama"}
+    assert answered | {failure["member"] for failure in ended["failures"]} == set(CANDIDATES)
     assert "qwen" in answered or re.search(r"\bqwen failed\b", said)
     whole.rolled_out("qwen")
     assert "qwen" in {answer["member"] for answer in turn(whole, "What is the capital of France?")["answers"]}
@@ -391,6 +393,34 @@ def test_without_one_model_it_waits_and_then_serves_with_the_rest(whole: Namespa
     ended = turn(whole, "What is the capital of France?")
     assert [failure["member"] for failure in ended["failures"]] == ["llama"]
     assert ended["answer"]
+
+
+# --- scaled
+
+
+def test_replicas_share_the_load(whole: Namespace):
+    """deploy/overlays/scale, with smaller CPU requests so that eight models fit on two cores: six turns, two at a time, are all answered by
+    all, and a Service of two replicas sends requests to both.
+    """
+    scaled = list(yaml.safe_load_all(whole.run("kustomize", str(ROOT / "deploy" / "overlays" / "scale")).out))
+    for each in scaled:
+        if each["kind"] == "Deployment":
+            each["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "100m"
+    manifest = yaml.safe_dump_all(scaled)
+    whole.run("apply", "-f", "-", stdin=manifest)
+    whole.rolled_out(*MODELS)
+    whole.run("rollout", "restart", SERVICE)  # it reads the overlay's ensemble when it starts
+    whole.rolled_out("final-script")
+    with ThreadPoolExecutor(2) as two:
+        turns = list(two.map(lambda number: turn(whole, "What is the capital of France?", "--seed", str(number)), range(6)))
+    assert [ended["failures"] for ended in turns] == [[]] * 6
+    shares = {name: [whole.logs(pod["metadata"]["name"]).count('"/api/chat"') for pod in whole.pods(name)] for name in CANDIDATES}
+    print(shares)
+    assert [(len(counts), sum(counts)) for counts in shares.values()] == [(2, 6)] * 3
+    assert any(min(counts) > 0 for counts in shares.values())  # drawn for each connection: hardly ever the same six times in all three
+    whole.run("delete", "-f", "-", "--wait=true", stdin=manifest)
+    for pod in whole.objects("pods"):
+        whole.gone(pod["metadata"]["name"])
 
 
 # --- taken away
