@@ -945,7 +945,7 @@ class TestOnRealModels:
                 ):
                     assert line, "the service ended"
             async with visiting(browser, found[0].decode()) as visitor:
-                await visitor.ask("wat is teh captial of germny")
+                await visitor.ask("how do vacines work, in two sentences")  # short facts may get three times the same answer
                 for member in ("terse", "teacher", "careful"):
                     await expect(visitor.text(member)).to_have_text(re.compile(r"\w"), timeout=60_000)
                 await expect(visitor.card.locator(".verdict-line")).to_have_text(
