@@ -21,6 +21,7 @@ Rule = Callable[[Manifest], Iterator[str]]
 
 PART_OF = "gork-heavy-lite"
 PORTS = {**dict.fromkeys(MODELS, 11434), ORCHESTRATOR: 8080}
+LOADING = 'told=$(/bin/ollama run "$MODEL" "" 2>&1) || { echo "$MODEL: ${told##*Error: }"; exit 1; }'
 ROUTES = {"livenessProbe": "/livez", "readinessProbe": "/readyz", "startupProbe": "/livez"}
 MODEL_ROUTE = "/api/version"
 
@@ -186,7 +187,7 @@ def probes(manifest: Manifest) -> Iterator[str]:
                 yield f"{where} has {list(handlers)} and {probe.get('timeoutSeconds', 1)} s"
             if workload.is_model and kind == "startupProbe":
                 command = handlers.get("exec", {}).get("command")
-                if command != ["/bin/sh", "-c", 'exec /bin/ollama run "$MODEL" ""']:
+                if command != ["/bin/sh", "-c", LOADING]:
                     yield f"{where} does not load the model: {command}"
                 continue
             got = handlers.get("httpGet", {})
