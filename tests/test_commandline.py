@@ -19,12 +19,16 @@ SCHEMA = json.loads((ROOT / "docs" / "turn.schema.json").read_text())
 MODELS = ("granite4:350m", "qwen3:0.6b", "qwen2.5-coder:1.5b", "llama3.2:1b", "gemma3:1b")
 
 
+OUTSIDE = ("GORK_", "OLLAMA_", "XDG_", "TERM", "CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+"""What would make a test depend on where the suite runs: settings, and what is said of the terminal around it."""
+
+
 class Program:
-    """Starts `final_script.py` with an environment of its own: no settings from outside, Ollama at the given URL."""
+    """Starts `final_script.py` with an environment of its own: no settings and no terminal from outside, Ollama at the given URL."""
 
     def __init__(self, home: Path, host: str = "http://127.0.0.1:9") -> None:
         self.home = home
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("GORK_", "OLLAMA_", "XDG_"))}
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
         self.env |= {"HOME": str(home), "OLLAMA_HOST": host, "PYTHONUNBUFFERED": "1"}
 
     async def start(self, *arguments: str | bytes, **env: str) -> asyncio.subprocess.Process:

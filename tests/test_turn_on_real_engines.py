@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import random
@@ -48,10 +47,11 @@ async def starter(starter_gguf):
         yield team_on(engine, ensemble)
 
 
-async def ask(team: Team, text: str, *history: dict[str, str], seed: int = 3) -> tuple[Turn, list[Event]]:
-    """One turn and its events."""
+async def ask(team: Team, text: str, *history: dict[str, str], seed: int = 3, tokens: int = 48) -> tuple[Turn, list[Event]]:
+    """One turn with answers of at most `tokens`, and its events."""
     events: list[Event] = []
-    turn = await final_script.deliberate(Question(text=text, history=history), team, events.append, seed=seed)
+    question = Question(text=text, history=history, options={"num_predict": tokens})
+    turn = await final_script.deliberate(question, team, events.append, seed=seed)
     return turn, events
 
 
@@ -69,7 +69,7 @@ async def test_the_starter_answers_with_a_real_verdict(starter):
 
 async def test_three_candidates_on_one_file_write_at_the_same_time(starter):
     """Their tokens interleave: each has written before any has finished."""
-    _, events = await ask(starter, "How do vaccines work?")
+    _, events = await ask(starter, "How do vaccines work?", tokens=24)
 
     writers = [event.member for event in events if isinstance(event, Token) and event.member in {"terse", "teacher", "careful"}]
     last = {name: len(writers) - 1 - writers[::-1].index(name) for name in writers}
@@ -81,7 +81,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
     texts = ["The capital of France is Paris.", "I like turtles and old trains.", "Bananas are rich in potassium, they say."]
     question = Question(text="What is the capital of France?")
     scores = []
-    for listing in itertools.permutations(texts):
+    for listing in (texts, texts[::-1], [texts[1], texts[2], texts[0]]):
         reading = await judging.read_judge(
             starter.judge,
             question,
