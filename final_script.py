@@ -29,6 +29,7 @@ from gork.ensemble import Choosing, Ensemble
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
 from gork.settings import Settings
+from gork.signals import Desk, SlotPriors
 from gork.terminal import commandline
 from gork.terminal.untrusted import tell
 from gork.turn import (
@@ -80,7 +81,7 @@ class Team:
     candidates: tuple[Model, ...]
     judge: Model | None
     limits: Limits = field(default_factory=Limits)
-    slot_priors: judging.SlotPriors = field(default_factory=judging.SlotPriors)
+    slot_priors: SlotPriors = field(default_factory=SlotPriors)
 
     @property
     def choosing(self) -> Choosing:
@@ -231,55 +232,29 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
 
 
 async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
-    """Choose one of `answers`: by the judge's letters and the free signals, or by the configured order, which then says why."""
-    field_ = judging.select(question, answers)
-    for note in field_.notes:
+    """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
+    usable = judging.select(question, answers)
+    for note in usable.notes:
         on_event(Notice(note))
-    rivals = judging.distinct(field_.answers, team.prior)
-    verdict = await _verdict(question, field_.answers, rivals, team, on_event, seed=seed)
+    rivals = judging.rivals_of(question, usable.answers, team.prior, share_weights=team.shares_weights)
+    desk = Desk(
+        judge=team.judge,
+        choosing=team.choosing,
+        priors=team.slot_priors,
+        rng=random.Random(seed),
+        on_event=on_event,
+        ends=time.monotonic() + team.limits.judge,
+    )
+    verdict = await judging.decide(rivals, desk)
     if verdict.fallback:
         on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
     on_event(Judged(verdict))
     return verdict
 
 
-async def _verdict(
-    question: Question, answers: Sequence[Answer], rivals: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int
-) -> Verdict:
-    choosing, reading = team.choosing, None
-    if len(rivals) == 1:
-        note = "all answers are the same: nothing to judge" if len(answers) > 1 else "one usable answer: nothing to judge"
-        on_event(Notice(note))
-        return judging.by_prior(rivals, team.prior, fallback=None, note=note)
-    if choosing.policy == "prior":
-        return judging.by_prior(rivals, team.prior, fallback=None, note="the configured order decides: the judge is not asked")
-    if judging.asks_judge(choosing):
-        if team.judge is None:
-            return judging.by_prior(rivals, team.prior, fallback="this ensemble has no judge")
-        on_event(StageStarted(Stage.JUDGE, (team.judge.name,)))
-        try:
-            reading = await judging.read_judge(
-                team.judge,
-                question,
-                [answer.text for answer in rivals],
-                choosing,
-                rng=random.Random(seed),
-                priors=team.slot_priors,
-                on_event=on_event,
-                limit_s=team.limits.judge,
-            )
-        except ModelError as error:
-            on_event(Failed(Failure(member=team.judge.name, kind=error.kind, message=str(error))))
-            return judging.by_prior(rivals, team.prior, fallback=str(error))
-        on_event(MemberState(team.judge.name, State.DONE))
-    everyone = judging.agreement([answer.text for answer in answers])
-    agreements = [everyone[answers.index(rival)] for rival in rivals]
-    return judging.verdict_of(rivals, reading, choosing, team.prior, agreements=agreements, confidence_comparable=team.shares_weights)
-
-
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
-    ensemble, models, priors = settings.ensemble, engine.models, judging.SlotPriors()
+    ensemble, models, priors = settings.ensemble, engine.models, SlotPriors()
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
         team = Team(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from gork.documents import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
 from gork.errors import ConfigError
@@ -19,18 +20,44 @@ MOST_CANDIDATES = 8
 _SHIPPED = Path(__file__).parent / "ensembles"
 
 
+Policy = Literal["combined", "listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A logistic curve from a verdict's margin to how often such verdicts are right; `python -m bench.judge` measures it."""
+
+    offset: float = 0.0
+    slope: float = 0.0
+
+    def sureness(self, margin: float) -> float:
+        """How often a verdict with this margin is right, as it was measured.
+
+        >>> Calibration(offset=0.5, slope=1.0).sureness(0.5)
+        0.7310585786300049
+        """
+        return 1 / (1 + math.exp(-(self.offset + self.slope * margin)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choosing:
     """How the winner is chosen; `docs/decisions.md` has the measurements behind the defaults."""
 
-    policy: Literal["combined", "listwise", "agreement", "confidence", "prior"] = "combined"
+    policy: Policy = "combined"
     orders: int = 1
     judge_tokens: int = 1500
     prior: tuple[str, ...] = ()
     """Candidates, best first: decides when there is no verdict. The file's order of candidates if not given."""
-    weights: Mapping[str, float] = field(default_factory=lambda: {"judge": 1.0, "agreement": 1.0, "confidence": 0.0})
+    weights: Mapping[str, float] = field(default_factory=lambda: {"listwise": 1.0, "agreement": 1.0})
+    """Of the signals, when the policy is combined."""
     close: float = 0.5
     """Below this margin a verdict is called close."""
+    calibration: Calibration | None = None
+    """What margins are worth, where that was measured."""
+
+    def sureness(self, margin: float) -> float | None:
+        """How often a verdict with this margin was right where that was measured (0 to 1); None where it was not."""
+        return None if self.calibration is None else self.calibration.sureness(margin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,27 +84,44 @@ def _prior(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
 
 
 SIGNALS: Table = {
-    "judge": Key(number(0, 100), "The judge's choice."),
+    "listwise": Key(number(0, 100), "What the judge says when it reads all answers together."),
+    "pairwise": Key(number(0, 100), "What the judge says when it reads every two answers, in both orders."),
+    "pointwise": Key(number(0, 100), "Whether the judge calls an answer right when it reads it alone."),
+    "reference": Key(number(0, 100), "How much an answer says the same as the judge's own short answer."),
     "agreement": Key(number(0, 100), "How far an answer agrees with the others."),
     "confidence": Key(number(0, 100), "How sure its model was; comparable only between members that share weights."),
+    "brevity": Key(number(0, 100), "How short an answer is."),
+    "checks": Key(number(0, 100), "What plain code finds: false equations, code that does not parse, a stated form that is broken."),
+    "prior": Key(number(0, 100), "Where its member stands in the prior order."),
 }
 
 
 def _signals(place: Located, mistakes: Mistakes) -> dict[str, float]:
-    """The weights of the signals; one that is not given keeps its default."""
-    signals = {**Choosing().weights, **read_mapping(place, SIGNALS, mistakes)}
+    """The weights of the signals; one that is not given weighs nothing."""
+    signals = read_mapping(place, SIGNALS, mistakes)
     if not any(signals.values()):
         mistakes.add(place, "at least one weight must be above 0")
     return signals
 
 
+CALIBRATION: Table = {
+    "offset": Key(number(-20, 20), "The logarithm of the odds that a verdict without any margin is right."),
+    "slope": Key(number(0, 100), "How much each unit of margin adds to it."),
+}
+
+
+def _calibration(place: Located, mistakes: Mistakes) -> Calibration:
+    return Calibration(**read_mapping(place, CALIBRATION, mistakes, required=("offset", "slope")))
+
+
 CHOOSING: Table = {
-    "policy": Key(choice("combined", "listwise", "agreement", "confidence", "prior"), "What decides: all signals, or one of them alone."),
+    "policy": Key(choice(*get_args(Policy)), "What decides: all signals, or one of them alone."),
     "orders": Key(whole(1, 120), "In how many orders the judge reads the answers."),
     "judge_tokens": Key(whole(64, 131_072), "Most tokens that the judge reads; longer answers lose their middle."),
     "prior": Key(_prior, "The candidates, best first: decides when there is no verdict. The file's order if not given."),
     "weights": Key(_signals, "How much each signal counts when the policy is combined."),
     "close": Key(number(0, 100), "Below this margin a verdict is called close."),
+    "calibration": Key(_calibration, "What margins are worth, as measured: shown as how sure a verdict is."),
 }
 
 
@@ -181,8 +225,8 @@ def shipped_ensembles() -> tuple[str, ...]:
 def misfits(ensemble: Ensemble) -> list[str]:
     """What does not go together: token limits that the context cannot hold, a policy without the member that it needs."""
     context, choosing, found = ensemble.context, ensemble.choosing, []
-    if ensemble.judge is None and choosing.policy == "listwise":
-        found.append("choosing.policy: listwise needs a judge, and there is none")
+    if ensemble.judge is None and choosing.policy in {"listwise", "pairwise", "pointwise", "reference"}:
+        found.append(f"choosing.policy: {choosing.policy} needs a judge, and there is none")
     if ensemble.judge is not None and choosing.judge_tokens >= context:
         found.append(f"choosing.judge_tokens: {choosing.judge_tokens} do not fit a context of {context}")
     for member in ensemble.members:

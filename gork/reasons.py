@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 
-from gork import judging
+from gork import judge_prompt
 from gork.engines.model import Model, estimate_tokens
 from gork.ensemble import Ensemble
 from gork.flow import Explain
@@ -27,13 +27,13 @@ def letters_of(turn: Turn) -> dict[str, str]:
 def messages(turn: Turn, budget: int) -> list[Message]:
     """What the judge reads: the question, the answers under their letters, which one was chosen; within about `budget` tokens."""
     letters = letters_of(turn)
-    asked = judging.excerpt(turn.question.text, max(budget // 3, 32))
-    clean = [judging.harmless(answer.text, "".join(letters.values())) for answer in turn.answers]
+    asked = judge_prompt.excerpt(turn.question.text, max(budget // 3, 32))
+    clean = [judge_prompt.harmless(answer.text, "".join(letters.values())) for answer in turn.answers]
     left = max(budget - estimate_tokens(asked) - 120 - 12 * len(clean), 16 * len(clean))
-    shares = judging.share_budget([estimate_tokens(text) for text in clean], left)
+    shares = judge_prompt.share_budget([estimate_tokens(text) for text in clean], left)
     parts = [f"Question:\n{asked}"]
     parts += [
-        f"Answer {letters[answer.member]}:\n<<<\n{judging.excerpt(text, share)}\n>>>"
+        f"Answer {letters[answer.member]}:\n<<<\n{judge_prompt.excerpt(text, share)}\n>>>"
         for answer, text, share in zip(turn.answers, clean, shares, strict=True)
         if answer.member in letters
     ]

@@ -110,6 +110,11 @@ class Verdict:
     """Why the configured prior order decided instead of a verdict; None if it did not."""
     close: bool = False
     note: str | None = None
+    sure: float | None = None
+    """How often verdicts with this margin were right where that was measured (0 to 1); None where it was not."""
+    judge_calls: int = 0
+    judge_tokens: int = 0
+    """What the judge read and wrote for it, what its cache held included."""
 
 
 class Timing(NamedTuple):
@@ -172,6 +177,9 @@ class Turn:
                 "fallback": self.verdict.fallback,
                 "close": self.verdict.close,
                 "note": self.verdict.note,
+                "sure": self.verdict.sure,
+                "judge_calls": self.verdict.judge_calls,
+                "judge_tokens": self.verdict.judge_tokens,
             },
             "timings": dict(self.timings),
             "engine": self.engine,
