@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gork.engines.model import Choice, Model, estimate_tokens
@@ -164,12 +164,12 @@ async def listwise(rivals: Rivals, desk: Desk) -> Said:
     orders = draw_orders(slots, desk.choosing.orders, desk.rng)
     own = (0.0,) * slots if is_balanced(orders) else await desk.priors.of(letters, desk)
     done: dict[tuple[int, ...], tuple[tuple[float, ...], float]] = {}
-    for order in sorted(orders):  # neighbours begin with the same answers, which the judge's cache may still hold
+    for order in orders:
         messages = judge_messages(rivals.question.text, [texts[index] for index in order], letters, desk.budget, desk.reader.member.system)
         try:
             choice = await desk.choose(messages, letters)
         except ModelError:
-            orders = [order for run in _runs(orders, slots) if all(order in done for order in run) for order in run]
+            orders = orders[: len(done) - len(done) % slots]
             if not orders:
                 raise
             break
@@ -181,11 +181,6 @@ async def listwise(rivals: Rivals, desk: Desk) -> Said:
         for slot, index in enumerate(order):
             scores[index] += (free[slot] - mean) / len(orders)
     return Said(tuple(scores), tuple(orders), math.fsum(done[order][1] for order in orders) / len(orders))
-
-
-def _runs(orders: Sequence[tuple[int, ...]], slots: int) -> Iterator[Sequence[tuple[int, ...]]]:
-    """The runs of rotations that `orders` consists of; what is left over is none."""
-    return (orders[start : start + slots] for start in range(0, len(orders) - slots + 1, slots))
 
 
 async def pairwise(rivals: Rivals, desk: Desk) -> Said:

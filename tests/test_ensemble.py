@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gork.ensemble import ENSEMBLE, Choosing, Ensemble, Member, Weights, load_ensemble, read_ensemble, shipped_ensembles
+from gork.ensemble import ENSEMBLE, Calibration, Choosing, Ensemble, Member, Weights, load_ensemble, read_ensemble, shipped_ensembles
 from gork.errors import ConfigError
 from gork.members import LOAD_TIME, OPTIONS
 
@@ -73,7 +73,8 @@ candidates:
     convert: q4_0
     options: {stop: [X, Y]}
 judge: {name: j, path: /models/j.gguf}
-choosing: {policy: listwise, orders: 3, judge_tokens: 900, prior: [c, a, b], weights: {judge: 2}, close: 1}
+choosing:
+  {policy: listwise, orders: 3, judge_tokens: 900, prior: [c, a, b], weights: {listwise: 2}, close: 1, calibration: {offset: 0.5, slope: 2}}
 candidates_see: both
 context: 2048
 """.replace("FIRST", "A" * 64).replace("SECOND", "b" * 64)
@@ -98,8 +99,9 @@ context: 2048
         orders=3,
         judge_tokens=900,
         prior=("c", "a", "b"),
-        weights={"judge": 2.0, "agreement": 1.0, "confidence": 0.0},
+        weights={"listwise": 2.0},
         close=1.0,
+        calibration=Calibration(offset=0.5, slope=2.0),
     )
     assert (ensemble.description, ensemble.candidates_see, ensemble.context) == ("For a test.", "both", 2048)
 
@@ -120,7 +122,10 @@ context: wide
         'file.yaml:4: candidates[0].optons: unknown key, did you mean "options"?',
         "file.yaml:5: candidates[1].model: must be a model's name such as qwen3:0.6b, not 3 (put it in quotes)",
         'file.yaml:5: candidates[1].name: "a" is taken, by the member in line 4',
-        'file.yaml:6: choosing.policy: must be one of combined, listwise, agreement, confidence, prior, not the text "best"',
+        (
+            "file.yaml:6: choosing.policy: must be one of combined, listwise, pairwise, pointwise, reference, agreement, "
+            'confidence, brevity, checks, prior, not the text "best"'
+        ),
         'file.yaml:7: context: must be a whole number from 512 to 1048576, not the text "wide"',
     ]
 
@@ -167,7 +172,10 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
         (SMALLEST + "choosing: {prior: [b]}", 'file.yaml:3: choosing.prior[0]: "b" is no candidate'),
         (SMALLEST + "choosing: {prior: [a, a]}", 'file.yaml:3: choosing.prior[1]: "a" is named more than once'),
         (SMALLEST + "choosing: {prior: a}", 'file.yaml:3: choosing.prior: must be a list of candidates\' names, not the text "a"'),
-        (SMALLEST + "choosing: {weights: {judge: 0, agreement: 0}}", "file.yaml:3: choosing.weights: at least one weight must be above 0"),
+        (
+            SMALLEST + "choosing: {weights: {listwise: 0, prior: 0}}",
+            "file.yaml:3: choosing.weights: at least one weight must be above 0",
+        ),
         (SMALLEST + "choosing: {orders: 0}", "file.yaml:3: choosing.orders: must be a whole number from 1 to 120, not 0"),
         (SMALLEST + "choosing: {orders: true}", "file.yaml:3: choosing.orders: must be a whole number from 1 to 120, not true"),
         (SMALLEST + "choosing: {close: .nan}", "must be a number from 0 to 100, not an infinite or undefined number"),
@@ -333,7 +341,7 @@ def test_a_shipped_ensemble_is_whole(name):
     assert ensemble.judge is not None
     assert len(ensemble.candidates) == 3
     assert ensemble.choosing.orders >= 1
-    assert ensemble.choosing.weights["judge"] > 0
+    assert ensemble.choosing.weights["listwise"] > 0
     assert ensemble.description
     for member in ensemble.members:
         assert member.model is not None
@@ -365,7 +373,7 @@ def test_the_full_ensemble_does_not_count_confidence_across_models():
     """Different models' confidences cannot be compared, so they have no weight there."""
     full = load_ensemble("heavy-lite")
 
-    assert full.choosing.weights["confidence"] == 0
+    assert "confidence" not in full.choosing.weights
     assert full.choosing.prior == ("qwen", "llama", "qwen-small")
     assert len({member.weights for member in full.members}) == 5
 

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import time
 
 import jsonschema
 import pytest
@@ -19,7 +20,8 @@ from gork.engines.embedded import EmbeddedEngine
 from gork.engines.model import Deadlines, Engine
 from gork.engines.ollama import OllamaEngine
 from gork.ensemble import Choosing, Ensemble, Member, load_ensemble
-from gork.turn import Event, Question, Restarted, Token, Turn
+from gork.signals import Desk, SlotPriors, listwise
+from gork.turn import Answer, Event, Question, Restarted, Token, Turn
 from tests.test_commandline import SCHEMA, Program
 from tests.tiny_models import write_tiny
 
@@ -82,17 +84,17 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
     question = Question(text="What is the capital of France?")
     scores = []
     for listing in (texts, texts[::-1], [texts[1], texts[2], texts[0]]):
-        reading = await judging.read_judge(
-            starter.judge,
-            question,
-            list(listing),
-            Choosing(orders=6),
+        given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
+        desk = Desk(
+            judge=starter.judge,
+            choosing=Choosing(orders=6),
+            priors=SlotPriors(),
             rng=random.Random(1),
-            priors=judging.SlotPriors(),
             on_event=lambda _: None,
-            limit_s=120,
+            ends=time.monotonic() + 120,
         )
-        scores.append(dict(zip(listing, reading.scores, strict=True)))
+        reading = await listwise(judging.rivals_of(question, given, ["0", "1", "2"], share_weights=True), desk)
+        scores.append(dict(zip(listing, reading.values, strict=True)))
 
     assert all(score == pytest.approx(scores[0], abs=1e-4) for score in scores)
     assert max(scores[0].values()) - min(scores[0].values()) > 1e-3

@@ -1,0 +1,1 @@
+"""How well the best answer is chosen, measured on questions whose answers can be checked."""

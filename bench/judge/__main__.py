@@ -1,0 +1,216 @@
+"""How well an ensemble chooses among its candidates' answers, on questions whose answers can be checked.
+
+    python -m bench.judge --ensemble starter                      the default policy and the baselines, on the held-back half
+    python -m bench.judge --ensemble ./my.yaml --engine ollama    your own models: does the ensemble beat its best member?
+    python -m bench.judge --questions development --all-policies --rewriting
+    python -m bench.judge --questions development --fit           weights for a combination (never on the held-back half)
+
+The candidates answer once; replies are kept, and every policy chooses among the same ones. Accuracy counts over the cases whose
+answers differ in truth: elsewhere it does not matter which is chosen. Exit codes: 0 measured, 1 nothing could be measured, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.judge import cases, compare, figures, fitting, report
+from bench.judge.memory import Store
+from bench.judge.questions import QuestionSet, load_questions
+from final_script import Team
+from gork.engines import selection
+from gork.errors import GorkError
+from gork.settings import load_settings
+
+_HERE = Path(__file__).parent / "questions"
+_SHIPPED = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}
+FITTED = ("listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior")
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ensemble", help="a shipped ensemble or a file; else the one that the program would take")
+    parser.add_argument("--engine", choices=("auto", "ollama", "embedded"))
+    parser.add_argument("--questions", default="held-back", help="development, held-back (the default) or a file")
+    parser.add_argument("--seeds", type=int, default=2, help="how often each question is asked (2)")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N questions of each kind")
+    parser.add_argument("--all-policies", action="store_true", help="every policy, not only the default and the baselines")
+    parser.add_argument("--rewriting", action="store_true", help="ask the candidates without the promptimizer too, and compare")
+    parser.add_argument("--fit", action="store_true", help="print weights and a calibration fitted on these questions")
+    parser.add_argument("--run-python", action="store_true", help="run what models wrote in Python, in a sandbox, to see whether it works")
+    parser.add_argument("--cache", type=Path, help="where replies are kept (judge-replies.sqlite in the cache folder)")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    found = parser.parse_args(given)
+    if found.seeds < 1:
+        parser.error("--seeds: must be 1 or more")
+    if found.fit and found.questions == "held-back":
+        parser.error("--fit: the held-back half is for measuring what was fitted elsewhere; use --questions development or a file of yours")
+    return found
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _told(what: str) -> Callable[[int, int], None]:
+    """Progress on one line of a terminal, in tenths elsewhere."""
+    began, terminal = time.monotonic(), sys.stderr.isatty()
+
+    def told(done: int, whole: int) -> None:
+        line = f"{what}: {done} of {whole}, {time.monotonic() - began:.0f} s"
+        if terminal:
+            print(f"\r{line}", end="\n" if done == whole else "", file=sys.stderr, flush=True)
+        elif done % max(whole // 10, 1) == 0 or done == whole:
+            _say(line)
+
+    return told
+
+
+def _chosen(questions: QuestionSet, *, first: int | None, run_python: bool) -> tuple[list[cases.Item], int]:
+    """The questions that are asked, and how many are left out because their answers would have to be run."""
+    items = [item for item in questions.items if run_python or not item.needs_python]
+    left_out = len(questions.items) - len(items)
+    if first is not None:
+        counts: Counter[str] = Counter()
+        kept = []
+        for item in items:
+            counts[item.kind] += 1
+            if counts[item.kind] <= first:
+                kept.append(item)
+        items = kept
+    return items, left_out
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure and print; returns the exit code."""
+    arguments = _arguments(given)
+    try:
+        return _run(arguments)
+    except GorkError as error:
+        _say(f"bench.judge: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("bench.judge: interrupted; what was answered is kept")
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    questions = load_questions(_SHIPPED.get(arguments.questions) or Path(arguments.questions))
+    items, left_out = _chosen(questions, first=arguments.first, run_python=arguments.run_python)
+    given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
+    settings = load_settings(given, os.environ)
+    with asyncio.Runner() as runner:
+        selected = selection.select(settings, selection.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
+        path = arguments.cache or selection.cache_of(selected.settings) / "judge-replies.sqlite"
+        with Store(path) as store:
+            found = runner.run(_measure(arguments, selected, store, items, questions, left_out))
+            _say(f"{store.asked} replies asked of models, {store.kept} of those kept in {path} used")
+    if isinstance(found, str):
+        print(found)
+        return 0
+    print(report.text(found))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
+    return 0 if found.members.cases else 1
+
+
+async def _measure(
+    arguments: argparse.Namespace,
+    selected: selection.Selected,
+    store: Store,
+    items: Sequence[cases.Item],
+    questions: QuestionSet,
+    left_out: int,
+) -> report.Report | str:
+    ensemble = selected.settings.ensemble
+    async with selected.open() as engine:
+        team = cases.team_of(engine, ensemble, store)
+        seeds = list(cases.seeds_from(1, arguments.seeds))
+        asked = await cases.ask(items, team, seeds, rewriting=True, told=_told("questions"))
+        rewriting = None
+        if arguments.rewriting and team.promptimizer is not None:
+            plain = await cases.ask(items, team, seeds, rewriting=False, told=_told("questions without a rewrite"))
+            rewriting = _rewriting(asked.cases, plain.cases)
+        differing = [case for case in asked.cases if case.differs]
+        if arguments.fit:
+            return await _fit(team, differing)
+        rows, bins = await _compare(team, differing, every=arguments.all_policies)
+    return report.Report(
+        ensemble=ensemble.name,
+        engine=engine.name,
+        questions=questions.name,
+        questions_sha256=questions.sha256,
+        seeds=arguments.seeds,
+        best_single=team.prior[0],
+        members=figures.members(asked.cases, [model.name for model in team.candidates]),
+        rows=rows,
+        bins=bins,
+        answer_s=figures.mean([max(answer.seconds for answer in case.answers) for case in asked.cases]),
+        broken=asked.broken,
+        lost=asked.lost,
+        left_out=left_out,
+        rewriting=rewriting,
+        notes=[f"{left_out} questions were left out: their answers are Python programs, which --run-python runs"] if left_out else [],
+    )
+
+
+async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> tuple[list[figures.Row], list[figures.Bin]]:
+    """Every contender on the same cases."""
+    rows: list[figures.Row] = []
+    bins: list[figures.Bin] = []
+    everyone = compare.contenders(team.choosing, candidates=len(team.candidates), has_judge=team.judge is not None, every=every)
+    told = _told("policies")
+    for number, contender in enumerate(everyone):
+        told(number, len(everyone))
+        outcomes = await compare.run(contender, team, differing)
+        rows.append(figures.row(contender.name, outcomes, team.prior[0]))
+        if number == 0:
+            bins = figures.reliability(outcomes)
+    told(len(everyone), len(everyone))
+    return rows, bins
+
+
+def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> report.Rewriting:
+    """The same questions and seeds with the promptimizer and without."""
+    before = {(case.item.id, case.seed): case for case in plain}
+    pairs = [(case, before[case.item.id, case.seed]) for case in rewritten if (case.item.id, case.seed) in before]
+    gains = [figures.random_choice(case) - figures.random_choice(other) for case, other in pairs]
+    refused = Counter(case.question.rewrite_refused for case, _ in pairs if case.question.rewrite_refused)
+    return report.Rewriting(
+        asked=len(pairs),
+        rewritten=sum(case.question.rewrite is not None for case, _ in pairs),
+        refused=dict(refused),
+        with_rewrite=figures.mean([figures.random_choice(case) for case, _ in pairs]),
+        without=figures.mean([figures.random_choice(other) for _, other in pairs]),
+        differing=sum(case.question.for_candidates != other.question.for_candidates for case, other in pairs),
+        gain=figures.bootstrap([case for case, _ in pairs], lambda at: figures.mean([gains[index] for index in at])),
+    )
+
+
+async def _fit(team: Team, differing: Sequence[cases.Case]) -> str:
+    """Weights for all signals and for those that cost nothing, and what the file's own margins are worth."""
+    lines = []
+    found = await fitting.examples(team, differing, FITTED if team.judge is not None else FITTED[4:])
+    for names in (FITTED, ("listwise", *FITTED[4:]), ("reference", *FITTED[4:]), FITTED[4:]):
+        weights = fitting.fit_weights(found, names)
+        lines.append(
+            f"{fitting.accuracy(found, weights):.3f} fitted, {fitting.cross_validated(found, names):.3f} cross-validated: {weights}"
+        )
+    outcomes = await compare.run(compare.Contender(name="default", choosing=team.choosing), team, differing)
+    said = [outcome for outcome in outcomes if outcome.verdict.scores]
+    curve = fitting.calibrate([o.verdict.margin for o in said], [o.case.right[o.verdict.winner] for o in said])
+    lines.append(f"calibration of the file's own policy: offset {curve.offset}, slope {curve.slope} ({len(said)} verdicts)")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Questions asked of an ensemble: the flow of the product itself, its rewrite and its candidates, and whether each answer is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.judge.checkers import Broken, Right, grade
+from bench.judge.memory import Remembering, Store
+from bench.judge.questions import Item
+from final_script import Limits, Team, ask_all, promptimize
+from gork.engines.model import Engine
+from gork.ensemble import Ensemble
+from gork.turn import Answer, Event, Failure, Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question asked with one seed: what the candidates answered, and whether each answer is right."""
+
+    item: Item
+    seed: int
+    question: Question
+    answers: tuple[Answer, ...]
+    right: Mapping[str, bool]
+    """By member."""
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether it matters which answer is chosen."""
+        return len(set(self.right.values())) == 2
+
+    @property
+    def truths(self) -> list[bool]:
+        """Whether each answer is right, in the order of the answers."""
+        return [self.right[answer.member] for answer in self.answers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """All questions asked, and what could not be graded."""
+
+    cases: tuple[Case, ...]
+    broken: tuple[str, ...]
+    """One line for each checker that failed: neither right nor wrong."""
+    lost: tuple[str, ...] = ()
+    """One line for each question that no candidate answered."""
+
+
+def team_of(engine: Engine, ensemble: Ensemble, store: Store) -> Team:
+    """The ensemble's models in their roles, their replies kept; deadlines are generous, since a bench does not wait for anybody."""
+    models = {name: Remembering(model, store) for name, model in engine.models.items()}
+    return Team(
+        engine=engine.name,
+        ensemble=ensemble,
+        promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
+        candidates=tuple(models[member.name] for member in ensemble.candidates),
+        judge=models[ensemble.judge.name] if ensemble.judge else None,
+        limits=Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0),
+    )
+
+
+async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, told: Callable[[int, int], None]) -> Asked:
+    """Ask every question with every seed, with the promptimizer's rewrite or without it; `told` hears how far it is."""
+    cases, broken, lost = [], [], []
+    wanted = [(item, seed) for seed in seeds for item in items]
+    for number, (item, seed) in enumerate(wanted):
+        told(number, len(wanted))
+        question = Question(text=item.ask)
+        if rewriting:
+            question = await promptimize(question, team, _unheard, seed=seed)
+        results = await ask_all(question, team, _unheard, seed=seed)
+        answers = tuple(result for result in results if isinstance(result, Answer))
+        failures = tuple(result for result in results if isinstance(result, Failure))
+        grades = {answer.member: grade(item, answer.text) for answer in answers}
+        mistakes = [f"{item.id}: {said.why}" for said in grades.values() if isinstance(said, Broken)]
+        if mistakes:
+            broken += mistakes
+        elif not answers:
+            lost.append(f"{item.id}: {'; '.join(failure.message for failure in failures)}")
+        else:
+            right = {name: isinstance(said, Right) for name, said in grades.items()}
+            cases.append(Case(item=item, seed=seed, question=question, answers=answers, right=right, failures=failures))
+    told(len(wanted), len(wanted))
+    return Asked(cases=tuple(cases), broken=tuple(broken), lost=tuple(lost))
+
+
+def _unheard(_: Event) -> None:
+    """Nobody watches a turn of a bench."""
+
+
+def seeds_from(first: int, count: int) -> Iterator[int]:
+    """Seeds far enough apart that the candidates' own, which count up from a turn's, are never the same twice."""
+    return (first + 1000 * number for number in range(count))
+
+
+def with_choosing(team: Team, **changes: object) -> Team:
+    """The team with another way to choose."""
+    return replace(team, ensemble=replace(team.ensemble, choosing=replace(team.choosing, **changes)))  # type: ignore[arg-type] # checked there

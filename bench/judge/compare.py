@@ -1,0 +1,146 @@
+"""Selection policies on the same answers: each as the product runs it, over every order in which the answers can be listed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import final_script
+from bench.judge.cases import Case, with_choosing
+from bench.judge.memory import Remembering
+from final_script import Team
+from gork.ensemble import Choosing
+from gork.turn import Verdict
+
+MOST_LISTINGS = 24
+"""All listings of four answers; of more answers so many are drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One choice of the judge among letters: which slot it put first, and how much of its probability lay on the letters."""
+
+    slot: int
+    slots: int
+    mass: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one policy made of one case."""
+
+    case: Case
+    chances: Mapping[str, float]
+    """By member: the share of the listings under which it was chosen."""
+    verdict: Verdict
+    """Under the first listing, the file's order of candidates."""
+    calls: tuple[Call, ...] = ()
+    read: int = 0
+    """Tokens that the judge read for that verdict."""
+    wrote: int = 0
+    seconds: float = 0.0
+    """Of the judge, when its replies were made; 0 if it was not asked."""
+
+    @property
+    def right(self) -> float:
+        """The share of the listings under which a right answer was chosen."""
+        return math.fsum(chance for member, chance in self.chances.items() if self.case.right[member])
+
+    @property
+    def flips(self) -> float:
+        """How often two listings elect different answers."""
+        return 1.0 - math.fsum(chance * chance for chance in self.chances.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A policy under a name."""
+
+    name: str
+    choosing: Choosing
+    listings: bool = True
+    """Whether every listing is tried; a policy that cannot depend on them is asked once."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the judge was asked."""
+
+    judge: Remembering | None
+    calls: list[Call] = field(default_factory=list)
+
+    def begin(self) -> None:
+        if self.judge is not None:
+            self.judge.choices.clear()
+            self.judge.completions.clear()
+
+    def told(self) -> tuple[tuple[Call, ...], int, int, float]:
+        if self.judge is None:
+            return (), 0, 0, 0.0
+        calls = tuple(
+            Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
+            for labels, said in self.judge.choices
+        )
+        read = sum(said.prompt_tokens for _, said in self.judge.choices) + sum(own.prompt_tokens for own in self.judge.completions)
+        wrote = len(self.judge.choices) + sum(own.tokens for own in self.judge.completions)
+        seconds = math.fsum(said.seconds for _, said in self.judge.choices) + math.fsum(own.seconds for own in self.judge.completions)
+        return calls, read, wrote, seconds
+
+
+def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bool) -> list[Contender]:
+    """The ensemble's own policy, and what it is measured against."""
+    alone = [Contender(name=name, choosing=_alone(default, name)) for name in ("agreement", "confidence", "brevity", "checks")]
+    orders = math.factorial(candidates)
+    all_orders = Contender(name=f"listwise, {orders} orders", choosing=_alone(default, "listwise", orders))
+    found = [Contender(name="default", choosing=default), Contender(name="prior", choosing=_alone(default, "prior")), *alone]
+    if default.policy == "combined":
+        free = {name: weight for name, weight in default.weights.items() if name not in {"listwise", "pairwise", "pointwise", "reference"}}
+        if any(free.values()) and free != dict(default.weights):
+            found.insert(1, Contender(name="default without its judge", choosing=_with(default, weights=free)))
+    if has_judge and candidates > 1:
+        found.append(all_orders)
+        if every:
+            found += [Contender(name=f"listwise, {count} orders", choosing=_alone(default, "listwise", count)) for count in (1, candidates)]
+            found += [Contender(name=name, choosing=_alone(default, name)) for name in ("pairwise", "pointwise", "reference")]
+    return found
+
+
+def _with(choosing: Choosing, **changes: object) -> Choosing:
+    return Choosing(**{name: getattr(choosing, name) for name in Choosing.__dataclass_fields__} | changes)
+
+
+def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosing:
+    return _with(choosing, policy=policy, orders=orders or choosing.orders)
+
+
+async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[Outcome]:
+    """Let one policy choose in every case."""
+    team = with_choosing(team, **{name: getattr(contender.choosing, name) for name in Choosing.__dataclass_fields__})
+    return [await _choose(contender, team, case) for case in cases]
+
+
+async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
+    heard = _Heard(team.judge if isinstance(team.judge, Remembering) else None)
+    winners: list[str] = []
+    first: Verdict | None = None
+    told: tuple[tuple[Call, ...], int, int, float] = ((), 0, 0, 0.0)
+    for listing in _listings(case):
+        heard.begin()
+        verdict = await final_script.judge(case.question, listing, team, lambda _: None, seed=case.seed)
+        winners.append(verdict.winner)
+        if first is None:
+            first, told = verdict, heard.told()
+    assert first is not None  # noqa: S101 - a case has at least one answer
+    chances = {member: winners.count(member) / len(winners) for member in set(winners)}
+    calls, read, wrote, seconds = told
+    return Outcome(case=case, chances=chances, verdict=first, calls=calls, read=read, wrote=wrote, seconds=seconds)
+
+
+def _listings(case: Case) -> list[list]:  # type: ignore[type-arg]
+    found = list(itertools.islice(itertools.permutations(case.answers), 10_000))
+    if len(found) > MOST_LISTINGS:
+        found = [found[0], *random.Random(case.seed).sample(found[1:], MOST_LISTINGS - 1)]
+    return [list(listing) for listing in found]

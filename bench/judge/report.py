@@ -1,0 +1,199 @@
+"""The figures as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.judge.figures import Bin, Interval, Members, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriting:
+    """What the promptimizer does for the candidates' truth, over the same questions and seeds."""
+
+    asked: int
+    rewritten: int
+    refused: Mapping[str, int]
+    """How often each reason kept the user's own words."""
+    with_rewrite: float
+    without: float
+    differing: int
+    """Cases whose prompt was another one."""
+    gain: Interval
+    """In accuracy of all candidates' answers."""
+
+    def as_json(self) -> dict[str, object]:
+        """For the file."""
+        return {
+            "asked": self.asked,
+            "rewritten": self.rewritten,
+            "refused": dict(self.refused),
+            "accuracy_with": round(self.with_rewrite, 4),
+            "accuracy_without": round(self.without, 4),
+            "cases_with_another_prompt": self.differing,
+            "gain": self.gain.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that one run measured."""
+
+    ensemble: str
+    engine: str
+    questions: str
+    questions_sha256: str
+    seeds: int
+    best_single: str
+    members: Members
+    rows: Sequence[Row]
+    bins: Sequence[Bin]
+    answer_s: float
+    """Seconds of the slowest candidate, mean over the cases: what judging is compared with."""
+    broken: Sequence[str] = ()
+    lost: Sequence[str] = ()
+    left_out: int = 0
+    rewriting: Rewriting | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, object]:
+        """JSON-ready; what is not a number becomes null."""
+        return {
+            "ensemble": self.ensemble,
+            "engine": self.engine,
+            "questions": self.questions,
+            "questions_sha256": self.questions_sha256,
+            "seeds": self.seeds,
+            "best_single": self.best_single,
+            **self.members.as_json(),
+            "policies": [_finite(row.as_json()) for row in self.rows],
+            "reliability": [
+                {
+                    "margin_from": round(b.least, 3),
+                    "margin_to": round(b.most, 3),
+                    "cases": b.count,
+                    "sure": b.sure,
+                    "right": round(b.right, 4),
+                }
+                for b in self.bins
+            ],
+            "candidates_seconds": round(self.answer_s, 3),
+            "checkers_that_failed": list(self.broken),
+            "questions_without_answer": list(self.lost),
+            "questions_left_out": self.left_out,
+            "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
+        }
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _percent(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.0%}"
+
+
+def _interval(interval: Interval) -> str:
+    if not math.isfinite(interval.value):
+        return "-"
+    return f"{interval.value:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def text(report: Report) -> str:
+    """The report as people read it."""
+    parts = [_candidates(report), _policies(report), _verdict(report), _reliability(report)]
+    if report.rewriting is not None:
+        parts.append(_rewriting(report.rewriting))
+    troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost), *report.notes]
+    return "\n\n".join([*parts, *(["\n".join(troubles)] if troubles else [])])
+
+
+def _candidates(report: Report) -> str:
+    found = report.members
+    lines = [
+        f"{report.ensemble} on {report.engine}: {found.cases} cases of {report.questions} ({report.seeds} seeds), "
+        f"{found.differing} of them with answers that differ in truth"
+    ]
+    names = [*found.by_member, "random", "oracle"]
+    rows = [["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]]
+    rows += [[kind, str(int(shares["cases"])), *(_percent(shares[name]) for name in names)] for kind, shares in found.by_kind.items()]
+    return "\n".join([*lines, "", *_grid(["right, by kind", "cases", *names], rows)])
+
+
+def _policies(report: Report) -> str:
+    head = [
+        "policy",
+        "right",
+        "recovery (95 %)",
+        "over best single (95 %)",
+        "flips",
+        "wins",
+        "slots",
+        "mass",
+        "fallback",
+        "calls",
+        "read",
+        "s",
+    ]
+    rows = [
+        [
+            row.name,
+            _percent(row.accuracy.value),
+            _interval(row.recovery),
+            _interval(row.over_best),
+            _percent(row.flips),
+            " ".join(f"{member} {share:.0%}" for member, share in row.by_member.items()),
+            " ".join(f"{slot} {share:.0%}" for slot, share in row.by_slot.items()) or "-",
+            "-" if row.mass is None else f"{row.mass:.2f}",
+            _percent(row.fallbacks),
+            f"{row.calls:.1f}",
+            f"{row.read:.0f}",
+            f"{row.seconds:.2f}",
+        ]
+        for row in report.rows
+    ]
+    note = "over the cases that differ in truth; calls, tokens read and seconds are the judge's, a turn"
+    return "\n".join([*_grid(head, rows), f"({note}; the candidates take {report.answer_s:.1f} s)"])
+
+
+def _verdict(report: Report) -> str:
+    """Whether the ensemble is worth more than its best member: said plainly, most of all when it is not."""
+    default = report.rows[0]
+    lead, best = default.over_best, report.best_single
+    if not math.isfinite(lead.value):
+        return "No case differs in truth: on these questions it does not matter which answer is chosen."
+    much = f"{lead.value:+.1%} of the cases that differ in truth, 95 % interval {lead.low:+.1%} to {lead.high:+.1%}"
+    if lead.low > 0:
+        return f"The ensemble beats its best single member, {best} ({much})."
+    if lead.high < 0:
+        return f"The ensemble does NOT beat its best single member: {best} alone is better ({much}). Set `policy: prior`, or ask it alone."
+    return f"The ensemble does not beat its best single member, {best}, beyond noise ({much})."
+
+
+def _reliability(report: Report) -> str:
+    rows = [
+        [f"{b.least:.2f} to {b.most:.2f}", str(b.count), "-" if b.sure is None else _percent(b.sure), _percent(b.right)]
+        for b in report.bins
+    ]
+    return "\n".join(_grid(["margin", "cases", "said to be sure", "were right"], rows)) if rows else "No verdicts: no reliability."
+
+
+def _rewriting(found: Rewriting) -> str:
+    kept = ", ".join(f"{count} {reason}" for reason, count in sorted(found.refused.items(), key=lambda pair: -pair[1]))
+    return "\n".join(
+        [
+            f"promptimizer: {found.rewritten} of {found.asked} prompts rewritten; kept as they were: {kept or 'none'}",
+            f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_interval(found.gain)}; "
+            f"{found.differing} cases had another prompt",
+        ]
+    )
