@@ -116,6 +116,16 @@ class Verdict:
     judge_tokens: int = 0
     """What the judge read and wrote for it, what its cache held included."""
 
+    @property
+    def clarity(self) -> str:
+        """How clear it is, for people.
+
+        >>> Verdict(winner="qwen", policy="combined", margin=0.25, sure=0.614, close=True).clarity
+        'margin 0.25, 61% sure, a close call'
+        """
+        sure = "" if self.sure is None else f", {self.sure:.0%} sure"
+        return f"margin {self.margin:.2f}{sure}{', a close call' if self.close else ''}"
+
 
 class Timing(NamedTuple):
     """One row of `Turn.timings`."""

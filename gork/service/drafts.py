@@ -91,5 +91,4 @@ def _how(verdict: Verdict, said: str) -> str:
     if verdict.note is not None:
         return "" if verdict.note in said else verdict.note
     read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
-    close = ", a close call" if verdict.close else ""
-    return f"margin {verdict.margin:.2f}{close}{read}"
+    return f"{verdict.clarity}{read}"

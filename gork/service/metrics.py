@@ -67,6 +67,7 @@ class Metrics:
         self.verdicts = Counter("gork_verdicts", "Answers chosen, by whose they are.", ["member"], registry=registry)
         self.fallbacks = Counter("gork_fallbacks", "Turns that the configured order decided, by the reason.", ["reason"], registry=registry)
         self.close_calls = Counter("gork_close_calls", "Verdicts with a small margin.", registry=registry)
+        self.judge_tokens = Counter("gork_judge_tokens", "Tokens that the judge read and wrote for verdicts.", registry=registry)
         self.calls = Counter("gork_calls", "Requests to one member alone, by how they ended.", ["member", "outcome"], registry=registry)
         self.failures = Counter("gork_model_failures", "Failures of members.", ["member", "kind"], registry=registry)
         self.refused = Counter("gork_refused", "Requests that were turned away, by the reason.", ["reason"], registry=registry)
@@ -100,6 +101,7 @@ class Metrics:
     def judged(self, verdict: Verdict, judge_failed: str | None) -> None:
         """Count a verdict; `judge_failed` is the kind of the judge's failure in this turn, if it failed."""
         self.verdicts.labels(verdict.winner).inc()
+        self.judge_tokens.inc(verdict.judge_tokens)
         if verdict.fallback is not None:
             self.fallbacks.labels(judge_failed if judge_failed in KINDS else _reason(verdict.fallback)).inc()
         if verdict.close:
@@ -109,10 +111,10 @@ class Metrics:
 def _reason(fallback: str) -> str:
     """One of a few words for why there was no verdict.
 
-    >>> _reason("the judge put 0.3% of its probability on the letters"), _reason("the best answers are tied"), _reason("new")
+    >>> _reason("the judge put 0.3% of its probability on the labels"), _reason("the best answers are tied"), _reason("new")
     ('label_mass', 'tied', 'other')
     """
-    for words, reason in (("no judge", NO_JUDGE), ("tied", TIED), ("on the letters", LABEL_MASS)):
+    for words, reason in (("no judge", NO_JUDGE), ("tied", TIED), ("on the labels", LABEL_MASS)):
         if words in fallback:
             return reason
     return OTHER

@@ -35,5 +35,4 @@ def _how(verdict: Verdict) -> str:
         return f"no verdict: {verdict.fallback}"
     if verdict.note is not None:
         return verdict.note
-    close = ", a close call" if verdict.close else ""
-    return f"margin {verdict.margin:.2f}{close}"
+    return verdict.clarity

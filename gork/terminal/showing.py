@@ -62,13 +62,13 @@ def verdict(turn: Turn) -> str:
         return f"{said.winner} was chosen by the configured order: {said.fallback}"
     if said.note is not None:
         return f"{said.winner} was chosen: {said.note}"
-    lines = [f"{said.winner} was chosen (policy {said.policy}, margin {said.margin:.2f}{', a close call' if said.close else ''})"]
+    lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
     lines += [f"  {member}: {score:+.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1])]
     if said.orders:
         count = len(said.orders)
         lines.append(f"  the judge read the answers in {count} order{'s' if count > 1 else ''}: {'; '.join(map(', '.join, said.orders))}")
     if said.label_mass is not None:
-        lines.append(f"  {said.label_mass:.0%} of its probability lay on the answers' letters")
+        lines.append(f"  {said.label_mass:.0%} of its probability lay on the labels")
     return "\n".join(lines)
 
 

@@ -141,17 +141,18 @@ function tagsOf({ verdict, columns, result }) {
   const judged = !verdict.fallback && !verdict.note;
   if (verdict.fallback) tags.push(["warn", "No verdict"]);
   if (judged && verdict.close) tags.push(["warn", "A close call"]);
-  if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}`]);
+  if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}${verdict.sure ? `, ${(100 * verdict.sure).toFixed()}% sure` : ""}`]);
   const failed = columns.filter((column) => column.failure).length;
   if (result && failed) tags.push(["bad", `${failed} of ${columns.length} failed`]);
   return tags;
 }
 
 /** @param {any} verdict */
-function noteOf({ note, fallback, orders, label_mass: mass }) {
+function noteOf({ note, fallback, orders, judge_calls: calls }) {
   if (fallback) return `The judge did not decide: ${fallback}`;
   if (note) return note;
-  if (!orders.length || mass === null) return "The answers were compared with each other; the judge was not asked.";
+  if (!calls) return "The judge was not asked.";
+  if (!orders.length) return "The judge never learnt who wrote which.";
   const times = orders.length === 1 ? "once, in a drawn order" : `in ${orders.length} different orders`;
   return `The judge read the answers under neutral letters, ${times}. It never learnt who wrote which.`;
 }
