@@ -74,7 +74,7 @@ async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewrit
         answers = tuple(result for result in results if isinstance(result, Answer))
         failures = tuple(result for result in results if isinstance(result, Failure))
         grades = {answer.member: grade(item, answer.text) for answer in answers}
-        mistakes = [f"{item.id}: {said.why}" for said in grades.values() if isinstance(said, Broken)]
+        mistakes = [f"{item.id}: {said.what}" for said in grades.values() if isinstance(said, Broken)]
         if mistakes:
             broken += mistakes
         elif not answers:

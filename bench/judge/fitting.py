@@ -7,17 +7,16 @@ signals. They are kept at 0 or above and small (an L2 penalty), since a few doze
 from __future__ import annotations
 
 import math
+import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from final_script import Team
 from bench.judge.cases import Case
+from final_script import Team
 from gork import judging
 from gork.ensemble import Calibration
 from gork.signals import SIGNALS, Desk
-
-import random
-import time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
