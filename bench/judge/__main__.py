@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.judge import cases, compare, figures, fitting, report
 from bench.judge.memory import Store
-from bench.judge.questions import QuestionSet, load_questions
+from bench.judge.questions import Item, QuestionSet, load_questions
 from final_script import Team
 from gork.engines import selection
 from gork.errors import GorkError
@@ -75,7 +75,7 @@ def _told(what: str) -> Callable[[int, int], None]:
     return told
 
 
-def _chosen(questions: QuestionSet, *, first: int | None, run_python: bool) -> tuple[list[cases.Item], int]:
+def _chosen(questions: QuestionSet, *, first: int | None, run_python: bool) -> tuple[list[Item], int]:
     """The questions that are asked, and how many are left out because their answers would have to be run."""
     items = [item for item in questions.items if run_python or not item.needs_python]
     left_out = len(questions.items) - len(items)
@@ -105,14 +105,13 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     questions = load_questions(_SHIPPED.get(arguments.questions) or Path(arguments.questions))
-    items, left_out = _chosen(questions, first=arguments.first, run_python=arguments.run_python)
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
         selected = selection.select(settings, selection.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
         path = arguments.cache or selection.cache_of(selected.settings) / "judge-replies.sqlite"
         with Store(path) as store:
-            found = runner.run(_measure(arguments, selected, store, items, questions, left_out))
+            found = runner.run(_measure(arguments, selected, store, questions))
             _say(f"{store.asked} replies asked of models, {store.kept} of those kept in {path} used")
     if isinstance(found, str):
         print(found)
@@ -127,11 +126,10 @@ async def _measure(
     arguments: argparse.Namespace,
     selected: selection.Selected,
     store: Store,
-    items: Sequence[cases.Item],
     questions: QuestionSet,
-    left_out: int,
 ) -> report.Report | str:
     ensemble = selected.settings.ensemble
+    items, left_out = _chosen(questions, first=arguments.first, run_python=arguments.run_python)
     async with selected.open() as engine:
         team = cases.team_of(engine, ensemble, store)
         seeds = list(cases.seeds_from(1, arguments.seeds))

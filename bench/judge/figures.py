@@ -111,7 +111,7 @@ def row(name: str, outcomes: Sequence[Outcome], best: str) -> Row:
 
     wins: Counter[str] = Counter()
     for outcome in outcomes:
-        wins.update(dict(outcome.chances))  # type: ignore[arg-type] # shares add up as counts do
+        wins.update(dict(outcome.chances))  # shares add up as counts do
     slots = Counter(call.slot for outcome in outcomes for call in outcome.calls if call.slots > 1)
     calls = [call for outcome in outcomes for call in outcome.calls]
     members = sorted({answer.member for case in cases for answer in case.answers})

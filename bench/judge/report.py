@@ -121,8 +121,10 @@ def text(report: Report) -> str:
 def _candidates(report: Report) -> str:
     found = report.members
     lines = [
-        f"{report.ensemble} on {report.engine}: {found.cases} cases of {report.questions} ({report.seeds} seeds), "
-        f"{found.differing} of them with answers that differ in truth"
+        (
+            f"{report.ensemble} on {report.engine}: {found.cases} cases of {report.questions} ({report.seeds} seeds), "
+            f"{found.differing} of them with answers that differ in truth"
+        )
     ]
     names = [*found.by_member, "random", "oracle"]
     rows = [["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]]
@@ -193,7 +195,9 @@ def _rewriting(found: Rewriting) -> str:
     return "\n".join(
         [
             f"promptimizer: {found.rewritten} of {found.asked} prompts rewritten; kept as they were: {kept or 'none'}",
-            f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_interval(found.gain)}; "
-            f"{found.differing} cases had another prompt",
+            (
+                f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_interval(found.gain)}; "
+                f"{found.differing} cases had another prompt"
+            ),
         ]
     )
