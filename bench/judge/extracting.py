@@ -8,7 +8,7 @@ from sqlite3 import complete_statement
 
 _FENCE = re.compile(r"[ \t>]{0,12}(`{3,}|~{3,})[ \t]*([^`\n]{0,40})$")
 _INLINE = re.compile(r"(`{1,3})([^`\n]+)\1(?!`)")
-_PROMPT = re.compile(r"[ \t]*(?:[\w.@~:/-]{0,40}\$|>)[ \t]+(?=\S)")
+_PROMPT = re.compile(r"\A[ \t]*(?:[\w.@~:/-]{0,40}\$|>)[ \t]+(?=\S)")
 _COMMANDS = frozenset(
     [
         "alias",
@@ -134,7 +134,8 @@ _COMMANDS = frozenset(
     ]
 )
 _DEFINES = r"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{0}\b|^{0}[ \t]*(?::[^=\n]*)?="
-_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))+", re.DOTALL)
+_LONGEST_SQL = 4000
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))+", re.DOTALL)
 _QUERY = re.compile(r"(?:select|with)\b", re.IGNORECASE)
 _QUERY_LINE = re.compile(r"^[ \t]*(?:[$>*-][ \t]*)?((?:select|with)\b.*)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _QUERY_ANYWHERE = re.compile(r"\bSELECT\b.*", re.DOTALL)
@@ -248,7 +249,7 @@ def _inside_another(text: str, at: int) -> bool:
 
 def _statements(code: str) -> Iterator[str]:
     """The statements of a piece of SQL, without comments before them; at most so many as anyone would write."""
-    rest = code
+    rest = code[:_LONGEST_SQL]
     for _ in range(50):
         rest = rest[match.end() :] if (match := _COMMENTS.match(rest)) else rest
         if not rest:

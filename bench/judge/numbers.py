@@ -78,7 +78,7 @@ _LEAD = (
 )
 _OPERATORS = frozenset(["+", "-", "*", "×", "x", "÷", "/", "·", "^", "times", "plus", "minus"])
 _LABELS = frozenset({"step", "question", "problem", "example", "part", "figure", "option", "line", "chapter"})
-_MARKERS = re.compile(r"^[ \t>*_#-]*([0-9]{1,2})[.)][*_]*[ \t]+(?=\S)", re.MULTILINE)
+_MARKERS = re.compile(r"^[ \t]*(?:[>*+#-]{1,6}[ \t]+)?[*_]{0,3}([0-9]{1,2})[.)][*_]{0,3}[ \t]+(?=\S)", re.MULTILINE)
 _FRACTION = re.compile(r"\\[dt]?frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}")
 _LATEX = str.maketrans({"\\": " "})
 _LONGEST = 40
@@ -115,8 +115,11 @@ def _without_markers(answer: str) -> str:
     """The answer without the numbers of a numbered list; "96. That is ..." is none."""
     given = {int(match[1]) for match in _MARKERS.finditer(answer)}
 
+    listed = given != {1} or len(re.findall(r"[0-9]+", answer)) > 1
+
     def kept(match: re.Match[str]) -> str:
-        return "\n" if int(match[1]) == 1 or int(match[1]) - 1 in given else match.group()
+        first = int(match[1]) == 1 and listed
+        return "\n" if first or int(match[1]) - 1 in given else match.group()
 
     return _MARKERS.sub(kept, answer)
 
@@ -244,7 +247,9 @@ def _led(text: Sequence[Token], values: Mapping[int, Value], at: int) -> Value |
     if value is None and 0 <= (at := skip(text, at, _LEAD | {"-", "minus", "negative"}, most=10)) < len(text):
         value = values.get(at)
     pending = False
-    while value is not None:
+    for _ in range(_LONGEST):
+        if value is None:
+            break
         sign = _operator(text, values, value.end)
         if sign is None:
             break

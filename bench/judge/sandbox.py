@@ -73,10 +73,13 @@ def guarded():
 def main():
     job, out = int(sys.argv[1]), int(sys.argv[2])
     write, leave, dumps = os.write, os._exit, json.dumps
+    compiled, run, value_of = compile, exec, eval
     with os.fdopen(job, encoding="utf-8") as file:
         token, code, calls = json.load(file)
     def say(*what):
         data = (dumps([token, *what]) + "\n").encode()
+        if len(data) > 100_000:
+            raise ValueError("too large")
         while data:
             data = data[write(out, data):]
     bounded()
@@ -85,14 +88,15 @@ def main():
     space = {"__name__": "answer", "__builtins__": __builtins__}
     def tried(at, what):
         try:
-            say(at, "value", what())
+            value = what()
+            say(at, "value", value if at >= 0 else None)
         except BaseException as error:
-            say(at, "raised", type(error).__name__)
+            say(at, "raised", type(error).__name__[:100])
             return False
         return True
-    if tried(-1, lambda: exec(compile(code, "answer", "exec"), space)):
+    if tried(-1, lambda: run(compiled(code, "answer", "exec"), space)):
         for at, call in enumerate(calls):
-            tried(at, lambda: eval(compile(call, "call", "eval"), space))
+            tried(at, lambda: value_of(compiled(call, "call", "eval"), space))
     leave(0)
 main()
 """
@@ -121,7 +125,7 @@ def _run(job: int, folder: str, timeout_s: float) -> tuple[bytes, int | None]:
     reading, writing = os.pipe()
     try:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _CHILD, str(job), str(writing)],
+            [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _CHILD, str(job), str(writing)],
             cwd=folder,
             env={},
             stdin=subprocess.DEVNULL,
@@ -182,7 +186,7 @@ def _results(said: Sequence[Sequence[Any]], calls: int, ended: str) -> list[Retu
             case [int(at), "value", value]:
                 results[at] = Returned(value)
             case [int(at), "raised", str(name)]:
-                results[at] = Raised(name[:100])
+                results[at] = Raised(name)
             case _:
                 pass
     whole = results.get(-1)

@@ -59,6 +59,8 @@ _FILLERS = (
 )
 _OR = frozenset({"or", "/"})
 _SAYS = frozenset({"is", "was", "are", "were", "be", ":", "=", "it's", "that's", "called", "answer"})
+_NAME = 2
+"""So many words may be a name that the question offers; more of them are its sentence, echoed."""
 _FAR = 4
 """A negation reaches so many words: "not the city of Paris"."""
 
@@ -79,12 +81,15 @@ class Says:
             return False
         declared = [span for phrase in self.never for span in find(text, phrase_tokens(phrase))]
         capitals = any(phrase[:1].isupper() for phrase in self.phrases)
-        hedge = _Hedge(text, accepted, declared, frozenset(token.folded for token in asked), capitals=capitals)
-        hedged = [span for span in asserted if hedge.around(span)]
-        clean = [span for span in asserted if span not in hedged]
+        words = frozenset(token.folded for token in asked)
+        hedged = [span for span in asserted if _Hedge(text, accepted, declared, words, capitals=capitals).around(span)]
+        # Where the question offers both ("the red or the blue one?"), an answer that offers both again is none.
+        offered = any(find(asked, phrase_tokens(phrase)) for phrase in self.phrases)
+        echo = _Hedge(text, accepted, declared, frozenset(), capitals=capitals)
+        clean = [span for span in asserted if span not in hedged and not (offered and echo.around(span))]
         # "Is it Paris or Lyon? It is Paris." has decided; "Paris or Lyon. Paris is large." has not.
         unsettled = [span for span in hedged if not _asks(text, span)]
-        return any(all(span > doubt and _concludes(text, span) for doubt in unsettled) for span in clean)
+        return any(span > unsettled[-1] and _concludes(text, span) for span in clean) if unsettled else bool(clean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +109,10 @@ class Mentions:
 
 
 def rivals(text: Sequence[Token], never: Sequence[str], asked: Sequence[Token], accepted: Sequence[Span]) -> bool:
-    """Whether one of these phrases is asserted; one that the question has itself is not, nor one inside an accepted phrase."""
+    """Whether one of these phrases is asserted; not a word or name that the question has itself, nor one inside an accepted phrase."""
     for phrase in never:
         wanted = phrase_tokens(phrase)
-        if find(asked, wanted):
+        if len(wanted) <= _NAME and find(asked, wanted):
             continue
         for span in find(text, wanted):
             if not any(start <= span[0] and span[1] <= end for start, end in accepted) and not negated(text, span):

@@ -22,8 +22,8 @@ _TYPOGRAPHY = str.maketrans(
 _GROUPED = re.compile(r"(?<=[0-9])[\u00a0\u202f\u2009](?=[0-9]{3}(?![0-9]))")
 _TOKEN = re.compile(
     r"""(?P<newline>\n)
-    | (?P<acronym>(?<!\w)[^\W\d_](?:\.[^\W\d_])+\.?(?!\w))
-    | (?P<number>(?:(?<![\w)\]}%.])-)?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+))
+    | (?P<acronym>(?<!\w)[^\W\d_](?:\.[^\W\d_]){1,6}\.?(?!\w))
+    | (?P<number>(?:(?<![\w)\]}%.])-)?(?:(?:[0-9]{1,3}(?:,[0-9]{3}){1,10}(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+))
     | (?P<word>[^\W\d_](?:\+\+|\#)(?!\w)|[^\W\d_]\w*(?:'\w+)*)
     | (?P<sign>[^\s])""",
     re.VERBOSE,
@@ -36,6 +36,8 @@ _ENDS = frozenset(".!?\n")
 _STOPS = frozenset(".;:!?,()\n")
 _CONJUNCTIONS = frozenset({"but", "however", "although", "though", "while", "whereas", "because", "yet"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "mt", "no", "vs", "approx"})
+_MOST_FOUND, _LONGEST_SENTENCE = 300, 400
+"""What is looked at of a text that says the same over and over, or never ends a sentence; keeps every check about linear."""
 _ORDINAL = frozenset({"st", "nd", "rd", "th", "s"})
 
 
@@ -102,8 +104,10 @@ def find(within: Sequence[Token], phrase: Sequence[str], *, beginning: bool = Fa
     """
     if not phrase:
         return []
-    found = []
+    found: list[tuple[int, int]] = []
     for start, token in enumerate(within):
+        if len(found) == _MOST_FOUND:
+            break
         if token.folded == phrase[0] or (beginning and len(phrase) == 1):
             end = _matched(within, start, phrase, beginning=beginning)
             if end is not None:
@@ -130,7 +134,7 @@ def continued(within: Sequence[Token], end: int) -> bool:
     """Whether the number that ends here is only the head of a word: 12th, 1990s, 3D."""
     if end >= len(within) or within[end - 1].kind != "number" or within[end].kind != "word" or not within[end].glued:
         return False
-    return within[end].folded in _ORDINAL or within[end].text.isupper()
+    return within[end].folded in _ORDINAL or (within[end].text.isupper() and len(within[end].text) == 1)
 
 
 def is_ordinal(within: Sequence[Token], end: int) -> bool:
@@ -154,10 +158,10 @@ def ends_sentence(within: Sequence[Token], at: int) -> bool:
 def sentence(within: Sequence[Token], at: int) -> tuple[int, int]:
     """The sentence around a token, as first token and the token that ends it (or the end)."""
     start = at
-    while start and not ends_sentence(within, start - 1):
+    while start and at - start < _LONGEST_SENTENCE and not ends_sentence(within, start - 1):
         start -= 1
     end = at
-    while end < len(within) and not ends_sentence(within, end):
+    while end < len(within) and end - at < _LONGEST_SENTENCE and not ends_sentence(within, end):
         end += 1
     return start, end
 
@@ -165,7 +169,8 @@ def sentence(within: Sequence[Token], at: int) -> tuple[int, int]:
 def skip(within: Sequence[Token], at: int, words: frozenset[str], *, step: int = 1, most: int = 8) -> int:
     """The first token from here on, or back, that is none of these, after `most` of them at the latest."""
     for _ in range(most):
-        if not 0 <= at < len(within) or within[at].folded not in words:
+        # "May" is a month, "may" is none.
+        if not 0 <= at < len(within) or within[at].folded not in words or within[at].text == "May":
             break
         at += step
     return at

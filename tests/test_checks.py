@@ -1,0 +1,262 @@
+"""What plain code finds in an answer: right and near-miss pairs for each kind of check, and silence where nothing can be known."""
+
+from __future__ import annotations
+
+import pytest
+
+from gork.checks import findings, soundness
+
+GOOD, BAD, SILENT = "good", "bad", "silent"
+
+
+def expect(question: str, answer: str, verdict: str) -> None:
+    """The sum of the weights has the sign that the case names; silence is a sum of nearly nothing."""
+    total, what = soundness(question, answer), [(finding.what, finding.weight) for finding in findings(question, answer)]
+    if verdict == GOOD:
+        assert total > 0, what
+    elif verdict == BAD:
+        assert total <= -0.4, what
+    else:
+        assert -0.05 <= total <= 0.3, what
+
+
+EQUATIONS = [
+    ("12 * 8 = 96", GOOD), ("12 * 8 = 98", BAD), ("12 x 8 is 96", GOOD), ("12 x 8 is 98.", BAD), ("12 × 8 = 96", GOOD),
+    ("12 × 8 = 86", BAD), ("96 ÷ 8 = 12", GOOD), ("96 ÷ 8 = 14", BAD), ("9 − 4 = 5", GOOD), ("9 − 4 = 6", BAD),
+    ("15% of 80 = 12", GOOD), ("15% of 80 = 14", BAD), ("7 + 5 + 1 = 13", GOOD), ("7 + 5 + 1 = 14", BAD),
+    ("$5 * 3 = $15", GOOD), ("$5 * 3 = $18", BAD), ("1/2 + 1/3 = 5/6", GOOD), ("1/2 + 1/3 = 2/5", BAD),
+    ("2*3=6+1=7", GOOD), ("2*3=6+1=8", BAD), ("10/3 = 3.33", GOOD), ("10/3 = 3.43", BAD), ("1,000 + 500 = 1,500", GOOD),
+    ("1,000 + 500 = 1,600", BAD), ("**12 * 8 = 98**", BAD), ("12 * 8 = **96**", GOOD), ("2**10 = 1024", GOOD), ("2**10 = 1000", BAD),
+    ("2^3 = 8", GOOD), ("3² = 6", BAD), ("\\(12 \\times 8 = 96\\)", GOOD), ("$12 \\times 8 = 86$", BAD), ("So 12 + 30 = 43 apples.", BAD),
+    ("5 apples + 3 apples = 9 apples", BAD), ("12 times 8 equals 96.", GOOD), ("12 plus 8 equals 21.", BAD), ("x = 5 + 3 = 9", BAD),
+    ("1. 5 + 3 = 8\n2. 8 + 4 = 13", BAD), ("3,5 + 1,5 = 5", GOOD), ("96 = 12 * 8", GOOD), ("96 = 12 * 9", BAD),
+    # What looks like a false equation and is none, or can't be known to be one:
+    ("10 / 3 = 3", SILENT), ("x - 5 = 12", SILENT), ("2x + 3 = 7", SILENT), ("log2 8 + 1 = 4", SILENT), ("f(5) + 3 = 10", SILENT),
+    ("5! + 1 = 121", SILENT), ("17 / 5 = 3 remainder 2", SILENT), ("90 / 60 = 1 hour 30 minutes", SILENT),
+    ("1 hour + 30 minutes = 90 minutes", SILENT), ("24/7 is 7 days", SILENT), ("It is not true that 2 + 2 = 5", SILENT),
+    ("In binary, 1 + 1 = 10", SILENT), ("0.1 + 0.2 = 0.30000000000000004", SILENT), ("9 + 4 = 1 (mod 12)", SILENT),
+    ("if x == 5 + 3: y = 4", SILENT), ("The score was 3-2 = a win", SILENT), ("10:30 + 45 = 11:15", SILENT),
+    ("```\n5 / 2 = 2\n```", SILENT), ("The square root of 16 + 2 = 6", SILENT), ("2 + 2 != 5", SILENT),
+    ("3.14 * 2 = 6.3", SILENT), ("sin 30 + 1 = 1.5", SILENT), ("6/2(1+2) = 9", SILENT), ("2^30 = 1 billion", SILENT),
+    ("9-5 = 8 hours", SILENT), ("100 + 10% = 110", SILENT), ("3 weeks * 7 = 21 days", SILENT), ("12 inches / 12 = 2 feet", SILENT),
+    ("1.07 * 10^9 = 1073741824", SILENT), ("2 feet + 3 inches = 27 inches", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "verdict"), EQUATIONS)
+def test_equations_of_an_answer_are_worked_out_again(answer, verdict):
+    """False ones speak against an answer, true ones a little for it, and what is not surely one says nothing."""
+    expect("How did you get there?", answer, verdict)
+
+
+def test_a_false_equation_that_the_question_brought_along_is_not_the_answers_fault():
+    """Who is asked about 2 + 2 = 5 may repeat it."""
+    assert 0 == soundness('Where does "2 + 2 = 5" come from?', "The line 2 + 2 = 5 comes from a novel.")
+
+
+TWELVE = "What is 12 times 8?"
+ASKED = [
+    *((TWELVE, text, GOOD) for text in ("96", "96.", "**96**", "The answer is ninety-six.", "12 * 8 = 96",
+     "$$12 \\times 8 = \\boxed{96}$$")),
+    *((TWELVE, text, GOOD) for text in ("12*8 = (10*8)+(2*8) = 80+16 = 96", "12 times 8 is 96. You can check: 96 / 8 = 12", "96.0")),
+    (TWELVE, "It is 96, because 10 * 8 is 80 and 2 * 8 is 16.", GOOD), (TWELVE, "1. Multiply 12 by 8\n2. The result is 96.", GOOD),
+    *((TWELVE, text, BAD) for text in ("98", "12 * 8 = 98", "96 or 98", "ninety-eight", "The product is 1,096.", "It's either 90 or 98.")),
+    (TWELVE, "12*8=96. The answer is 98.", BAD), (TWELVE, "-96", BAD), (TWELVE, "I love numbers.", SILENT),
+    ("12*8?", "96", GOOD), ("12*8?", "99", BAD), ("17 plus 25", "42", GOOD), ("17 plus 25", "41", BAD), ("half of 30", "15", GOOD),
+    ("half of 30", "60", BAD), ("What is 15% of 80?", "12", GOOD), ("What is 15% of 80?", "15% of 80 is 14", BAD),
+    ("square root of 81", "9", GOOD), ("square root of 81", "The square root of 81 is 8.", BAD), ("double 14", "28", GOOD),
+    ("double 14", "14", BAD), ("5 squared", "25", GOOD), ("5 squared", "10", BAD), ("100 divided by 4", "25", GOOD),
+    ("100 divided by 4", "24", BAD), ("how much is 9 minus 4", "5", GOOD), ("how much is 9 minus 4", "6", BAD),
+    ("What is twenty-five plus seventeen?", "42", GOOD), ("What is twenty-five plus seventeen?", "43", BAD),
+    ("What is 2 + 3 * 4? Answer with just the number.", "14", GOOD), ("What is 2 + 3 * 4? Answer with just the number.", "20", BAD),
+    ("Calculate 7 × 6", "42", GOOD), ("Calculate 84 ÷ 2 please", "41", BAD), ("what is 1,200 / 4", "300", GOOD),
+    ("subtract 4 from 9", "5", GOOD), ("subtract 4 from 9", "-5", BAD), ("what is 2 to the power of 5?", "32", GOOD),
+    ("what is 2 to the power of 5?", "10", BAD), ("What is 10 divided by 4?", "2.5", GOOD), ("What is 10 divided by 4?", "2", SILENT),
+    ("What is 10 divided by 3?", "3 1/3", SILENT), ("What is 10 divided by 3?", "3 remainder 1", SILENT),
+    ("square root of 2", "1.414", GOOD),
+    ("What is 1234 * 5678?", "7 006 652", GOOD), ("What is 10 - 5?", "10 - 5 = 4", BAD), ("What is 5 - 10?", "-5", GOOD),
+    # Not understood entirely: nothing.
+    ("What is 9/11?", "An attack in 2001.", SILENT), ("What is 24/7?", "All the time, 24 hours a day.", SILENT),
+    ("What is half of 30 plus a bit?", "16", SILENT), ("What is 12 times 8 in hexadecimal?", "60", SILENT),
+    ("If I have 12 boxes of 8, how many do I have if I lose 3?", "93", SILENT), ("What is 5?", "A number, like 6.", SILENT),
+    ("What is 3 plus 4 apples?", "8 apples", SILENT), ("What is 2 + 2 in a base 3 system?", "11", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "verdict"), ASKED)
+def test_the_result_that_a_question_asks_for_has_to_be_the_answers(question, answer, verdict):
+    """Right and wrong results weigh much; hedges are wrong; tasks that are not understood entirely weigh nothing."""
+    expect(question, answer, verdict)
+
+
+FORMS = [
+    ("Describe the sea in one word.", "Vast", GOOD), ("Describe the sea in one word.", "Vast and blue", BAD),
+    ("In one word, what is ice?", "Water.", GOOD), ("Answer in a single word: what is ice?", "It is frozen water.", BAD),
+    ("Explain rain in one sentence.", "Rain is water that falls from clouds.", GOOD),
+    ("Explain rain in one sentence.", "Rain is water. It falls from clouds. Then it flows away.", BAD),
+    ("Explain rain in one sentence.", "Rain, e.g. in the U.S. or in London, is water.", SILENT),
+    ("Explain rain in exactly two sentences.", "Rain is water. It falls from clouds.", GOOD),
+    ("Explain rain in exactly two sentences.", "Rain is water.", BAD), ("Describe a cat in three words.", "Soft, quick, proud", GOOD),
+    ("Describe a cat in three words.", "A soft animal that purrs", BAD), ("Write exactly three lines about snow.", "a\nb\nc", GOOD),
+    ("Write exactly three lines about snow.", "It is cold\nand white", BAD),
+    ("Describe a dog in at most 20 words.", "A loyal animal.", GOOD),
+    ("Describe a dog in at most 5 words.", "A dog is a loyal animal that people love.", BAD),
+    ("Explain gravity in no more than 10 words.", "Masses attract each other.", GOOD),
+    ("Explain gravity in 10 words or less.", "Gravity is the force by which all things that have mass attract each other.", BAD),
+    ("Explain gravity in fewer than 5 words.", "Masses attract each other always.", BAD),
+    ("Describe spring in at least 8 words.", "Nice.", BAD), ("List two metals in exactly two bullet points.", "- iron\n- gold", GOOD),
+    ("Give me the benefits of tea in exactly three bullet points.", "- calm\n- warm", BAD),
+    ("List three fruits as a bulleted list.", "- apple\n- pear\n- plum", GOOD),
+    ("List three fruits as a bulleted list.", "apple, pear and a plum", BAD),
+    ("List three fruits as a numbered list.", "1. apple\n2. pear\n3. plum", GOOD),
+    ("List three fruits as a numbered list.", "- apple\n- pear\n- plum", BAD),
+    ("List three fruits in bullet points.", "* a\n* b\n* c", GOOD),
+    ("Give Ann, aged 5, as JSON with keys name and age.", '{"name": "Ann", "age": 5}', GOOD),
+    ("Give Ann, aged 5, as JSON with keys name and age.", '```json\n{"name": "Ann", "age": 5}\n```', GOOD),
+    ("Give Ann, aged 5, as JSON with keys name and age.", '{"name": "Ann", "years": 5}', BAD),
+    ("Give Ann, aged 5, as JSON with keys name and age.", "{name: Ann, age: 5}", BAD),
+    ("Reply with valid JSON: a red apple", "A red apple", BAD),
+    ("Name three colors as a comma-separated list.", "red, green, blue", GOOD),
+    ("Name three colors as a comma-separated list.", "- red\n- green\n- blue", BAD),
+    ("Answer in upper case: who wrote Faust?", "GOETHE", GOOD),
+    ("Answer in all caps: who wrote Faust?", "Goethe", BAD), ("Reply in lowercase: who wrote Faust?", "goethe", GOOD),
+    ("Reply in lowercase: who wrote Faust?", "Goethe", BAD), ('Explain tides. End with "Good night".', "The moon pulls. Good night!", GOOD),
+    ('Explain tides. End with "Good night".', "The moon pulls on the sea.", BAD),
+    ('Start your answer with "Indeed".', "Indeed, yes.", GOOD),
+    ('Start your answer with "Indeed": is ice cold?', "Yes, it is.", BAD), ("Describe the sun without the letter e.", "A hot star", GOOD),
+    ("Describe the sun without using the letter z.", "A hot star.", GOOD), ("Describe the sun without the letter t.", "A hot star.", BAD),
+    ('Describe the sun. Do not use the word "hot".', "A hot star.", BAD), ('Describe the sun. Do not use the word "hot".', "A star.", GOOD),
+    ("Is ice cold? Answer yes or no.", "Yes.", GOOD), ("Is ice cold? Answer yes or no.", "It depends on the weather.", BAD),
+    ("Is ice cold? Answer only true or false.", "True", GOOD), ("Is ice cold, yes or no?", "Yes, it is.", GOOD),
+    # Forms that something else shall have, or that nobody asked for:
+    ("How do I count the words in one line?", "Split it at blanks. Then count.", SILENT),
+    ("What is JSON?", "A text format for data.", SILENT),
+    ("How do I write a list as JSON in Python?", "Use the json module.", SILENT),
+    ("Don't answer in one word. What is ice?", "Frozen water", SILENT),
+    ("Describe each planet in one word.", "Mars: red\nVenus: hot", SILENT),
+    ("How many letters are in one word?", "It differs a lot.", SILENT),
+    ("How do I make a numbered list in Markdown?", "Put a number and a dot first.", SILENT),
+    ("What is the difference between CSV and JSON?", "One is a table, one is a tree.", SILENT),
+    ("Name a country without the letter a.", "A country without it is Egypt.", SILENT),
+    ('Translate to German: "Answer in one word."', "Antworte mit einem Wort.", SILENT),
+    ("Name three animals that start with 'c'.", "Here are some: cat, cow, crow", SILENT),
+    ("Explain it in one or two sentences.", "It works. It is good.", SILENT),
+    ("How do I convert text to upper case?", "Call upper on it.", SILENT),
+    ("Answer in about 5 words: what is ice?", "It is water that is frozen.", SILENT), ("Write in one line of CSV.", "a\nb", SILENT),
+    ("What is a yes or no question?", "One that asks whether.", SILENT),
+    ("Tell me about bulleted lists.", "They have dots in front.", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "verdict"), FORMS)
+def test_a_form_that_a_question_states_is_kept_or_broken(question, answer, verdict):
+    """Forms that the answer shall have count; forms that only occur in a question do not."""
+    expect(question, answer, verdict)
+
+
+ADD = "Write a Python function add(a, b) that returns the sum."
+CODE = [
+    (ADD, "```python\ndef add(a, b):\n    return a + b\n```", GOOD), (ADD, "def add(a, b):\n    return a + b", GOOD),
+    (ADD, "```python\ndef add(a, b)\n    return a + b\n```", BAD), (ADD, "```\ndef add(a, b):\nreturn a + b\n```", BAD),
+    (ADD, "```python\ndef plus(a, b):\n    return a + b\n```", BAD), (ADD, "```python\ndef add(a):\n    return a + 1\n```", BAD),
+    (ADD, "```python\nadd = lambda a, b: a + b\n```", GOOD), (ADD, "```python\ndef add(a, b=0):\n    return a + b\n```", GOOD),
+    (ADD, "You take both numbers and then you return the sum of them.", BAD),
+    (ADD, "```python\ndef add(*numbers):\n    return sum(numbers)\n```", GOOD),
+    ("Write a function called greet in Python", '```python\ndef greet(name):\n    return f"Hi {name}"\n```', GOOD),
+    ("Write a function called greet in Python", "```python\ndef hello(name):\n    return name\n```", BAD),
+    ("Write a Python function named clip that takes two arguments.", "```python\ndef clip(x):\n    return x\n```", BAD),
+    ("Write an SQL query that counts the users.", "SELECT COUNT(*) FROM users;", SILENT),
+    ("Write an SQL query that counts the users.", "```sql\nSELECT COUNT( FROM users WHERE;\n```", BAD),
+    ("Write an SQL query that counts the users.", "SELECT FROM WHERE users", BAD),
+    ("Write an SQL query that counts the users.", "You have to count all the users that there are.", BAD),
+    ("Write a MySQL query for the users.", "```sql\nSHOW TABLES LIKE;\n```", SILENT),
+    ("Write an SQL query for the users.", "```sql\nSELECT TOP 5 * FROM users\n```", SILENT),
+    ("Write an SQL query for new users.", "```sql\nSELECT * FROM u WHERE d > now() - INTERVAL '1 day'\n```", SILENT),
+    ("Show a config.", '```json\n{"a": 1}\n```', SILENT), ("Show a config.", '```json\n{"a": 1,, }\n```', BAD),
+    ("Show a config.", '```json\n{"a": ...}\n```', SILENT), ("What is an if?", "```python\nif x:\n```", SILENT),
+    ("What is print?", "```python\n>>> print(1)\n1\n```", SILENT), ("What is print?", '```python\nprint("a" 1\n```', BAD),
+    ("How do I install it?", "```python\npip install it\n```", SILENT), ("What is \\d?", '```python\nx = "\\d"\n```', SILENT),
+    ("Explain what a Python function is.", "It is a named piece of a program that can be called.", SILENT),
+    ("Write a bash command that lists files.", "ls -la", SILENT),
+    ("Write a poem about a Python program.", "O snake of bits, so long.", SILENT),
+    ("Write a JavaScript function that adds.", "Just take the first one and add the other.", BAD),
+    ("Write a JavaScript function that adds.", "```js\nconst add = (a, b) => a + b;\n```", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "verdict"), CODE)
+def test_code_is_there_and_can_be_parsed_where_it_was_asked_for(question, answer, verdict):
+    """Missing, unparsable and misnamed code speaks against an answer; other dialects, sessions and fragments do not."""
+    total = soundness(question, answer)
+
+    assert total > 0 if verdict == GOOD else total <= -0.4 if verdict == BAD else -0.05 <= total <= 0.4, findings(question, answer)
+
+
+def test_code_is_parsed_and_never_run(tmp_path):
+    """Neither Python nor SQL of an answer does anything."""
+    target = tmp_path / "made"
+    python = f"```python\nopen({str(target)!r}, 'w')\n```"
+    sql = f"```sql\nATTACH '{target}' AS x; CREATE TABLE x.t(a); PRAGMA temp_store_directory = '{tmp_path}'\n```"
+
+    findings("Write a Python program", python)
+    findings("Write an SQL query", sql)
+
+    assert not target.exists()
+
+
+LOOP = "The sky is blue because of light. "
+DEGENERATE = [
+    ("Why is the sky blue?", LOOP * 6, BAD), ("Why is the sky blue?", f"{LOOP}Light of short waves is scattered most.", SILENT),
+    ("Why?", "one two three four five six " * 12, BAD), ("What is a cat?", "a cat cat cat cat cat cat cat cat cat", BAD),
+    ("Write a song about rain.", "Rain rain go away now\n" * 5, SILENT),
+    ("What is the capital of Peru?", "What is the capital of Peru?", BAD),
+    ("What is the capital of Peru?", "The capital of Peru is Lima.", SILENT), ("Repeat after me now", "Repeat after me now", SILENT),
+    ("What is a whale?", "A whale is a large mammal that lives in the", BAD), ("What is a whale?", "A large mammal of the sea", SILENT),
+    ("Which article stands before hour?", "The article that stands before the word hour is an", SILENT),
+    ("What is a whale in the sea?", "Кит это большое морское млекопитающее", BAD),
+    ("What is a whale in Russian?", "Кит это большое морское млекопитающее", SILENT),
+    ("What is the largest animal that lives in the sea?",
+     "El animal más grande que vive en el mar es la ballena azul, que es un mamífero", BAD),
+    ("How do you say it in Spanish: the largest animal?", "El animal más grande que vive en el mar es la ballena azul", SILENT),
+    ("Was ist das größte Tier, das es gibt?", "Das größte Tier, das es gibt, ist der Blauwal.", SILENT),
+    ("Was ist das größte Tier, das es in dem Meer gibt?", "The largest animal that there is in the sea is of course the blue whale", BAD),
+    ("What is the capital of Peru?", "I'm not sure, maybe it is Lima.", BAD),
+    ("What is the capital of Peru?", "As an AI, I like Lima.", BAD),
+    ("Write an email saying I'm not sure.", "I'm not sure I can come.", SILENT), ("What is the sky?", "", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "verdict"), DEGENERATE)
+def test_an_answer_that_lost_its_way_is_noticed(question, answer, verdict):
+    """Loops, echoes, cut ends, foreign languages and hedges speak against an answer."""
+    expect(question, answer, verdict)
+
+
+MAIL = "Extract the email address from: Call Jo at 555 or write to jo@ex.org today."
+OFFERED = [
+    ("Choose one: red or blue?", "Blue", GOOD), ("Choose one: red or blue?", "Green, of course", BAD),
+    ("Choose one: red or blue?", "red or blue", BAD),
+    ("Choose one: red or blue?", "It depends.", SILENT), ("Choose one: red or blue?", "Not red.", SILENT),
+    ("Which of these is a planet: Mars, Rome or iron?", "Mars", GOOD),
+    ("Which of these is a planet: Mars, Rome or iron?", "Mars, not Rome.", SILENT),
+    ('Is this review positive or negative? "I loved it"', "Positive", GOOD),
+    ('Is this review positive or negative? "I loved it"', "5 stars", BAD),
+    ("Classify the text as spam or ham: win a prize", "Spam.", GOOD), ("Classify the text as spam or ham: win a prize", "An advert", BAD),
+    ("Reply with either hot or cold: fire", "hot", GOOD), ("Reply with either hot or cold: fire", "hot or cold", BAD),
+    (MAIL, "jo@ex.org", GOOD), (MAIL, "The address is jo@ex.org.", GOOD), (MAIL, "joe@ex.org", BAD), (MAIL, "No address.", SILENT),
+    ("Find the URL in this text: see https://ex.org/a for more", "https://ex.org/a", GOOD),
+    ("Find the URL in this text: see https://ex.org/a for more", "https://ex.org/b", BAD),
+    ("Extract the phone number from this text: Call 555-0123 now", "555-0123", GOOD),
+    ("Extract the phone number from this text: Call 555-0123 now", "(555) 0123", GOOD),
+    ("Extract the phone number from this text: Call 555-0123 now", "555-0132", BAD),
+    ("Extract the date from: We met on 5 March 2021.", "2021-03-05", SILENT),
+    ("Extract the date from: We met on 5 March 2021.", "5 March 2022", BAD),
+    ("How many numbers are in this text: 4 8 15", "There are 3", SILENT), ("Find the sum of the numbers in: 4, 8", "12", SILENT),
+    ("Should I buy red or blue shoes?", "Green ones are nice.", SILENT), ("Is a tomato a fruit or a vegetable?", "It is a berry.", SILENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "verdict"), OFFERED)
+def test_one_of_the_offered_options_and_nothing_that_is_not_in_the_text(question, answer, verdict):
+    """One option named is for an answer, none or several against it; what was extracted has to stand in the question."""
+    expect(question, answer, verdict)
