@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gork.checks import soundness
 from gork.engines.model import Choice, Model, estimate_tokens
 from gork.ensemble import Choosing
 from gork.errors import ModelError
@@ -251,6 +252,11 @@ async def brevity(rivals: Rivals, _: Desk) -> Said:
     return Said(tuple(-math.log(16 + estimate_tokens(text)) for text in rivals.texts))
 
 
+async def checks(rivals: Rivals, _: Desk) -> Said:
+    """What plain code finds for and against each answer (-3 to 3): equations, code, stated forms, degeneration."""
+    return Said(tuple(soundness(rivals.question.text, text) for text in rivals.texts))
+
+
 SIGNALS: Mapping[str, Signal] = {
     "listwise": listwise,
     "pairwise": pairwise,
@@ -259,6 +265,7 @@ SIGNALS: Mapping[str, Signal] = {
     "agreement": agreement,
     "confidence": confidence,
     "brevity": brevity,
+    "checks": checks,
     "prior": prior,
 }
 ASKING_THE_JUDGE = frozenset({"listwise", "pairwise", "pointwise", "reference"})
