@@ -220,9 +220,16 @@ def _final(text: Sequence[Token], values: Mapping[int, Value], asked: frozenset[
             given = _led(text, values, at + 1)
             if given:
                 return given
-    standing = [value for value in values.values() if not negated(text, (value.start, value.end))]
+    standing = [value for value in values.values() if not _operand(text, values, value) and not negated(text, (value.start, value.end))]
     telling_ones = [value for value in standing if not (value.word and text[value.start].folded == "one" and value.end == value.start + 1)]
     return next(reversed(telling_ones or standing), None)
+
+
+def _operand(text: Sequence[Token], values: Mapping[int, Value], value: Value) -> bool:
+    """Whether a number is part of a calculation that is left open: "12 times 8"."""
+    behind = value.end < len(text) and text[value.end].folded in _OPERATORS and value.end + 1 in values
+    before = value.start >= 2 and text[value.start - 1].folded in _OPERATORS and text[value.start - 2].kind == "number"
+    return behind or before
 
 
 def _stated(text: Sequence[Token], values: Mapping[int, Value], noun: int) -> Value | None:
