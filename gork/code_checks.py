@@ -36,7 +36,8 @@ _NO_CODE = re.compile(
     re.IGNORECASE,
 )
 _CODELIKE = re.compile(
-    r"[`(){}=;|<>$\[\]\\]|(?<!\w)-{1,2}[a-z]|^\s*\w+:\s*$|^\s*(?:def|import|lambda|print|return|echo|function|from|use|show)\s\S+\s*$"
+    r"[`(){}=;|<>$\[\]\\]|(?<!\w)-{1,2}[a-z]|^[ \t]*\w+:[ \t]*$|^[ \t]*(?:def|import|lambda|print|return|echo|function|from|use"
+    r"|show)[ \t]\S+[ \t]*$"
     r"|\b(?:select\b[^.]{1,200}?\bfrom|insert into|update \w+ set|delete from|create (?:table|view|index)|drop (?:table|view))\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -54,7 +55,9 @@ _TAKES = re.compile(
     re.IGNORECASE,
 )
 _COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4}
-_FOREIGN_PYTHON = re.compile(r"^\s*(?:>>>|\$ |In \[|pip3? |python3? |conda |!|%|Traceback)|…|^\s*<[^>]+>|^\s*\.\.\. ", re.MULTILINE)
+_FOREIGN_PYTHON = re.compile(
+    r"^[ \t]*(?:>>>|\$ |In \[|pip3? |python3? |conda |!|%|Traceback)|…|^[ \t]*<[^>\n]+>|^[ \t]*\.\.\. ", re.MULTILINE
+)
 _HALF_PYTHON = (
     "expected an indented block",
     "unexpected indent",
@@ -195,7 +198,7 @@ def _python(code: str, question: str, *, strict: bool) -> str | None:
 
 
 def _json(text: str) -> str | None:
-    if re.search(r"\.\.\.|…|//|/\*|<\w+>|^\s*#", text, re.MULTILINE):
+    if re.search(r"\.\.\.|…|//|/\*|<\w+>|^[ \t]*#", text, re.MULTILINE):
         return None
     if parses_as_json(text) or all(parses_as_json(line) for line in text.splitlines() if line.strip()):
         return None

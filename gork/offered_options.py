@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gork.arithmetic import spelt_to_digits
+from gork.arithmetic import NUMBER, spelt_to_digits
 from gork.finding import Finding, shown
 from gork.passages import bare, take_apart
 
@@ -53,8 +53,10 @@ _EXTRACT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _FROM = re.compile(r"\b(?:from|in|of|this|following|mentioned|below|text|sentence|message)\b", re.IGNORECASE)
+_IN_TEXT = re.compile(r"\b(?:from|text|sentence|message|paragraph|passage|following|below|mentioned|list)\b", re.IGNORECASE)
 _COMPUTED = re.compile(
-    r"\b(?:how many|sum|total|average|mean|count|convert|add|multiply|difference|largest plus|format|next|days|weeks|between|until"
+    r"\b(?:how many|missing|sequence|series|pattern|primes?|factors?|divisors?|gcd|lcm|greatest common|least common|median|mode|range"
+    r"|roots?|sum|total|average|mean|count|convert|add|multiply|difference|largest plus|format|next|days|weeks|between|until"
     r"|ago|from now|later|rewrite|write"
     r"|increment|round|square|double|product|example|invent|fake|generate|iso|replace|mask|anonymi[sz]e|code|function|regex|python"
     r"|index|position|words|json|numbered|step)\b",
@@ -93,7 +95,7 @@ def options(question: str) -> tuple[tuple[str, ...], bool]:
 
 def _chosen(question: str, answer: str) -> Iterator[Finding]:
     names, closed = options(question)
-    if not names:
+    if not names or set(names) in ({"yes", "no"}, {"true", "false"}):  # a form, checked as one
         return
     text = bare("\n".join([take_apart(answer)[0], *(block.text for block in take_apart(answer)[1])])).casefold().replace("’", "'")
     rest, named, negated = text, [], False
@@ -122,6 +124,8 @@ def _extracted(question: str, answer: str) -> Iterator[Finding]:
         return
     kind = "email" if "mail" in thing else "url" if thing.startswith(("url", "link", "web")) else "number"
     if kind == "number":
+        if not _IN_TEXT.search(question[match.start() : match.start("text")]):
+            return
         yield from _number(thing, text, answer)
         return
     there, given = ({_plain(found) for found in _THINGS[kind].findall(part)} for part in (text, answer))
@@ -151,5 +155,5 @@ def _number(thing: str, text: str, answer: str) -> Iterator[Finding]:
     if missing and said.lstrip("0") not in joined and joined not in said and not (thing.startswith("date") and len(given) < 2):
         if max(map(len, missing)) >= 2 or len(given) == 1:
             yield Finding(f"gives {shown(missing[0])}, which the text does not have", -1.2)
-    elif not missing:
+    elif not missing and set(NUMBER.findall(plain)) <= set(NUMBER.findall(spelt_to_digits(text))):
         yield Finding("takes its digits from the text", 0.3)

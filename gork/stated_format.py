@@ -29,6 +29,7 @@ _SIZED = re.compile(
     rf" {_COUNT}[ -](?:short |simple |plain |single |different |complete |full |concise |english )?{_UNIT}\b(?P<after>[^.!?\n]{{0,30}})",
     re.IGNORECASE,
 )
+_ONLY = re.compile(r"(?<=[.?!:,;] )((?:one|two|three|four|five|ten|\d{1,3}) (?:words?|sentences?|lines?))(?= only\b)", re.IGNORECASE)
 _TIMES = re.compile(
     r"\b(?:not|n't|never|each|every|per|apiece|respectively|how many|which|whose|avoid|instead|without|than one|first|last|following"
     r"|between|or two|or more"
@@ -67,14 +68,16 @@ _CASE = re.compile(
     re.IGNORECASE,
 )
 _EDGE = re.compile(
-    r"(?:^|[.!?\n,;]\s*|\band |\bplease |\bmust |\bshould |\balso |\balways |\bthen )(?P<edge>end|finish|conclude|start|begin)"
+    r"(?:^|[.!?\n,;] {0,2}|\band |\bplease |\bmust |\bshould |\balso |\balways |\bthen |(?P<some>\bsentence(?: about \w+)? (?:that"
+    r"|which) ))(?P<edge>ends?|finish|conclude|starts?|begins?)"
     r"(?: (?:your|the|each of your|it)(?: (?:answer|reply|response|message|sentence|text|output|paragraph|explanation|story))?)?"
     r" (?:with|by saying|off with) (?:the )?(?:exact )?(?:words?|phrase|sentence|line|text|letters?|character"
     r"|symbol)? ?[\"“'‘](?P<what>[^\"“”\n]{1,80}?)[\"”'’](?![\w])",
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(
-    r"\b(?:without(?: using| the use of| mentioning| saying| writing)?|do not use|don't use|don’t use|never use|avoid(?: using)?"
+    r"\b(?:without(?: using| the use of| mentioning| saying| writing)?|do not use|don't use|don’t use|never use|(?:that|which"
+    r"|and) (?:does not|doesn't|must not|should not) (?:contain|use|include)|avoid(?: using)?"
     r"|do not mention|don't mention)"
     r" the (?P<kind>letter|word|words) (?:[\"“'‘`](?P<quoted>[^\"“”‘’'`\n]{1,30})[\"”'’`]|(?P<plain>[A-Za-z]+)(?=\s*(?:[.,;!?\n]|\Z)))",
     re.IGNORECASE,
@@ -132,6 +135,7 @@ def sizes(asked: str) -> tuple[Size, ...]:
     ((Size(least=1, most=20, unit='word'),), ())
     """
     found = []
+    asked = _ONLY.sub(r"in \1", asked)
     for match in _SIZED.finditer(asked):
         phrase, unit = match[0][: match.start("count") - match.start()].casefold(), match["unit"].casefold()
         sentence = asked[max(asked.rfind(mark, 0, match.start()) for mark in ".!?\n") + 1 : match.start()][-160:] + match[0]
@@ -224,7 +228,7 @@ def _listed(asked: str, answer: str) -> Iterator[Finding]:
     if len(right) >= 2:
         yield _verdict(kept=True, form=form)
         return
-    markers = "<li>" in answer or re.search(r"^\s*[^\w\s]\s*\w", answer, re.MULTILINE) is not None
+    markers = "<li>" in answer or re.search(r"^[ \t]*[^\w\s][ \t]*\w", answer, re.MULTILINE) is not None
     no_list = not found and len(answer.split()) >= 4 and not markers
     if no_list or (numbered and not right and len(found) >= 2):
         yield _verdict(kept=False, form=form)
@@ -239,8 +243,8 @@ def _json(asked: str, question: str, answer: str) -> Iterator[Finding]:
         return
     text = blocks[0].text if blocks else answer.strip().strip("`")
     if not parses_as_json(text):
-        inner = re.search(r"[{\[].*[}\]]", text, re.DOTALL)
-        if not blocks and inner and parses_as_json(inner[0]):
+        start, end = min((at for at in map(text.find, "{[") if at >= 0), default=0), max(map(text.rfind, "}]"))
+        if not blocks and parses_as_json(text[start : end + 1]):
             return
         yield _verdict(kept=False, form="JSON")
         return
@@ -300,12 +304,13 @@ def _folded(text: str) -> str:
 def _edged(question: str, answer: str) -> Iterator[Finding]:
     """First or last words that the question wants; capitals, punctuation and quotation marks apart."""
     for match in list(_EDGE.finditer(take_apart(question[:6000])[0]))[:3]:
-        start = match["edge"].casefold() in {"start", "begin"}
+        start = match["edge"].casefold().startswith(("start", "begin"))
         wanted, said = _folded(match["what"]), _folded(answer)
         if not wanted or re.search(r"\b(?:each|every|letters? )\b", match[0], re.IGNORECASE):
             continue
-        padded = f" {said} "
-        kept = padded.startswith(f" {wanted} ") if start else padded.endswith(f" {wanted} ")
+        parts = [said] if match["some"] is None else [said, *map(_folded, re.split(r"[.!?:\n\"“”]", answer))]
+        padded = [f" {part} " for part in parts]
+        kept = any(part.startswith(f" {wanted} ") if start else part.endswith(f" {wanted} ") for part in padded)
         yield _verdict(kept=kept, form=f'{"starts" if start else "ends"} with "{shown(match["what"])}"')
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from gork.checks import findings, soundness
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gork.checks import BOUND, LONGEST, findings, soundness
 
 GOOD, BAD, SILENT = "good", "bad", "silent"
 
@@ -128,6 +132,11 @@ FORMS = [
     ('Describe the sun. Do not use the word "hot".', "A hot star.", BAD), ('Describe the sun. Do not use the word "hot".', "A star.", GOOD),
     ("Is ice cold? Answer yes or no.", "Yes.", GOOD), ("Is ice cold? Answer yes or no.", "It depends on the weather.", BAD),
     ("Is ice cold? Answer only true or false.", "True", GOOD), ("Is ice cold, yes or no?", "Yes, it is.", GOOD),
+    ("What is the capital of Italy? One word only.", "Rome", GOOD), ("What is the capital of Italy? One word only.", "It is Rome", BAD),
+    ("Write a sentence that ends with the word 'moon'.", "Sure: I saw the moon.", GOOD),
+    ("Write a sentence that ends with the word 'moon'.", "The moon is bright.", BAD),
+    ("Write a sentence that does not contain the letter e.", "A cat sat.", GOOD),
+    ("Write a sentence that does not contain the letter e.", "The cat.", BAD),
     # Forms that something else shall have, or that nobody asked for:
     ("How do I count the words in one line?", "Split it at blanks. Then count.", SILENT),
     ("What is JSON?", "A text format for data.", SILENT),
@@ -251,6 +260,10 @@ OFFERED = [
     ("Extract the phone number from this text: Call 555-0123 now", "555-0132", BAD),
     ("Extract the date from: We met on 5 March 2021.", "2021-03-05", SILENT),
     ("Extract the date from: We met on 5 March 2021.", "5 March 2022", BAD),
+    ("Find the missing number in this sequence: 2, 4, 8", "6", SILENT),
+    ("Find the date of Easter in this year: 2024", "31 March 2024", SILENT),
+    ("Extract the price from this text: it costs $12.50", "$12.50", GOOD),
+    ("Extract the price from this text: it costs $12.50", "$12", SILENT),
     ("How many numbers are in this text: 4 8 15", "There are 3", SILENT), ("Find the sum of the numbers in: 4, 8", "12", SILENT),
     ("Should I buy red or blue shoes?", "Green ones are nice.", SILENT), ("Is a tomato a fruit or a vegetable?", "It is a berry.", SILENT),
 ]  # fmt: skip
@@ -260,3 +273,325 @@ OFFERED = [
 def test_one_of_the_offered_options_and_nothing_that_is_not_in_the_text(question, answer, verdict):
     """One option named is for an answer, none or several against it; what was extracted has to stand in the question."""
     expect(question, answer, verdict)
+
+
+ORDINARY = [
+    (
+        "Why is the sky blue?",
+        (
+            "The sky is blue because air molecules scatter short wavelengths of sunlight more than long ones. This is "
+            "called Rayleigh scattering."
+        ),
+    ),
+    (
+        "How do I boil an egg?",
+        "1. Bring a pot of water to a boil.\n2. Lower the eggs in gently.\n3. Wait 8 to 10 minutes.\n4. Cool them in ice water.\n\nEnjoy!",
+    ),
+    (
+        "Who wrote Hamlet?",
+        "William Shakespeare wrote *Hamlet*, probably between 1599 and 1601.",
+    ),
+    (
+        "What is a black hole?",
+        "A black hole is a region of space where gravity is so strong that nothing, not even light, can escape from it.",
+    ),
+    (
+        "What's the capital of Australia?",
+        "Canberra",
+    ),
+    (
+        "Tell me about photosynthesis",
+        "Plants turn light into chemical energy:\n\n6 CO2 + 6 H2O -> C6H12O6 + 6 O2\n\nIt happens in the **chloroplasts**.",
+    ),
+    (
+        "How does a bicycle stay upright?",
+        "Mostly because the rider steers into the fall; the trail of the front wheel helps, and so do gyroscopic effects.",
+    ),
+    (
+        "What should I cook tonight?",
+        "How about a simple pasta? Use 200 g of spaghetti, 2 cloves of garlic and 1/2 cup of olive oil.",
+    ),
+    (
+        "Is coffee healthy?",
+        "In moderation, yes: 3-4 cups a day are linked with a lower risk of several diseases. Too much can disturb your sleep, though.",
+    ),
+    (
+        "When did the Berlin Wall fall?",
+        "On 9 November 1989.",
+    ),
+    (
+        "How do I list files in Linux?",
+        "Use `ls`. With `ls -la` you also see hidden files and details.",
+    ),
+    (
+        "What is the difference between TCP and UDP?",
+        "| | TCP | UDP |\n|---|---|---|\n| reliable | yes | no |\n| ordered | yes | no |\n| fast | no | yes |",
+    ),
+    (
+        "How do I reverse a list in Python?",
+        "Call `my_list.reverse()` or slice it:\n\n```python\nprint([1, 2, 3][::-1])  # [3, 2, 1]\n```",
+    ),
+    (
+        "What does the % operator do?",
+        "It gives the remainder: 17 % 5 is 2, because 17 = 3 * 5 + 2.",
+    ),
+    (
+        "Explain recursion",
+        (
+            "A function that calls itself.\n\n```python\ndef fact(n):\n    return 1 if n < 2 else n * fact(n - "
+            "1)\n```\n\nfact(5) = 5 * 4 * 3 * 2 * 1 = 120."
+        ),
+    ),
+    (
+        "What is machine learning?",
+        "Machine learning is a field of study in which programs learn from data instead of being told every rule.",
+    ),
+    (
+        "Can you recommend a book?",
+        "Sure! If you like science fiction, try *The Left Hand of Darkness* by Ursula K. Le Guin.",
+    ),
+    (
+        "What is inflation?",
+        "Inflation means that prices rise over time. If it is 2% a year, what costs $100 today costs $102 next year.",
+    ),
+    (
+        "How tall is Mount Everest?",
+        "8,848.86 metres (29,031.7 ft) above sea level.",
+    ),
+    (
+        "What's a good name for a cat?",
+        "- Luna\n- Milo\n- Pixel",
+    ),
+    (
+        "Write a short poem about autumn.",
+        "Leaves let go of every tree,\nleaves let go of every tree,\ngold and red and floating free,\nautumn comes for you and me.",
+    ),
+    (
+        "Write an email to my boss that I am sick.",
+        "Subject: Sick today\n\nHi Anna,\n\nI'm not feeling well and won't be able to work today.\n\nBest,\nTom",
+    ),
+    (
+        "What time zone is Tokyo in?",
+        "Japan Standard Time, UTC+9, all year: there is no daylight saving.",
+    ),
+    (
+        "How many days are in a leap year?",
+        "366",
+    ),
+    (
+        "Translate 'good morning' to French.",
+        "Bonjour",
+    ),
+    (
+        "Was ist ein Algorithmus?",
+        "Ein Algorithmus ist eine eindeutige Folge von Schritten, mit der man ein Problem löst.",
+    ),
+    (
+        "为什么天空是蓝色的？",
+        "因为空气分子对短波长的光散射得更多，所以我们看到蓝色的天空。",
+    ),
+    (
+        "Pourquoi le ciel est-il bleu ?",
+        "Parce que l'air diffuse davantage la lumière bleue que la lumière rouge.",
+    ),
+    (
+        "What are the primary colors?",
+        "Red, yellow and blue in painting; red, green and blue on screens.",
+    ),
+    (
+        "What is the golden ratio?",
+        "About 1.618: two lengths are in it if (a + b) / a = a / b, so that x² = x + 1.",
+    ),
+    (
+        "How do I fix a flat tyre?",
+        "Take the wheel off, find the hole, patch it, and pump it up again. If the hole is larger than 5 mm, replace the tube.",
+    ),
+    (
+        "Should I learn Rust or Go?",
+        "Both are good. Go is simpler and quick to learn; Rust gives you more control, at the price of a steeper start.",
+    ),
+    (
+        "What is 5G?",
+        "The fifth generation of mobile networks. It is up to 100 times faster than 4G, with delays near 1 ms.",
+    ),
+    (
+        "How do I make a numbered list in HTML?",
+        "```html\n<ol>\n  <li>One</li>\n</ol>\n```",
+    ),
+    (
+        "What does SELECT do in SQL?",
+        "It reads rows:\n\n```sql\nSELECT name FROM users WHERE age >= 18;\n```",
+    ),
+    (
+        "How do vaccines work?",
+        "They show your immune system a harmless part of a germ. It then remembers it, and reacts faster when the real one comes.",
+    ),
+    (
+        "Plan a day in Rome",
+        "**Morning**\n- Colosseum (2 h)\n- Forum\n\n**Afternoon**\n- Pantheon\n- Trevi Fountain\n\n**Evening**\n- Dinner in Trastevere",
+    ),
+    (
+        "What is a good BMI?",
+        "Between 18.5 and 24.9. BMI = weight / height², so 70 kg at 1.75 m is 70 / 1.75² = 22.9.",
+    ),
+    (
+        "How do I convert Celsius to Fahrenheit?",
+        "Multiply by 9/5 and add 32: 20 °C is 20 * 9/5 + 32 = 68 °F.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), ORDINARY)
+def test_ordinary_answers_to_open_questions_weigh_next_to_nothing(question, answer):
+    """Where nothing can be checked nothing is found; correct sums in passing are worth a little."""
+    assert 0 <= soundness(question, answer) <= 0.3, findings(question, answer)
+
+
+CROOKED = st.lists(
+    st.sampled_from(
+        [
+            *"0123456789()[]{}<>.,:;=+-*/%^$`'\"|\\\n \t",
+            *(
+                "×",
+                "÷",
+                "−",
+                "≡",
+                "²",
+                "\0",
+                "\ud800",
+                "é",
+                "中",
+                "\u200b",
+                "\\frac{1}{2}",
+                "**",
+                "```",
+                "```python\n",
+                "```sql\n",
+                "```json\n",
+            ),
+            *(
+                "what is ",
+                "12 times 8",
+                "half of ",
+                " or ",
+                "in one word",
+                "as JSON with keys a, b",
+                "end with ",
+                "extract the email from: ",
+                "a@b.c ",
+            ),
+            *(
+                "Write a Python function f(a",
+                "SELECT ",
+                "def f(x):",
+                "is ",
+                "1,000",
+                "0.5",
+                "square root of ",
+                "one hundred ",
+                "yes or no",
+                "choose one: ",
+            ),
+            *("without the letter ", "- a", "1. ", "I don't know", "numbered list", "the "),
+        ]
+    ),
+    max_size=60,
+).map("".join)
+
+
+@settings(deadline=2000, max_examples=300)
+@given(question=st.one_of(st.text(max_size=200), CROOKED), answer=st.one_of(st.text(max_size=300), CROOKED))
+def test_no_pair_of_texts_breaks_the_checks(question, answer):
+    """Nothing is raised, sums stay in their bounds, the same texts give the same findings, and reasons are one printable line."""
+    found = findings(question, answer)
+
+    assert found == findings(question, answer)
+    assert -BOUND <= soundness(question, answer) <= BOUND
+    assert all(finding.what.isprintable() and len(finding.what) < 160 for finding in found)
+
+
+ENDLESS = [
+    *(
+        "write python ",
+        "what is ",
+        "(",
+        "1+",
+        "1 ",
+        "1,",
+        "12 * 8 = 96 ",
+        '"',
+        "'a ",
+        "a, ",
+        "jo@",
+        "a.b@c.",
+        "end with ",
+        "in one word ",
+        "\n",
+        " ",
+    ),
+    *(
+        "```python\n",
+        "the ",
+        "twenty ",
+        "one hundred and ",
+        "choose one: a, ",
+        "classify as ",
+        "http://",
+        "e.g.",
+        "A. ",
+        "1) ",
+        "=1",
+        "1=1",
+        "def f(",
+    ),
+    *(
+        "write a function add(",
+        "```json\n[[[[",
+        "\\frac{1}{",
+        "without the letter ",
+        "5 apples + ",
+        "- ",
+        "[",
+        "{",
+        "x",
+        "extract email from ",
+        "|",
+    ),
+]
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_a_piece_repeated_without_end_is_soon_looked_through(piece):
+    """Texts far over the limit take no longer than those at it, and that is short."""
+    long = piece * (2 * LONGEST // len(piece))
+    begun = time.process_time()
+
+    for question, answer in ((long, long), ("Write an SQL query as JSON in one word", long), (long, "x y z 12")):
+        findings(question, answer)
+
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```python\n" + "(" * 19000 + "\n```",
+        "```python\nx=" + "-" * 19000 + "1\n```",
+        "```json\n" + "[" * 19000 + "\n```",
+        "```sql\nSELECT " + "(" * 4000 + "\n```",
+        "```sql\nSELECT " + "1+" * 2400 + "1\n```",
+        "SELECT " + "a||" * 1500 + "b",
+        "1 = " + "(" * 90 + "1" + ")" * 90,
+        "2 = 9**9**9**9",
+        "2 = 9**64**2",
+        "1 = " + "9" * 19000,
+    ],
+)
+def test_code_and_sums_made_to_hurt_do_no_harm(code):
+    """Deep nesting and huge powers end at the bounds of the parsers."""
+    begun = time.process_time()
+
+    findings("Write an SQL query", code)
+    findings(code, code)
+
+    assert time.process_time() - begun < 3
