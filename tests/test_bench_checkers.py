@@ -573,7 +573,8 @@ PIECES = (
 )
 REPEATED = (
     "Paris |Paris or |Paris or Lyon |Paris, |*|not |maybe Paris |either Paris |a.|1,111|1 + |1=|= 1 |answer is 1 + |answer |"
-    "answer is 1 or |-5 |twenty |hundred |`|`a|```\n|- |1. |\n|\n\n|SELECT |SELECT ';|;|WITH |--|/*|(|[|{|{\"a\":|\"|'|Dr. |a'|½|x^|/|1/|_|$"
+    "answer is 1 or |-5 |twenty |hundred |`|`a|```\n|- |1. |\n|\n\n|SELECT |SELECT ';|;|WITH |--|/*|(|[|{|{\"a\":|\"|'|Dr. |a'|½|x^|/|1/"
+    "|_|$"
 )
 FRAGMENTS = st.lists(st.sampled_from(PIECES.split("|")), max_size=60)
 

@@ -59,7 +59,7 @@ def test_the_answers_of_a_question_try_its_check(item):
 @pytest.mark.parametrize("half", HALVES)
 def test_each_half_has_enough_of_every_kind(half):
     """At least 75 questions, of all six kinds, under the half's own name."""
-    assert SETS[half].name == half
+    assert SETS[half].name == half.replace("_", "-")
     assert len(SETS[half].items) >= 75
     assert {item.kind for item in SETS[half].items} == set(KINDS)
 
@@ -104,7 +104,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("{number: 96}", "96.0", "96.001"),
         ("{number: 0.5}", "0.504", "0.506"),
         ("{number: 5, within: 1}", "6", "7"),
-        ("{matches: '^a.b$', flags: ims, never: [X]}", "x\nA\nb", "x\nA\nb\nx"),
+        ("{matches: '^a.b$', flags: ims, never: [X]}", "y\nA\nb", "y\nA\nb\nx"),
         ("{matches: 'ls -l', code: true, fullmatch: true}", "`ls -l`", "ls -la"),
         ("{shape: {words: {least: 2}, sentences: 1, with: b, without: [c]}}", "a b.", "a b c."),
         ("{shape: {json: {type: object, required: [a]}}}", '{"a": 1}', "{}"),
@@ -154,7 +154,8 @@ def test_every_form_of_a_check_is_read(tmp_path, check, right, wrong):
         ("{python: {calls: [['f(', 1]], needs: f}}", "check.python.calls[0][0]: is no Python expression"),
         ("{python: {calls: [['x = 1', 1]], needs: f}}", "check.python.calls[0][0]: is no Python expression"),
         ("{python: {calls: [f()], needs: f}}", "check.python.calls[0]: must be a list of two"),
-        ("{python: {calls: [], needs: 'f()'}}", "check.python.needs: must be a Python name"),
+        ("{python: {calls: [[f, 1]], needs: 'f()'}}", "check.python.needs: must be a Python name"),
+        ("{python: {calls: [], needs: f}}", "check.python.calls: has no call"),
         ("{python: {needs: f}}", '"calls" is missing'),
         ("{sql: {setup: 'CREATE TABEL t', rows: []}}", "check.sql.setup: the setup is refused by SQLite"),
         ("{sql: {setup: \"ATTACH 'x' AS y\", rows: []}}", "check.sql.setup: the setup is refused by SQLite: not authorized"),
