@@ -59,6 +59,7 @@ _FILLERS = (
 )
 _OR = frozenset({"or", "/"})
 _SAYS = frozenset({"is", "was", "are", "were", "be", ":", "=", "it's", "that's", "called", "answer"})
+_NO_NAME = _NOT | _VERBS | _FILLERS | _OR | frozenset({"no", "non", "rather", "than", "instead", "of", "and", "but", "i", "yes"})
 _NAME = 2
 """So many words may be a name that the question offers; more of them are its sentence, echoed."""
 _FAR = 4
@@ -76,16 +77,17 @@ class Says:
         """Whether it does."""
         text, asked = tokens(answer), tokens(question)
         accepted = _outermost([span for phrase in self.phrases for span in find(text, phrase_tokens(phrase))])
-        asserted = [span for span in accepted if not negated(text, span)]
+        names = [_name(text, span) for span in accepted]
+        asserted = [name for name in names if not negated(text, name)]
         if not asserted or rivals(text, self.never, asked, accepted):
             return False
         declared = [span for phrase in self.never for span in find(text, phrase_tokens(phrase))]
         capitals = any(phrase[:1].isupper() for phrase in self.phrases)
         words = frozenset(token.folded for token in asked)
-        hedged = [span for span in asserted if _Hedge(text, accepted, declared, words, capitals=capitals).around(span)]
+        hedged = [span for span in asserted if _Hedge(text, names, declared, words, capitals=capitals).around(span)]
         # Where the question offers both ("the red or the blue one?"), an answer that offers both again is none.
         offered = any(find(asked, phrase_tokens(phrase)) for phrase in self.phrases)
-        echo = _Hedge(text, accepted, declared, frozenset(), capitals=capitals)
+        echo = _Hedge(text, names, declared, frozenset(), capitals=capitals)
         clean = [span for span in asserted if span not in hedged and not (offered and echo.around(span))]
         # "Is it Paris or Lyon? It is Paris." has decided; "Paris or Lyon. Paris is large." has not.
         unsettled = [span for span in hedged if not _asks(text, span)]
@@ -118,6 +120,28 @@ def rivals(text: Sequence[Token], never: Sequence[str], asked: Sequence[Token], 
             if not any(start <= span[0] and span[1] <= end for start, end in accepted) and not negated(text, span):
                 return True
     return False
+
+
+def _name(text: Sequence[Token], span: Span) -> Span:
+    """The phrase with what stands around it of a name ("Neil" of Armstrong, "Ocean" of Pacific) or of what a number counts."""
+    start, end = span
+    for _ in range(3):
+        dot = start >= 2 and text[start - 1].folded == "." and not is_boundary(text, start - 1)
+        before = start - 1 - dot
+        if before < 0 or not _capital(text[before]):
+            break
+        start = before
+    for _ in range(2):
+        if end < len(text) and _capital(text[end]):
+            end += 1
+    last = text[span[1] - 1]
+    if end == span[1] and last.kind == "number" and end < len(text) and text[end].kind == "word" and text[end].folded not in _NO_NAME:
+        end += 1
+    return start, end
+
+
+def _capital(token: Token) -> bool:
+    return token.kind == "word" and token.text[0].isupper() and token.folded not in _NO_NAME and not token.folded.endswith("n't")
 
 
 def negated(text: Sequence[Token], span: Span) -> bool:

@@ -146,7 +146,8 @@ def is_boundary(within: Sequence[Token], at: int) -> bool:
     """Whether a clause ends at this token."""
     token = within[at]
     if token.folded == ".":
-        return not (at and within[at - 1].folded in _TITLES)
+        before = within[at - 1] if at else token
+        return not (before.folded in _TITLES or (len(before.text) == 1 and before.text.isupper()))
     return token.folded in _STOPS or token.folded in _CONJUNCTIONS or (token.folded == "-" and not token.glued)
 
 
