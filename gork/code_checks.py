@@ -82,6 +82,8 @@ _DIALECT = re.compile(
     r"|::|@|\?\?|[{}<]\w+[>}]|\.\.\.|…|\[|->|#|~|\bE'",
     re.IGNORECASE,
 )
+_KNOWN = re.compile(r"\b(?:limit|offset)\s+\d+|\bunion\s+all\b", re.IGNORECASE)
+"""What `_DIALECT` would take for another database's, but SQLite reads too."""
 _OTHER_BASES = re.compile(
     r"\b(?:mysql|mariadb|postgres\w*|oracle|t-?sql|sql server|mssql|bigquery|snowflake|spark|hive|redshift|duckdb|db2|pl/?sql)\b",
     re.IGNORECASE,
@@ -221,7 +223,7 @@ def _sql(text: str, question: str) -> str | None:
     if _OTHER_BASES.search(question) or len(text) > 5000:
         return None
     for statement, plain in zip(_statements(bare), _statements(unquoted), strict=False):
-        if _STATEMENT.match(statement) and not (_DIALECT.search(re.sub(r"\blimit\b\s+\d+", " ", plain, flags=re.IGNORECASE))):
+        if _STATEMENT.match(statement) and not (_DIALECT.search(_KNOWN.sub(" ", plain))):
             with closing(sqlite3.connect(":memory:")) as database:
                 try:
                     database.execute(f"EXPLAIN {statement}")

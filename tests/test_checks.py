@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gork.arithmetic import evaluate
 from gork.checks import BOUND, LONGEST, findings, soundness
 
 GOOD, BAD, SILENT = "good", "bad", "silent"
@@ -137,6 +138,8 @@ FORMS = [
     ("Write a sentence that ends with the word 'moon'.", "The moon is bright.", BAD),
     ("Write a sentence that does not contain the letter e.", "A cat sat.", GOOD),
     ("Write a sentence that does not contain the letter e.", "The cat.", BAD),
+    ("Summarize in one sentence: He said to answer in upper case. Then he left.", "He wanted capitals and left.", GOOD),
+    ("How can I describe my day in one word?", "You could say it was calm.", SILENT),
     # Forms that something else shall have, or that nobody asked for:
     ("How do I count the words in one line?", "Split it at blanks. Then count.", SILENT),
     ("What is JSON?", "A text format for data.", SILENT),
@@ -181,6 +184,7 @@ CODE = [
     ("Write a MySQL query for the users.", "```sql\nSHOW TABLES LIKE;\n```", SILENT),
     ("Write an SQL query for the users.", "```sql\nSELECT TOP 5 * FROM users\n```", SILENT),
     ("Write an SQL query for new users.", "```sql\nSELECT * FROM u WHERE d > now() - INTERVAL '1 day'\n```", SILENT),
+    ("Write a bash script. It should output valid JSON.", "```bash\njq . a\n```", SILENT),
     ("Show a config.", '```json\n{"a": 1}\n```', SILENT), ("Show a config.", '```json\n{"a": 1,, }\n```', BAD),
     ("Show a config.", '```json\n{"a": ...}\n```', SILENT), ("What is an if?", "```python\nif x:\n```", SILENT),
     ("What is print?", "```python\n>>> print(1)\n1\n```", SILENT), ("What is print?", '```python\nprint("a" 1\n```', BAD),
@@ -572,6 +576,7 @@ def test_a_piece_repeated_without_end_is_soon_looked_through(piece):
     assert time.process_time() - begun < 5
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "code",
     [
@@ -584,6 +589,7 @@ def test_a_piece_repeated_without_end_is_soon_looked_through(piece):
         "1 = " + "(" * 90 + "1" + ")" * 90,
         "2 = 9**9**9**9",
         "2 = 9**64**2",
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
         "1 = " + "9" * 19000,
     ],
 )
@@ -595,3 +601,16 @@ def test_code_and_sums_made_to_hurt_do_no_harm(code):
     findings(code, code)
 
     assert time.process_time() - begun < 3
+
+
+def test_what_stands_behind_the_limit_is_not_looked_at():
+    """Texts of any length cost what the first part of them costs."""
+    assert findings("Why?", "x" * LONGEST + "\n12 * 8 = 98") == ()
+    assert findings("Why?", "x" * 100 + "\n12 * 8 = 98") != ()
+
+
+def test_powers_are_worked_out_within_bounds_only():
+    """An exponent or a base over its bound is refused before anything is worked out."""
+    assert evaluate("2 ** 64").value == 2**64
+    assert evaluate("2 ** 65") is None
+    assert evaluate("1000001 ** 2") is None
