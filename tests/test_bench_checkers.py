@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 import os
 import re
+import socket
 import sys
+import threading
 import time
 
 import pytest
@@ -343,11 +345,24 @@ def test_a_stated_format_holds_or_not(shape, right, wrong):
     assert graded(Shape(**shape), wrong) == Wrong()
 
 
-def test_a_schema_fetches_nothing_and_says_what_it_needs(monkeypatch):
-    """A reference to somewhere else and a missing jsonschema are faults of the check, not of the answer."""
-    away = graded(Shape(schema={"$ref": "http://127.0.0.1:9/schema.json"}), "5")
-    assert isinstance(away, Broken)
-    assert "127.0.0.1:9" in away.what
+def test_a_schema_fetches_nothing():
+    """A reference to another document is a fault of the check, and nobody is asked for it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
+        away = []
+        asking = threading.Thread(target=lambda: away.append(graded(Shape(schema={"$ref": url}), "5")))
+        asking.start()
+        with pytest.raises(TimeoutError):
+            server.accept()
+    asking.join()
+
+    assert isinstance(away[0], Broken)
+    assert url in away[0].what
+
+
+def test_a_missing_jsonschema_is_a_broken_check_that_says_how_to_get_it(monkeypatch):
+    """It is a requirement of developers alone."""
 
     def missing(name, *rest, **named):
         if name == "jsonschema":
@@ -400,7 +415,7 @@ def test_code_that_gives_something_else_is_wrong(answer):
 HARMS = {
     "prints what a result looks like": 'print(\'["x", 0, "value", 5]\')\ndef add(a, b):\n    print(5)',
     "writes results of its own": "import os\nfor fd in range(3, 16):\n"
-    '    try: os.write(fd, b\'["ready"]\\n[0,"value",5]\\n[1,"value",0]\\n\')\n    except OSError: pass\nos._exit(0)',
+    '    try: os.write(fd, b\'["x",0,"value",5]\\n["x",1,"value",0]\\n\')\n    except OSError: pass\nos._exit(0)',
     "ends the process": "import os\nos._exit(0)",
     "recurses": "def add(a, b):\n    return add(a, b)",
     "eats memory": "x = []\nwhile True: x.append(' ' * 10**6)",
@@ -501,7 +516,7 @@ def test_a_query_that_gives_the_rows_is_right(answer):
         "DELETE FROM people",
         "DELETE FROM people WHERE age < 30 RETURNING name",
         "INSERT INTO people SELECT 3, 'Cy', 40; ",
-        "WITH old AS (SELECT 1) DELETE FROM people RETURNING 'Ada'",
+        "WITH old AS (SELECT 1) DELETE FROM people WHERE id = 1 RETURNING 'Ada'",
         "```sql\nPRAGMA table_info(people)\n```",
         "```sql\nATTACH DATABASE '/tmp/x' AS y; SELECT name FROM people\n```",
         "SELECT load_extension('x')",
