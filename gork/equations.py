@@ -100,7 +100,8 @@ def _judged(line: str, asked: set[str]) -> Iterator[tuple[str, Agreement]]:
         closes = _CLOSES.match(after) is not None and not (units and unit and stem(unit[1]) not in units)
         opens = _OPENS.search(before) is not None and not re.search(r"\d[:.,]\Z", before)
         for says, verdict in _links(run[0], asked, opens=opens, closes=closes):
-            if verdict == "right" or not doubted:
+            named = units and re.match(r"\d[\d.,]* =", says) is not None  # "9 pens = 9 * 2": what 9 pens cost is no 9
+            if verdict == "right" or not (doubted or named):
                 yield says, verdict
 
 

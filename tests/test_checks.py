@@ -44,7 +44,7 @@ EQUATIONS = [
     ("```\n5 / 2 = 2\n```", SILENT), ("The square root of 16 + 2 = 6", SILENT), ("2 + 2 != 5", SILENT),
     ("3.14 * 2 = 6.3", SILENT), ("sin 30 + 1 = 1.5", SILENT), ("6/2(1+2) = 9", SILENT), ("2^30 = 1 billion", SILENT),
     ("9-5 = 8 hours", SILENT), ("100 + 10% = 110", SILENT), ("3 weeks * 7 = 21 days", SILENT), ("12 inches / 12 = 2 feet", SILENT),
-    ("1.07 * 10^9 = 1073741824", SILENT), ("2 feet + 3 inches = 27 inches", SILENT),
+    ("1.07 * 10^9 = 1073741824", SILENT), ("2 feet + 3 inches = 27 inches", SILENT), ("9 pens = 9 x 2 = 18 dollars", SILENT),
 ]  # fmt: skip
 
 
