@@ -23,7 +23,7 @@ from gork.engines.model import Choice, Model, estimate_tokens
 from gork.ensemble import Choosing
 from gork.errors import ModelError
 from gork.judge_prompt import LEAD_IN, YES_NO, YES_NO_LEAD_IN, judge_messages, neutral_letters, own_messages, pointwise_messages
-from gork.turn import Answer, Message, OnEvent, Question
+from gork.turn import Answer, Message, OnEvent, Question, Token
 from gork.words import LIGHT
 
 OWN_TOKENS = 48
@@ -220,7 +220,7 @@ async def reference(rivals: Rivals, desk: Desk) -> Said:
     completion = await judge.chat(
         own_messages(rivals.question.text, desk.budget, judge.member.examples),
         options={"temperature": 0.0, **judge.member.options, "num_predict": OWN_TOKENS},
-        on_event=desk.on_event,
+        on_event=lambda event: None if isinstance(event, Token) else desk.on_event(event),  # no answer of the turn: nobody shows it
         limit_s=desk.left_s,
     )
     desk.spent.calls += 1

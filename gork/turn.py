@@ -111,7 +111,7 @@ class Verdict:
     close: bool = False
     note: str | None = None
     sure: float | None = None
-    """How often verdicts with this margin were right where that was measured (0 to 1); None where it was not."""
+    """How often the chosen answer was right at this margin where that was measured (0 to 1); None where it was not."""
     judge_calls: int = 0
     judge_tokens: int = 0
     """What the judge read and wrote for it, what its cache held included."""

@@ -48,6 +48,7 @@ class Holds:
 
 
 def item(name: str = "capital", kind: str = "fact") -> Item:
+    """A question whose right answers have Paris in them."""
     return Item(id=name, kind=kind, ask="What is the capital of France?", check=Holds(), right=("Paris",), wrong=("Lyon",))
 
 
@@ -76,6 +77,7 @@ def team(judge: ScriptedModel | None, choosing: Choosing, store: Store) -> Team:
 
 @pytest.fixture
 def store(tmp_path):
+    """A place for replies."""
     with Store(tmp_path / "replies.sqlite") as kept:
         yield kept
 
@@ -280,6 +282,8 @@ def whole_report(lead: figures.Interval) -> str:
         members=figures.members(given, list("abc")),
         rows=[row],
         bins=figures.reliability([outcome(c, "a") for c in given]),
+        bins_differing=figures.reliability([outcome(c, "a") for c in given]),
+        chosen=1.0,
         answer_s=1.0,
     )
     json.dumps(made.as_json(), allow_nan=False)

@@ -946,10 +946,10 @@ class TestOnRealModels:
                     assert line, "the service ended"
             async with visiting(browser, found[0].decode()) as visitor:
                 await visitor.ask("how do vacines work, in two sentences")  # short facts may get three times the same answer
-                for member in ("terse", "teacher", "careful"):
+                for member in ("plain", "coder", "solver"):
                     await expect(visitor.text(member)).to_have_text(re.compile(r"\w"), timeout=60_000)
                 await expect(visitor.card.locator(".verdict-line")).to_have_text(
-                    re.compile("The judge chose (terse|teacher|careful)"), timeout=60_000
+                    re.compile("The judge chose (plain|coder|solver)"), timeout=60_000
                 )
                 assert 2 <= await visitor.card.locator(".score").count()  # two answers may be the same
                 await expect(visitor.card).to_contain_text(re.compile(r"under neutral letters, in [26] different orders"))

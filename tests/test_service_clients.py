@@ -18,7 +18,7 @@ from tests.test_commandline import ROOT, Program
 from tests.test_torture import cpu_of, seconds_until_idle, worker_of
 
 MODEL = "gork-heavy-lite"
-CANDIDATES = ("terse", "teacher", "careful")
+CANDIDATES = ("plain", "coder", "solver")
 QUESTION = [{"role": "user", "content": "wat is teh captial of germny"}]
 FIRST_BYTE_S, LONGEST_GAP_S = 1.0, 10.0
 STOPS_WITHIN_S = 1.5
@@ -176,7 +176,7 @@ def test_the_ollama_client_lists_shows_and_streams(wire, ollama_client):
 def test_the_ollama_client_gets_whole_answers(ollama_client):
     """Chat and generate without streaming, the ensemble without drafts and a member alone, with counts and times."""
     chat = ollama_client.chat(MODEL, messages=QUESTION, think=False)
-    generated = ollama_client.generate("terse", prompt="What is the capital of France?", options={"num_predict": 30, "temperature": 0})
+    generated = ollama_client.generate("coder", prompt="What is the capital of France?", options={"num_predict": 30, "temperature": 0})
 
     assert "Berlin" in chat.message.content
     assert chat.message.thinking is None
@@ -216,7 +216,7 @@ def test_the_openai_client_gets_a_whole_answer_and_clear_errors(openai_client):
         "additionalProperties": False,
     }
     reply = openai_client.chat.completions.create(
-        model="terse",
+        model="coder",
         messages=[{"role": "user", "content": "What is the capital of France? Answer as JSON."}],
         response_format={"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
         temperature=0,
@@ -246,7 +246,7 @@ def test_a_dropped_connection_frees_the_engine(served, ollama_client, openai_cli
     stream.close()
 
     assert seconds_until_idle(worker) < STOPS_WITHIN_S
-    assert "Paris" in ollama_client.generate("terse", prompt="What is the capital of France?").response
+    assert "Paris" in ollama_client.generate("coder", prompt="What is the capital of France?").response
 
 
 def _until_busy(pid: int) -> None:

@@ -20,8 +20,8 @@ PROMPT = re.escape("Enter your query (or 'exit' to quit): ")
 MOMENTS = {
     "loading": r"loading",
     "rewriting": r"rewrite +(reading|writing)",
-    "reading": r"(terse|teacher|careful) +reading",
-    "writing": r"(terse|teacher|careful) +writing",
+    "reading": r"(plain|coder|solver) +reading",
+    "writing": r"(plain|coder|solver) +writing",
     "judging": r"judge +reading",
     "saving": r"Response:",
 }

@@ -73,7 +73,7 @@ async def test_three_candidates_on_one_file_write_at_the_same_time(starter):
     """Their tokens interleave: each has written before any has finished."""
     _, events = await ask(starter, "How do vaccines work?", tokens=24)
 
-    writers = [event.member for event in events if isinstance(event, Token) and event.member in {"terse", "teacher", "careful"}]
+    writers = [event.member for event in events if isinstance(event, Token) and event.member in {"plain", "coder", "solver"}]
     last = {name: len(writers) - 1 - writers[::-1].index(name) for name in writers}
     assert max(writers.index(name) for name in last) < min(last.values())
 

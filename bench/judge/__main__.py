@@ -140,8 +140,9 @@ async def _measure(
             rewriting = _rewriting(asked.cases, plain.cases)
         differing = [case for case in asked.cases if case.differs]
         if arguments.fit:
-            return await _fit(team, differing)
-        rows, bins = await _compare(team, differing, every=arguments.all_policies)
+            return await _fit(team, asked.cases)
+        rows = await _compare(team, differing, every=arguments.all_policies)
+        chosen = await compare.run(_own(team), team, asked.cases)
     return report.Report(
         ensemble=ensemble.name,
         engine=engine.name,
@@ -151,7 +152,9 @@ async def _measure(
         best_single=team.prior[0],
         members=figures.members(asked.cases, [model.name for model in team.candidates]),
         rows=rows,
-        bins=bins,
+        bins=figures.reliability(chosen),
+        bins_differing=figures.reliability([outcome for outcome in chosen if outcome.case.differs]),
+        chosen=figures.mean([outcome.right for outcome in chosen]),
         answer_s=figures.mean([max(answer.seconds for answer in case.answers) for case in asked.cases]),
         broken=asked.broken,
         lost=asked.lost,
@@ -161,20 +164,22 @@ async def _measure(
     )
 
 
-async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> tuple[list[figures.Row], list[figures.Bin]]:
+def _own(team: Team) -> compare.Contender:
+    """The ensemble's own policy, as a turn runs it."""
+    return compare.Contender(name="default", choosing=team.choosing, listings=False)
+
+
+async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> list[figures.Row]:
     """Every contender on the same cases."""
     rows: list[figures.Row] = []
-    bins: list[figures.Bin] = []
     everyone = compare.contenders(team.choosing, candidates=len(team.candidates), has_judge=team.judge is not None, every=every)
     told = _told("policies")
     for number, contender in enumerate(everyone):
         told(number, len(everyone))
         outcomes = await compare.run(contender, team, differing)
         rows.append(figures.row(contender.name, outcomes, team.prior[0]))
-        if number == 0:
-            bins = figures.reliability(outcomes)
     told(len(everyone), len(everyone))
-    return rows, bins
+    return rows
 
 
 def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> report.Rewriting:
@@ -194,16 +199,16 @@ def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> 
     )
 
 
-async def _fit(team: Team, differing: Sequence[cases.Case]) -> str:
+async def _fit(team: Team, given: Sequence[cases.Case]) -> str:
     """Weights for all signals and for those that cost nothing, and what the file's own margins are worth."""
     lines = []
-    found = await fitting.examples(team, differing, FITTED if team.judge is not None else FITTED[4:])
+    found = await fitting.examples(team, [case for case in given if case.differs], FITTED if team.judge is not None else FITTED[4:])
     for names in (FITTED, ("listwise", *FITTED[4:]), ("reference", *FITTED[4:]), FITTED[4:]):
         weights = fitting.fit_weights(found, names)
         lines.append(
             f"{fitting.accuracy(found, weights):.3f} fitted, {fitting.cross_validated(found, names):.3f} cross-validated: {weights}"
         )
-    outcomes = await compare.run(compare.Contender(name="default", choosing=team.choosing), team, differing)
+    outcomes = await compare.run(_own(team), team, given)
     said = [outcome for outcome in outcomes if outcome.verdict.scores]
     curve = fitting.calibrate([o.verdict.margin for o in said], [o.case.right[o.verdict.winner] for o in said])
     lines.append(f"calibration of the file's own policy: offset {curve.offset}, slope {curve.slope} ({len(said)} verdicts)")

@@ -13,7 +13,7 @@ from bench.judge.cases import Case, with_choosing
 from bench.judge.memory import Remembering
 from final_script import Team
 from gork.ensemble import Choosing
-from gork.turn import Verdict
+from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24
 """All listings of four answers; of more answers so many are drawn."""
@@ -62,7 +62,7 @@ class Contender:
     name: str
     choosing: Choosing
     listings: bool = True
-    """Whether every listing is tried; a policy that cannot depend on them is asked once."""
+    """Whether every listing is tried, or the file's order of candidates alone."""
 
 
 @dataclass(slots=True)
@@ -127,7 +127,7 @@ async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
     winners: list[str] = []
     first: Verdict | None = None
     told: tuple[tuple[Call, ...], int, int, float] = ((), 0, 0, 0.0)
-    for listing in _listings(case):
+    for listing in _listings(case) if contender.listings else [list(case.answers)]:
         heard.begin()
         verdict = await final_script.judge(case.question, listing, team, lambda _: None, seed=case.seed)
         winners.append(verdict.winner)
@@ -139,7 +139,8 @@ async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
     return Outcome(case=case, chances=chances, verdict=first, calls=calls, read=read, wrote=wrote, seconds=seconds)
 
 
-def _listings(case: Case) -> list[list]:  # type: ignore[type-arg]
+def _listings(case: Case) -> list[list[Answer]]:
+    """The orders in which the answers can be listed, the file's first."""
     found = list(itertools.islice(itertools.permutations(case.answers), 10_000))
     if len(found) > MOST_LISTINGS:
         found = [found[0], *random.Random(case.seed).sample(found[1:], MOST_LISTINGS - 1)]

@@ -50,6 +50,11 @@ class Report:
     members: Members
     rows: Sequence[Row]
     bins: Sequence[Bin]
+    """Over all cases."""
+    bins_differing: Sequence[Bin]
+    """Over those that differ in truth."""
+    chosen: float
+    """How often the answer that the ensemble's own policy chooses is right, over all cases."""
     answer_s: float
     """Seconds of the slowest candidate, mean over the cases: what judging is compared with."""
     broken: Sequence[str] = ()
@@ -69,22 +74,25 @@ class Report:
             "best_single": self.best_single,
             **self.members.as_json(),
             "policies": [_finite(row.as_json()) for row in self.rows],
-            "reliability": [
-                {
-                    "margin_from": round(b.least, 3),
-                    "margin_to": round(b.most, 3),
-                    "cases": b.count,
-                    "sure": b.sure,
-                    "right": round(b.right, 4),
-                }
-                for b in self.bins
-            ],
+            "chosen": round(self.chosen, 4),
+            "reliability": [_bin(b) for b in self.bins],
+            "reliability_where_answers_differ_in_truth": [_bin(b) for b in self.bins_differing],
             "candidates_seconds": round(self.answer_s, 3),
             "checkers_that_failed": list(self.broken),
             "questions_without_answer": list(self.lost),
             "questions_left_out": self.left_out,
             "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
         }
+
+
+def _bin(found: Bin) -> dict[str, object]:
+    return {
+        "margin_from": round(found.least, 3),
+        "margin_to": round(found.most, 3),
+        "cases": found.count,
+        "sure": None if found.sure is None else round(found.sure, 4),
+        "right": round(found.right, 4),
+    }
 
 
 def _finite(value: object) -> object:
@@ -129,6 +137,7 @@ def _candidates(report: Report) -> str:
     names = [*found.by_member, "random", "oracle"]
     rows = [["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]]
     rows += [[kind, str(int(shares["cases"])), *(_percent(shares[name]) for name in names)] for kind, shares in found.by_kind.items()]
+    lines.append(f"the chosen answer is right in {report.chosen:.1%} of all cases")
     return "\n".join([*lines, "", *_grid(["right, by kind", "cases", *names], rows)])
 
 
@@ -183,11 +192,16 @@ def _verdict(report: Report) -> str:
 
 
 def _reliability(report: Report) -> str:
-    rows = [
-        [f"{b.least:.2f} to {b.most:.2f}", str(b.count), "-" if b.sure is None else _percent(b.sure), _percent(b.right)]
-        for b in report.bins
-    ]
-    return "\n".join(_grid(["margin", "cases", "said to be sure", "were right"], rows)) if rows else "No verdicts: no reliability."
+    """What margins are worth: over all cases, where all answers can be wrong, and where it matters which is chosen."""
+    parts = []
+    for what, bins in (("all cases", report.bins), ("cases that differ in truth", report.bins_differing)):
+        rows = [
+            [f"{b.least:.2f} to {b.most:.2f}", str(b.count), "-" if b.sure is None else _percent(b.sure), _percent(b.right)] for b in bins
+        ]
+        parts.append(
+            "\n".join(_grid([f"margin, {what}", "cases", "said to be sure", "were right"], rows)) if rows else f"No verdicts in {what}."
+        )
+    return "\n\n".join(parts)
 
 
 def _rewriting(found: Rewriting) -> str:
