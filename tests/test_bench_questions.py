@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from bench.judge.checkers import Right, Wrong, grade
 from bench.judge.questions import KINDS, load_questions
+from gork.ensemble import load_ensemble, shipped_ensembles
 from gork.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "bench" / "judge" / "questions"
@@ -54,6 +56,21 @@ def test_the_answers_of_a_question_try_its_check(item):
     """Every right one is right and every wrong one is wrong, the code among them run."""
     assert {answer: grade(item, answer) for answer in item.right} == dict.fromkeys(item.right, Right())
     assert {answer: grade(item, answer) for answer in item.wrong} == dict.fromkeys(item.wrong, Wrong())
+
+
+def test_no_question_is_a_worked_example_of_a_shipped_ensemble():
+    """What a model was shown the answer of measures nothing."""
+    asked = {" ".join(re.findall(r"\w+", item.ask.lower())) for half in HALVES for item in SETS[half].items}
+    shown = {
+        " ".join(re.findall(r"\w+", user.lower()))
+        for name in shipped_ensembles()
+        for member in load_ensemble(name).members
+        if member is not load_ensemble(name).promptimizer
+        for user, _ in member.examples
+    }
+
+    assert len(shown) >= 10
+    assert not asked & shown
 
 
 @pytest.mark.parametrize("half", HALVES)

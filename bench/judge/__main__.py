@@ -187,7 +187,7 @@ def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> 
     before = {(case.item.id, case.seed): case for case in plain}
     pairs = [(case, before[case.item.id, case.seed]) for case in rewritten if (case.item.id, case.seed) in before]
     gains = [figures.random_choice(case) - figures.random_choice(other) for case, other in pairs]
-    refused = Counter(case.question.rewrite_refused for case, _ in pairs if case.question.rewrite_refused)
+    refused = Counter(_sort_of(case.question.rewrite_refused) for case, _ in pairs if case.question.rewrite_refused)
     return report.Rewriting(
         asked=len(pairs),
         rewritten=sum(case.question.rewrite is not None for case, _ in pairs),
@@ -197,6 +197,16 @@ def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> 
         differing=sum(case.question.for_candidates != other.question.for_candidates for case, other in pairs),
         gain=figures.bootstrap([case for case, _ in pairs], lambda at: figures.mean([gains[index] for index in at])),
     )
+
+
+def _sort_of(refusal: str) -> str:
+    """The sort of a refusal, without the words that it is about.
+
+    >>> _sort_of('lost the number 5'), _sort_of('added "word"'), _sort_of("is much longer than the prompt")
+    ('lost', 'added', 'is much longer')
+    """
+    words = refusal.split()
+    return words[0] if words[0] in {"lost", "added", "repeats"} else " ".join(words[:3]).rstrip(":")
 
 
 async def _fit(team: Team, given: Sequence[cases.Case]) -> str:

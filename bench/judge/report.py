@@ -195,20 +195,21 @@ def _reliability(report: Report) -> str:
     """What margins are worth: over all cases, where all answers can be wrong, and where it matters which is chosen."""
     parts = []
     for what, bins in (("all cases", report.bins), ("cases that differ in truth", report.bins_differing)):
-        rows = [
-            [f"{b.least:.2f} to {b.most:.2f}", str(b.count), "-" if b.sure is None else _percent(b.sure), _percent(b.right)] for b in bins
-        ]
-        parts.append(
-            "\n".join(_grid([f"margin, {what}", "cases", "said to be sure", "were right"], rows)) if rows else f"No verdicts in {what}."
-        )
+        rows = []
+        for found in bins:
+            sure = "-" if found.sure is None else _percent(found.sure)
+            rows.append([f"{found.least:.2f} to {found.most:.2f}", str(found.count), sure, _percent(found.right)])
+        head = [f"margin, {what}", "cases", "said to be sure", "were right"]
+        parts.append("\n".join(_grid(head, rows)) if rows else f"No verdicts in {what}.")
     return "\n\n".join(parts)
 
 
 def _rewriting(found: Rewriting) -> str:
+    refusals = sum(found.refused.values())
     kept = ", ".join(f"{count} {reason}" for reason, count in sorted(found.refused.items(), key=lambda pair: -pair[1]))
     return "\n".join(
         [
-            f"promptimizer: {found.rewritten} of {found.asked} prompts rewritten; kept as they were: {kept or 'none'}",
+            f"promptimizer: {found.rewritten} of {found.asked} prompts rewritten, {refusals} kept as they were ({kept or '-'})",
             (
                 f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_interval(found.gain)}; "
                 f"{found.differing} cases had another prompt"
