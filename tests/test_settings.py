@@ -227,7 +227,7 @@ def test_values_that_do_not_go_together_are_named_when_the_ensemble_is_known():
     settings = load(GORK_CONTEXT="512")
 
     assert settings.with_ensemble(load_ensemble("starter")).ensemble.context == 512
-    with pytest.raises(ConfigError, match="GORK_CONTEXT: choosing.judge_tokens: 800 do not fit a context of 512"):
+    with pytest.raises(ConfigError, match=r"^GORK_CONTEXT: choosing\.judge_tokens: 800 do not fit a context of 512"):
         settings.with_ensemble(load_ensemble("heavy-lite"))
     assert mistakes({"ensemble": "heavy-lite"}, GORK_CONTEXT="512")[0] == (
         "GORK_CONTEXT: choosing.judge_tokens: 800 do not fit a context of 512"
