@@ -141,9 +141,14 @@ class TestComparing:
         assert {"b": 1.0} == found.chances
 
     async def test_flips_are_the_share_of_listings_that_disagree(self, store):
-        """A judge who only knows slots, read once in a drawn order, elects each text in some listings."""
-        judge = ScriptedModel(letters=lambda messages, labels: dict(zip(labels, (0.7, 0.2, 0.1), strict=True)))
-        noise = Choosing(policy="listwise", orders=2)
+        """A judge who only knows slots where there is something to read, in one drawn order, elects each text in some listings."""
+
+        def slots_alone(messages: list[dict[str, str]], labels: str) -> dict[str, float]:
+            shares = (1 / 3, 1 / 3, 1 / 3) if "(no answer)" in messages[-1]["content"] else (0.7, 0.2, 0.1)
+            return dict(zip(labels, shares, strict=True))
+
+        judge = ScriptedModel(letters=slots_alone)
+        noise = Choosing(policy="listwise", orders=1)
 
         [found] = await self.outcomes(store, noise, case("Lyon", "It is Paris", "Nice"), judge=judge)
 

@@ -358,7 +358,7 @@ def test_the_shipped_ensembles_are_the_full_one_and_the_starter():
 
 
 def test_the_starter_is_one_model_whose_roles_differ():
-    """All five share one pinned file, are loaded once, and the candidates differ in instructions and sampling; the file says so."""
+    """All five share one pinned file, are loaded once, and the candidates differ in instructions and worked examples; the file says so."""
     starter = load_ensemble("starter")
 
     assert len({member.weights for member in starter.members}) == 1
@@ -366,7 +366,7 @@ def test_the_starter_is_one_model_whose_roles_differ():
     assert starter.members[0].weights.sha256 is not None
     assert starter.members[0].weights.wheel_sha256 is not None
     assert len({member.system for member in starter.candidates}) == 3
-    assert len({tuple(member.options.items()) for member in starter.candidates}) == 3
+    assert len({member.examples for member in starter.candidates}) == 3
     assert "135M" in starter.description
 
 

@@ -193,7 +193,7 @@ def test_members_are_overridden_by_variables_and_by_the_file(config):
 
 def test_a_member_that_is_in_no_ensemble_is_a_mistake(config):
     """Members of shipped ensembles may be named although another is in use; any other name is misspelt."""
-    file = config("members:\n  terse: {model: x}\n  qwem: {model: x}\n  A_B: {model: x}\n")
+    file = config("members:\n  coder: {model: x}\n  qwem: {model: x}\n  A_B: {model: x}\n")
 
     assert mistakes({"config": file}) == [
         "config.yaml:4: members.A_B: a member has a name of lower-case letters, digits and dashes (at most 63)",
@@ -204,7 +204,7 @@ def test_a_member_that_is_in_no_ensemble_is_a_mistake(config):
 def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     """The choice of the engine may change the ensemble: overrides of its members, context and choosing are put on it anew."""
     file = config("orders: 3\nmembers: {qwen: {model: mine:1b}}\n")
-    settings = load({"config": file}, GORK_TERSE_MODEL="other:1b")
+    settings = load({"config": file}, GORK_CODER_MODEL="other:1b")
     before = settings.with_ensemble(load_ensemble("heavy-lite"))
 
     after = settings.with_ensemble(load_ensemble("starter"), "no Ollama answers")
@@ -216,7 +216,7 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
     assert after.origins["ensemble"] == "no Ollama answers"
     assert (after.origins["orders"], after.origins["judge_tokens"]) == ("config.yaml:1", "ensemble starter")
-    assert after.origins["members.terse.model"] == "GORK_TERSE_MODEL"
+    assert after.origins["members.coder.model"] == "GORK_CODER_MODEL"
     assert "members.qwen.model" not in after.origins
     assert "# not used, there is no qwen in starter: config.yaml:2" in show_config(after)
     assert after.with_ensemble(load_ensemble("heavy-lite"), "default") == settings
