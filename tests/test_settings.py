@@ -212,7 +212,7 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     assert before.ensemble == settings.ensemble
     assert before.ensemble.candidates[1].model == "mine:1b"
     assert after.ensemble.name == "starter"
-    assert [member.model for member in after.ensemble.candidates] == ["other:1b", "smollm2:135m", "smollm2:135m"]
+    assert [member.model for member in after.ensemble.candidates] == ["smollm2:135m", "other:1b", "smollm2:135m"]
     assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
     assert after.origins["ensemble"] == "no Ollama answers"
     assert (after.origins["orders"], after.origins["judge_tokens"]) == ("config.yaml:1", "ensemble starter")
