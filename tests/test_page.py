@@ -261,7 +261,7 @@ class TestTurn:
         await expect(visitor.card.locator(".verdict-line")).to_have_text("The judge chose qwen")
         await expect(visitor.card.locator(".tags")).to_contain_text(re.compile(r"margin \d\.\d\d"))
         await expect(visitor.card.locator(".score")).to_have_count(3)
-        await expect(visitor.card).to_contain_text("under neutral letters, once, in a drawn order")
+        await expect(visitor.card).to_contain_text("under neutral letters, in a drawn order")
         await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d s and judge"))
         await expect(visitor.column("qwen").locator(".badge")).to_be_visible()
         await expect(visitor.column("llama").locator(".badge")).to_be_hidden()

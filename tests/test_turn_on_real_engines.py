@@ -83,7 +83,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
     texts = ["The capital of France is Paris.", "I like turtles and old trains.", "Bananas are rich in potassium, they say."]
     question = Question(text="What is the capital of France?")
     scores = []
-    for listing in (texts, texts[::-1], [texts[1], texts[2], texts[0]]):
+    for listing in (texts, texts[::-1]):
         given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
         desk = Desk(
             judge=starter.judge,
@@ -103,10 +103,10 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
 async def test_what_was_said_is_remembered_on_real_weights(starter):
     """The second turn's candidates read the first; the conversation keeps the user's own words."""
     conversation = Conversation()
-    first, _ = await ask(starter, "My name is Ada. What is 1+1?")
+    first, _ = await ask(starter, "My name is Ada. What is 1+1?", tokens=24)
     conversation.add(first.question.text, first.answer)
 
-    second, _ = await ask(starter, "What is my name?", *conversation.kept(1500).messages)
+    second, _ = await ask(starter, "What is my name?", *conversation.kept(1500).messages, tokens=24)
 
     assert any("Ada" in answer.text for answer in second.answers)
 

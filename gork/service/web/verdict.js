@@ -153,8 +153,8 @@ function noteOf({ note, fallback, orders, judge_calls: calls }) {
   if (note) return note;
   if (!calls) return "The judge was not asked.";
   if (!orders.length) return "The judge never learnt who wrote which.";
-  const times = orders.length === 1 ? "once, in a drawn order" : `in ${orders.length} different orders`;
-  return `The judge read the answers under neutral letters, ${times}. It never learnt who wrote which.`;
+  const times = orders.length === 1 ? "in a drawn order" : `in ${orders.length} different orders`;
+  return `The judge read the answers under neutral letters, ${times}.`;
 }
 
 /** @param {any} result */
