@@ -613,7 +613,10 @@ def test_no_answer_breaks_a_check(answer):
         assert not isinstance(graded(check, answer, f"{CAPITAL} {answer[:20]}"), Broken)
 
 
-@pytest.mark.parametrize("piece", REPEATED.split("|"))
+@pytest.mark.parametrize(
+    "piece",  # one in four in an ordinary run, all of them with `-m "slow or not slow"`
+    [pytest.param(piece, marks=pytest.mark.slow if at % 4 else ()) for at, piece in enumerate(REPEATED.split("|"))],
+)
 def test_the_longest_answers_are_graded_quickly(piece):
     """Whatever is said over and over, a check ends in about linear time."""
     answer = (piece * LONGEST_ANSWER)[:LONGEST_ANSWER]
