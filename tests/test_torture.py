@@ -22,7 +22,7 @@ MOMENTS = {
     "rewriting": r"rewrite +(reading|writing)",
     "reading": r"(plain|coder|solver) +reading",
     "writing": r"(plain|coder|solver) +writing",
-    "judging": r"judge +reading",
+    "judging": r"judge +(reading|writing)",
     "saving": r"Response:",
 }
 """What stands on the screen when the moment has come."""
