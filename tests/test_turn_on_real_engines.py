@@ -113,7 +113,7 @@ async def test_what_was_said_is_remembered_on_real_weights(starter):
 
 async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(tmp_path):
     """Three candidates on distinct weights: one loses its process, all three answer, and an event tells of it."""
-    members = [Member(name=name, options={"num_predict": 60, "temperature": 0}) for name in ("a", "b", "c")]
+    members = [Member(name=name, options={"num_predict": 1000, "temperature": 0}) for name in ("a", "b", "c")]
     members.append(Member(name="judge"))
     files = {member.name: write_tiny(tmp_path / f"{member.name}.gguf", "qwen2", seed=number) for number, member in enumerate(members)}
     ensemble = Ensemble(name="tiny", candidates=tuple(members[:3]), judge=members[3], choosing=Choosing(orders=3), context=4096)
