@@ -20,7 +20,7 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gork import judging, promptimizer
@@ -29,7 +29,7 @@ from gork.ensemble import Choosing, Ensemble
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
 from gork.settings import Settings
-from gork.signals import Desk, SlotPriors
+from gork.signals import Desk, Rivals, SlotPriors
 from gork.terminal import commandline
 from gork.terminal.untrusted import tell
 from gork.turn import (
@@ -83,6 +83,17 @@ class Team:
     limits: Limits = field(default_factory=Limits)
     slot_priors: SlotPriors = field(default_factory=SlotPriors)
 
+    @classmethod
+    def of(cls, engine: str, ensemble: Ensemble, models: Mapping[str, Model]) -> Team:
+        """The ensemble's members in their roles, found in `models` by their names."""
+        return cls(
+            engine=engine,
+            ensemble=ensemble,
+            promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
+            candidates=tuple(models[member.name] for member in ensemble.candidates),
+            judge=models[ensemble.judge.name] if ensemble.judge else None,
+        )
+
     @property
     def choosing(self) -> Choosing:
         """How the winner is chosen."""
@@ -97,6 +108,21 @@ class Team:
     def shares_weights(self) -> bool:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
         return len({model.weights_id for model in self.candidates}) == 1
+
+    def rivals(self, question: Question, usable: Sequence[Answer]) -> Rivals:
+        """What the judge chooses among."""
+        return judging.rivals_of(question, usable, self.prior, share_weights=self.shares_weights)
+
+    def desk(self, on_event: OnEvent, *, seed: int) -> Desk:
+        """What judging needs besides; the judge's time begins now."""
+        return Desk(
+            judge=self.judge,
+            choosing=self.choosing,
+            priors=self.slot_priors,
+            rng=random.Random(seed),
+            on_event=on_event,
+            ends=time.monotonic() + self.limits.judge,
+        )
 
 
 async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed: int | None = None, optimize: bool = True) -> Turn:
@@ -236,16 +262,7 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
     usable = judging.select(question, answers)
     for note in usable.notes:
         on_event(Notice(note))
-    rivals = judging.rivals_of(question, usable.answers, team.prior, share_weights=team.shares_weights)
-    desk = Desk(
-        judge=team.judge,
-        choosing=team.choosing,
-        priors=team.slot_priors,
-        rng=random.Random(seed),
-        on_event=on_event,
-        ends=time.monotonic() + team.limits.judge,
-    )
-    verdict = await judging.decide(rivals, desk)
+    verdict = await judging.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
     if verdict.fallback:
         on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
     on_event(Judged(verdict))
@@ -254,18 +271,11 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
 
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
-    ensemble, models, priors = settings.ensemble, engine.models, SlotPriors()
+    priors = SlotPriors()
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
-        team = Team(
-            engine=engine.name,
-            ensemble=how.ensemble,
-            promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
-            candidates=tuple(models[member.name] for member in ensemble.candidates),
-            judge=models[ensemble.judge.name] if ensemble.judge else None,
-            limits=Limits(rewrite=how.rewrite, candidate=how.candidate, judge=how.judge, turn=how.turn),
-            slot_priors=priors,
-        )
+        limits = Limits(rewrite=how.rewrite, candidate=how.candidate, judge=how.judge, turn=how.turn)
+        team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors)
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 
     return ask_team

@@ -19,14 +19,14 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _PLAIN = re.compile(r"\d+(?:\.\d+)?")
 _OPERATORS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
 
-_SMALL = {
+SMALL = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18,
     "nineteen": 19,
 }  # fmt: skip
-_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
-_NAMES = "|".join((*_SMALL, *_TENS, *_SCALES))
+_NAMES = "|".join((*SMALL, *TENS, *_SCALES))
 _SPELT = re.compile(rf"\b(?:{_NAMES})(?:(?:[ -]| and )(?:{_NAMES}))*\b", re.IGNORECASE)
 
 
@@ -144,13 +144,13 @@ def _digits(spelt: str) -> str:
         if word == "and":
             continue
         scale = _SCALES.get(word)
-        value = _SMALL.get(word, _TENS.get(word, 0))
+        value = SMALL.get(word, TENS.get(word, 0))
         if scale is not None:
             if scale == 100:
                 current = (current or 1) * 100
             else:
                 total, current = total + (current or 1) * scale, 0
-        elif current is None or (current % 100 == 0 and last in {100, 1000, 10**6}) or (last in _TENS.values() and 0 < value < 10):
+        elif current is None or (current % 100 == 0 and last in {100, 1000, 10**6}) or (last in TENS.values() and 0 < value < 10):
             current = (current or 0) + value
         else:
             done.append(str(total + current))

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 
+from gork.arithmetic import SMALL
 from gork.finding import Finding, shown
 from gork.passages import QUOTED, Block, take_apart
 
@@ -54,7 +55,6 @@ _TAKES = re.compile(
     r"|args?|params?)\b",
     re.IGNORECASE,
 )
-_COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4}
 _FOREIGN_PYTHON = re.compile(
     r"^[ \t]*(?:>>>|\$ |In \[|pip3? |python3? |conda |!|%|Traceback)|…|^[ \t]*<[^>\n]+>|^[ \t]*\.\.\. ", re.MULTILINE
 )
@@ -286,7 +286,7 @@ def _wanted(match: re.Match[str], question: str) -> int | None:
             return None
         return len(inside.split(",")) if inside else 0
     takes = _TAKES.findall(question[:4000])
-    return _COUNTS.get(takes[0].lower()) or int(takes[0]) if len(takes) == 1 else None
+    return SMALL.get(takes[0].lower()) or int(takes[0]) if len(takes) == 1 else None
 
 
 def _can_take(arguments: ast.arguments, count: int) -> bool:

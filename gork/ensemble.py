@@ -20,6 +20,8 @@ MOST_CANDIDATES = 8
 _SHIPPED = Path(__file__).parent / "ensembles"
 
 
+JUDGE_SIGNALS = frozenset({"listwise", "pairwise", "pointwise", "reference"})
+"""The signals that ask the judge."""
 Policy = Literal["combined", "listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior"]
 
 
@@ -225,7 +227,7 @@ def shipped_ensembles() -> tuple[str, ...]:
 def misfits(ensemble: Ensemble) -> list[str]:
     """What does not go together: token limits that the context cannot hold, a policy without the member that it needs."""
     context, choosing, found = ensemble.context, ensemble.choosing, []
-    if ensemble.judge is None and choosing.policy in {"listwise", "pairwise", "pointwise", "reference"}:
+    if ensemble.judge is None and choosing.policy in JUDGE_SIGNALS:
         found.append(f"choosing.policy: {choosing.policy} needs a judge, and there is none")
     if ensemble.judge is not None and choosing.judge_tokens >= context:
         found.append(f"choosing.judge_tokens: {choosing.judge_tokens} do not fit a context of {context}")

@@ -99,13 +99,12 @@ def _judged(line: str, asked: set[str]) -> Iterator[tuple[str, Agreement]]:
         unit = re.match(r"([a-z]{2,20})", after)
         closes = _CLOSES.match(after) is not None and not (units and unit and stem(unit[1]) not in units)
         opens = _OPENS.search(before) is not None and not re.search(r"\d[:.,]\Z", before)
-        for says, verdict in _links(run[0], asked, opens=opens, closes=closes):
-            named = units and re.match(r"\d[\d.,]* =", says) is not None  # "9 pens = 9 * 2": what 9 pens cost is no 9
-            if verdict == "right" or not (doubted or named):
+        for says, verdict in _links(run[0], asked, opens=opens, closes=closes, counted=bool(units)):
+            if verdict == "right" or not doubted:
                 yield says, verdict
 
 
-def _links(run: str, asked: set[str], *, opens: bool, closes: bool) -> Iterator[tuple[str, Agreement]]:
+def _links(run: str, asked: set[str], *, opens: bool, closes: bool, counted: bool) -> Iterator[tuple[str, Agreement]]:
     """Each two neighbours of a chain "a = b = c" that can be compared."""
     sides = re.split("([=≡])", run)
     texts, signs = [side.strip() for side in sides[::2]], sides[1::2]
@@ -116,7 +115,8 @@ def _links(run: str, asked: set[str], *, opens: bool, closes: bool) -> Iterator[
             continue
         if verdict[1] == "wrong":
             loose = signs[at] == "≡" and not verdict[2] <= {"+", "*", "**"} and "100" not in left
-            if (first and not opens) or (last and not closes) or loose:
+            of_things = counted and NUMBER.fullmatch(left) is not None  # "9 pens = 9 * 2": what 9 pens cost is no 9
+            if (first and not opens) or (last and not closes) or loose or of_things:
                 continue
         elif (first and left[:1] in "+*/^%)") or (last and not closes):
             continue

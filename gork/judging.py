@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gork.ensemble import Choosing
+from gork.ensemble import JUDGE_SIGNALS, Choosing
 from gork.errors import ModelError
-from gork.signals import ASKING_THE_JUDGE, SIGNALS, Desk, Rivals, Said
+from gork.signals import SIGNALS, Desk, Rivals, Said, words_of
 from gork.turn import Answer, Failed, Failure, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
 
 LEAST_MASS = 0.01
@@ -48,17 +48,13 @@ class Field:
     notes: tuple[str, ...] = ()
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
 def _is_empty(_: Question, text: str) -> bool:
     return not text.strip()
 
 
 def _echoes(question: Question, text: str) -> bool:
-    words = _words(text)
-    return any(words == _words(asked) for asked in (question.text, question.rewrite or question.text))
+    words = words_of(text)
+    return any(words == words_of(asked) for asked in (question.text, question.rewrite or question.text))
 
 
 def _refuses(_: Question, text: str) -> bool:
@@ -117,7 +113,7 @@ def weights_of(choosing: Choosing) -> Mapping[str, float]:
 
 def asks_judge(choosing: Choosing) -> bool:
     """Whether the policy needs the judge at all."""
-    return not ASKING_THE_JUDGE.isdisjoint(weights_of(choosing))
+    return not JUDGE_SIGNALS.isdisjoint(weights_of(choosing))
 
 
 def standardise(name: str, values: Sequence[float]) -> list[float]:

@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gork.checks import soundness
 from gork.engines.model import Choice, Model, estimate_tokens
 from gork.ensemble import Choosing
 from gork.errors import ModelError
@@ -153,6 +152,12 @@ def is_balanced(orders: Sequence[Sequence[int]]) -> bool:
     return bool(orders) and len(counts) == len(orders[0]) ** 2 and len(set(counts.values())) == 1
 
 
+async def _read(rivals: Rivals, order: Sequence[int], letters: str, desk: Desk) -> Choice:
+    """Let the judge choose among the rivals of an order, under `letters`; raises a `ModelError`."""
+    texts = [rivals.answers[index].text for index in order]
+    return await desk.choose(judge_messages(rivals.question.text, texts, letters, desk.budget, desk.reader.member.system), letters)
+
+
 async def listwise(rivals: Rivals, desk: Desk) -> Said:
     """Let the judge read all answers in drawn orders and average what it says of each (nats), free of the slots' own prior.
 
@@ -166,9 +171,8 @@ async def listwise(rivals: Rivals, desk: Desk) -> Said:
     own = (0.0,) * slots if is_balanced(orders) else await desk.priors.of(letters, desk)
     done: dict[tuple[int, ...], tuple[tuple[float, ...], float]] = {}
     for order in orders:
-        messages = judge_messages(rivals.question.text, [texts[index] for index in order], letters, desk.budget, desk.reader.member.system)
         try:
-            choice = await desk.choose(messages, letters)
+            choice = await _read(rivals, order, letters, desk)
         except ModelError:
             orders = orders[: len(done) - len(done) % slots]
             if not orders:
@@ -194,8 +198,7 @@ async def pairwise(rivals: Rivals, desk: Desk) -> Said:
     masses = []
     letters = neutral_letters([rivals.question.text, *texts])[:2]
     for pair in itertools.permutations(range(len(texts)), 2):
-        messages = judge_messages(rivals.question.text, [texts[index] for index in pair], letters, desk.budget, desk.reader.member.system)
-        choice = await desk.choose(messages, letters)
+        choice = await _read(rivals, pair, letters, desk)
         first, second = _logs(choice, letters)
         for index, lead in zip(pair, (first - second, second - first), strict=True):
             values[index] += lead / 2 / (len(texts) - 1)
@@ -225,7 +228,7 @@ async def reference(rivals: Rivals, desk: Desk) -> Said:
     )
     desk.spent.calls += 1
     desk.spent.tokens += completion.prompt_tokens + completion.tokens
-    asked = frozenset(_words(rivals.question.text))
+    asked = frozenset(words_of(rivals.question.text))
     own = content(completion.text, asked)
     return Said(tuple(_found(own, content(text, asked)) for text in rivals.texts))
 
@@ -254,6 +257,8 @@ async def brevity(rivals: Rivals, _: Desk) -> Said:
 
 async def checks(rivals: Rivals, _: Desk) -> Said:
     """What plain code finds for and against each answer (-3 to 3): equations, code, stated forms, degeneration."""
+    from gork.checks import soundness  # noqa: PLC0415 - its patterns take 30 ms to compile, which no start should wait for
+
     return Said(tuple(soundness(rivals.question.text, text) for text in rivals.texts))
 
 
@@ -268,10 +273,10 @@ SIGNALS: Mapping[str, Signal] = {
     "checks": checks,
     "prior": prior,
 }
-ASKING_THE_JUDGE = frozenset({"listwise", "pairwise", "pointwise", "reference"})
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text, without case and punctuation."""
     return re.findall(r"\w+", text.lower())
 
 
@@ -281,7 +286,7 @@ def content(text: str, asked: frozenset[str] = frozenset()) -> Counter[str]:
     >>> sorted(content("The capital of France is Paris.", frozenset({"capital", "france"})))
     ['paris']
     """
-    return Counter(word for word in _words(text) if word not in LIGHT["en"] and word not in asked)
+    return Counter(word for word in words_of(text) if word not in LIGHT["en"] and word not in asked)
 
 
 def _found(wanted: Counter[str], words: Counter[str]) -> float:
@@ -295,7 +300,7 @@ def agreements(texts: Sequence[str]) -> list[float]:
     >>> agreements(["it is Paris", "Paris it is", "Rome"])
     [0.5, 0.5, 0.0]
     """
-    bags = [Counter(_words(text)) for text in texts]
+    bags = [Counter(words_of(text)) for text in texts]
     sizes = [bag.total() for bag in bags]
 
     def f1(i: int, j: int) -> float:

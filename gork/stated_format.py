@@ -128,6 +128,10 @@ def _verdict(*, kept: bool, form: str) -> Finding:
     return Finding(f"{'keeps' if kept else 'breaks'} the form: {form}", _KEPT if kept else _BROKEN)
 
 
+def _sentence_start(text: str, at: int) -> int:
+    return max(text.rfind(mark, 0, at) for mark in ".!?\n") + 1
+
+
 def sizes(asked: str) -> tuple[Size, ...]:
     """The sizes that an instruction states.
 
@@ -138,7 +142,7 @@ def sizes(asked: str) -> tuple[Size, ...]:
     asked = _ONLY.sub(r"in \1", asked)
     for match in _SIZED.finditer(asked):
         phrase, unit = match[0][: match.start("count") - match.start()].casefold(), match["unit"].casefold()
-        sentence = asked[max(asked.rfind(mark, 0, match.start()) for mark in ".!?\n") + 1 : match.start()][-160:] + match[0]
+        sentence = asked[_sentence_start(asked, match.start()) : match.start()][-160:] + match[0]
         count = _NUMBERS.get(match["count"].casefold()) or int(match["count"])
         after = match["after"].casefold().strip()
         if _TIMES.search(sentence) and not re.search(r"\b(?:no|not) (?:more|longer) than\b", phrase):
@@ -213,7 +217,7 @@ def _top(found: tuple[Item, ...]) -> list[Item]:
 
 def _plain_sentence(asked: str, match: re.Match[str]) -> bool:
     """Whether the words around a form speak of the answer itself, not of something that shall have this form."""
-    start = max(asked.rfind(mark, 0, match.start()) for mark in ".!?\n") + 1
+    start = _sentence_start(asked, match.start())
     return not _ABOUT.search(asked[start:]) and not _TIMES.search(asked[start : match.start()])
 
 
@@ -317,7 +321,7 @@ def _edged(question: str, answer: str) -> Iterator[Finding]:
 def _left_out(question: str, answer: str) -> Iterator[Finding]:
     for match in list(_WITHOUT.finditer(question[:6000]))[:3]:
         what = match["quoted"] or match["plain"]
-        start = max(question.rfind(mark, 0, match.start()) for mark in ".!?\n") + 1
+        start = _sentence_start(question, match.start())
         letter = match["kind"].casefold() == "letter"
         first = re.match(r"\W*(?:please )?(?:can you |could you )?(\w+)", question[start:], re.IGNORECASE)
         own = match[0].casefold().startswith(("do not", "don", "never", "avoid")) and len(question[start : match.start()].split()) < 2

@@ -17,7 +17,7 @@ from bench.judge.questions import Item
 from final_script import Team
 from gork.ensemble import Choosing, Ensemble
 from gork.errors import ConfigError
-from gork.turn import Answer, Question
+from gork.turn import Answer, Question, Verdict
 from tests.scripted_model import ScriptedModel
 from tests.test_commandline import ROOT
 from tests.test_judging import letters_liking
@@ -65,14 +65,8 @@ def team(judge: ScriptedModel | None, choosing: Choosing, store: Store) -> Team:
     ensemble = Ensemble(
         name="three", candidates=tuple(m.member for m in candidates), judge=judge.member if judge else None, choosing=choosing
     )
-    remembered = tuple(Remembering(model, store) for model in candidates)
-    return Team(
-        engine="embedded",
-        ensemble=ensemble,
-        promptimizer=None,
-        candidates=remembered,
-        judge=Remembering(judge, store) if judge else None,
-    )
+    models = {model.name: Remembering(model, store) for model in (*candidates, *([judge] if judge else []))}
+    return Team.of("embedded", ensemble, models)
 
 
 @pytest.fixture
@@ -186,8 +180,6 @@ class TestComparing:
 
 def outcome(given: cases.Case, winner: str, margin: float = 1.0, sure: float | None = None) -> compare.Outcome:
     """One policy's choice."""
-    from gork.turn import Verdict
-
     verdict = Verdict(winner=winner, policy="combined", scores={"a": 1.0, "b": 0.0}, margin=margin, sure=sure)
     return compare.Outcome(case=given, chances={winner: 1.0}, verdict=verdict)
 

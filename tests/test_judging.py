@@ -341,17 +341,12 @@ def test_a_calibrated_ensemble_says_how_sure_a_verdict_is():
     assert verdict(0.9, 0.0, -0.1).sure is None
 
 
-def letters_for_pairs(word: str, bias: float = 3.0):
-    """A judge of two answers that likes `word` a little and its first slot much more."""
-    return letters_liking(word, slot_bias=bias)
-
-
 @pytest.mark.parametrize("place", [0, 1, 2])
 async def test_pairs_are_read_in_both_orders_so_that_slots_do_not_count(place):
     """Six readings of three answers; the liked content leads wherever it stands, the others are level."""
     texts = ["Lyon", "Nice", "Lille"]
     texts[place] = "Paris"
-    judge = ScriptedModel(letters=letters_for_pairs("Paris"))
+    judge = ScriptedModel(letters=letters_liking("Paris", slot_bias=3.0))
 
     said = await signals.pairwise(rivals(*texts), desk(judge, Choosing()))
 

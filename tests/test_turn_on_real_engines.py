@@ -28,13 +28,7 @@ from tests.tiny_models import write_tiny
 
 def team_on(engine: Engine, ensemble: Ensemble) -> Team:
     """The ensemble's members in their roles."""
-    return Team(
-        engine=engine.name,
-        ensemble=ensemble,
-        promptimizer=engine.models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
-        candidates=tuple(engine.models[member.name] for member in ensemble.candidates),
-        judge=engine.models[ensemble.judge.name] if ensemble.judge else None,
-    )
+    return Team.of(engine.name, ensemble, engine.models)
 
 
 @pytest.fixture

@@ -26,12 +26,14 @@ from bench.judge.memory import Store
 from bench.judge.questions import Item, QuestionSet, load_questions
 from final_script import Team
 from gork.engines import selection
+from gork.ensemble import JUDGE_SIGNALS
 from gork.errors import GorkError
 from gork.settings import load_settings
+from gork.signals import SIGNALS
 
 _HERE = Path(__file__).parent / "questions"
 _SHIPPED = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}
-FITTED = ("listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior")
+_FREE = tuple(name for name in SIGNALS if name not in JUDGE_SIGNALS)
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -160,7 +162,6 @@ async def _measure(
         lost=asked.lost,
         left_out=left_out,
         rewriting=rewriting,
-        notes=[f"{left_out} questions were left out: their answers are Python programs, which --run-python runs"] if left_out else [],
     )
 
 
@@ -212,8 +213,8 @@ def _sort_of(refusal: str) -> str:
 async def _fit(team: Team, given: Sequence[cases.Case]) -> str:
     """Weights for all signals and for those that cost nothing, and what the file's own margins are worth."""
     lines = []
-    found = await fitting.examples(team, [case for case in given if case.differs], FITTED if team.judge is not None else FITTED[4:])
-    for names in (FITTED, ("listwise", *FITTED[4:]), ("reference", *FITTED[4:]), FITTED[4:]):
+    found = await fitting.examples(team, [case for case in given if case.differs], tuple(SIGNALS) if team.judge is not None else _FREE)
+    for names in (tuple(SIGNALS), ("listwise", *_FREE), ("reference", *_FREE), _FREE) if team.judge is not None else (_FREE,):
         weights = fitting.fit_weights(found, names)
         lines.append(
             f"{fitting.accuracy(found, weights):.3f} fitted, {fitting.cross_validated(found, names):.3f} cross-validated: {weights}"

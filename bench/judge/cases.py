@@ -51,14 +51,8 @@ class Asked:
 def team_of(engine: Engine, ensemble: Ensemble, store: Store) -> Team:
     """The ensemble's models in their roles, their replies kept; deadlines are generous, since a bench does not wait for anybody."""
     models = {name: Remembering(model, store) for name, model in engine.models.items()}
-    return Team(
-        engine=engine.name,
-        ensemble=ensemble,
-        promptimizer=models[ensemble.promptimizer.name] if ensemble.promptimizer else None,
-        candidates=tuple(models[member.name] for member in ensemble.candidates),
-        judge=models[ensemble.judge.name] if ensemble.judge else None,
-        limits=Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0),
-    )
+    limits = Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0)
+    return replace(Team.of(engine.name, ensemble, models), limits=limits)
 
 
 async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, told: Callable[[int, int], None]) -> Asked:
@@ -93,8 +87,3 @@ def _unheard(_: Event) -> None:
 def seeds_from(first: int, count: int) -> Iterator[int]:
     """Seeds far enough apart that the candidates' own, which count up from a turn's, are never the same twice."""
     return (first + 1000 * number for number in range(count))
-
-
-def with_choosing(team: Team, **changes: object) -> Team:
-    """The team with another way to choose."""
-    return replace(team, ensemble=replace(team.ensemble, choosing=replace(team.choosing, **changes)))  # type: ignore[arg-type] # checked there

@@ -6,13 +6,14 @@ import itertools
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import final_script
-from bench.judge.cases import Case, with_choosing
+from bench.judge.cases import Case
 from bench.judge.memory import Remembering
 from final_script import Team
-from gork.ensemble import Choosing
+from gork.engines.model import Choice, Completion
+from gork.ensemble import JUDGE_SIGNALS, Choosing, Policy
 from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24
@@ -65,29 +66,15 @@ class Contender:
     """Whether every listing is tried, or the file's order of candidates alone."""
 
 
-@dataclass(slots=True)
-class _Heard:
-    """What the judge was asked."""
-
-    judge: Remembering | None
-    calls: list[Call] = field(default_factory=list)
-
-    def begin(self) -> None:
-        if self.judge is not None:
-            self.judge.choices.clear()
-            self.judge.completions.clear()
-
-    def told(self) -> tuple[tuple[Call, ...], int, int, float]:
-        if self.judge is None:
-            return (), 0, 0, 0.0
-        calls = tuple(
-            Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
-            for labels, said in self.judge.choices
-        )
-        read = sum(said.prompt_tokens for _, said in self.judge.choices) + sum(own.prompt_tokens for own in self.judge.completions)
-        wrote = len(self.judge.choices) + sum(own.tokens for own in self.judge.completions)
-        seconds = math.fsum(said.seconds for _, said in self.judge.choices) + math.fsum(own.seconds for own in self.judge.completions)
-        return calls, read, wrote, seconds
+def _heard(judge: Remembering) -> tuple[tuple[Call, ...], int, int, float]:
+    """What the judge was asked since its replies were last emptied: its choices, tokens read and written, seconds."""
+    calls = tuple(
+        Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
+        for labels, said in judge.choices
+    )
+    replies: list[Choice | Completion] = [*(said for _, said in judge.choices), *judge.completions]
+    wrote = len(calls) + sum(own.tokens for own in judge.completions)
+    return calls, sum(reply.prompt_tokens for reply in replies), wrote, math.fsum(reply.seconds for reply in replies)
 
 
 def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bool) -> list[Contender]:
@@ -97,9 +84,9 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
     all_orders = Contender(name=f"listwise, {orders} orders", choosing=_alone(default, "listwise", orders))
     found = [Contender(name="default", choosing=default), Contender(name="prior", choosing=_alone(default, "prior")), *alone]
     if default.policy == "combined":
-        free = {name: weight for name, weight in default.weights.items() if name not in {"listwise", "pairwise", "pointwise", "reference"}}
+        free = {name: weight for name, weight in default.weights.items() if name not in JUDGE_SIGNALS}
         if any(free.values()) and free != dict(default.weights):
-            found.insert(1, Contender(name="default without its judge", choosing=_with(default, weights=free)))
+            found.insert(1, Contender(name="default without its judge", choosing=replace(default, weights=free)))
     if has_judge and candidates > 1:
         found.append(all_orders)
         if every:
@@ -108,35 +95,30 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
     return found
 
 
-def _with(choosing: Choosing, **changes: object) -> Choosing:
-    return Choosing(**{name: getattr(choosing, name) for name in Choosing.__dataclass_fields__} | changes)
-
-
-def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosing:
-    return _with(choosing, policy=policy, orders=orders or choosing.orders)
+def _alone(choosing: Choosing, policy: Policy, orders: int | None = None) -> Choosing:
+    return replace(choosing, policy=policy, orders=orders or choosing.orders)
 
 
 async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[Outcome]:
     """Let one policy choose in every case."""
-    team = with_choosing(team, **{name: getattr(contender.choosing, name) for name in Choosing.__dataclass_fields__})
+    team = replace(team, ensemble=replace(team.ensemble, choosing=contender.choosing))
     return [await _choose(contender, team, case) for case in cases]
 
 
 async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
-    heard = _Heard(team.judge if isinstance(team.judge, Remembering) else None)
-    winners: list[str] = []
-    first: Verdict | None = None
-    told: tuple[tuple[Call, ...], int, int, float] = ((), 0, 0, 0.0)
-    for listing in _listings(case) if contender.listings else [list(case.answers)]:
-        heard.begin()
-        verdict = await final_script.judge(case.question, listing, team, lambda _: None, seed=case.seed)
-        winners.append(verdict.winner)
-        if first is None:
-            first, told = verdict, heard.told()
-    assert first is not None  # noqa: S101 - a case has at least one answer
+    listings = _listings(case) if contender.listings else [list(case.answers)]
+    judge = team.judge if isinstance(team.judge, Remembering) else None
+    if judge is not None:
+        judge.forget()
+    first = await _verdict(team, case, listings[0])
+    calls, read, wrote, seconds = ((), 0, 0, 0.0) if judge is None else _heard(judge)
+    winners = [first.winner, *[(await _verdict(team, case, listing)).winner for listing in listings[1:]]]
     chances = {member: winners.count(member) / len(winners) for member in set(winners)}
-    calls, read, wrote, seconds = told
     return Outcome(case=case, chances=chances, verdict=first, calls=calls, read=read, wrote=wrote, seconds=seconds)
+
+
+async def _verdict(team: Team, case: Case, listing: Sequence[Answer]) -> Verdict:
+    return await final_script.judge(case.question, listing, team, lambda _: None, seed=case.seed)
 
 
 def _listings(case: Case) -> list[list[Answer]]:

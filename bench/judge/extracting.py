@@ -34,19 +34,25 @@ def fenced(answer: str) -> list[str]:
     >>> fenced("Like so:\n```python\nx = 1\n```\nand\n~~~\ny")
     ['x = 1', 'y']
     """
+    return _parted(answer)[0]
+
+
+def _parted(answer: str) -> tuple[list[str], str]:
+    """The blocks between fences, and the lines outside them."""
     blocks: list[str] = []
-    fence, lines = "", list[str]()
+    fence, lines, outside = "", list[str](), list[str]()
     for line in answer.splitlines():
         mark = _FENCE.match(line)
-        if not fence:
-            if mark:
-                fence, lines = mark[1], []
+        if not fence and mark:
+            fence, lines = mark[1], []
+        elif not fence:
+            outside.append(line)
         elif mark and mark[1].startswith(fence) and not mark[2].strip():
             blocks.append("\n".join(lines))
             fence = ""
         else:
             lines.append(line)
-    return [*blocks, "\n".join(lines)] if fence else blocks
+    return [*blocks, "\n".join(lines)] if fence else blocks, "\n".join(outside)
 
 
 def inline(answer: str) -> list[str]:
@@ -68,8 +74,8 @@ def unfenced(answer: str) -> str:
 
 def commands(answer: str) -> list[str]:
     """The pieces of an answer that are shell code, without prompts and comments."""
-    blocks = fenced(answer)
-    pieces = [_bare(block) for block in blocks] + inline(_outside(answer) if blocks else answer)
+    blocks, outside = _parted(answer)
+    pieces = [_bare(block) for block in blocks] + inline(outside if blocks else answer)
     if not blocks:
         pieces += [line for line in (_bare(line) for line in answer.splitlines()) if line.split(maxsplit=1)[:1] and _is_command(line)]
     return [piece for piece in pieces if piece]
@@ -83,20 +89,6 @@ def _is_command(line: str) -> bool:
 def _bare(block: str) -> str:
     lines = (_PROMPT.sub("", line, count=1) for line in block.splitlines())
     return "\n".join(line for line in lines if not line.lstrip().startswith("#")).strip()
-
-
-def _outside(answer: str) -> str:
-    """The answer's lines outside fences."""
-    fence, lines = "", []
-    for line in answer.splitlines():
-        mark = _FENCE.match(line)
-        if mark and not fence:
-            fence = mark[1]
-        elif mark and mark[1].startswith(fence) and not mark[2].strip():
-            fence = ""
-        elif not fence:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def defining(answer: str, name: str) -> str:
@@ -114,13 +106,13 @@ def first_query(answer: str) -> str | None:
     >>> first_query("Use SELECT name FROM t WHERE x = 'a;b'; It selects.")
     "SELECT name FROM t WHERE x = 'a;b'"
     """
-    for piece in [*fenced(answer), *inline(answer)]:
+    blocks, outside = _parted(answer)
+    for piece in [*blocks, *inline(answer)]:
         for statement in _statements(piece):
             if _QUERY.match(statement):
                 return statement
     # A statement of another kind (INSERT ... SELECT) is not searched for a query inside it.
-    blocks = fenced(answer)
-    text = _outside(answer) if blocks else answer
+    text = outside if blocks else answer
     for pattern, group in ((_QUERY_LINE, 1), (_QUERY_ANYWHERE, 0)):
         match = pattern.search(text)
         if match and not (group == 0 and _inside_another(text, match.start())):

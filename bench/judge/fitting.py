@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from bench.judge.cases import Case
 from final_script import Team
 from gork import judging
 from gork.ensemble import Calibration
-from gork.signals import SIGNALS, Desk
+from gork.signals import SIGNALS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +32,11 @@ async def examples(team: Team, cases: Sequence[Case], names: Sequence[str]) -> l
     found = []
     for case in cases:
         usable = judging.select(case.question, case.answers)
-        rivals = judging.rivals_of(case.question, usable.answers, team.prior, share_weights=team.shares_weights)
+        rivals = team.rivals(case.question, usable.answers)
         right = tuple(case.right[answer.member] for answer in rivals.answers)
         if len(set(right)) < 2:
             continue
-        desk = Desk(
-            judge=team.judge,
-            choosing=team.choosing,
-            priors=team.slot_priors,
-            rng=random.Random(case.seed),
-            on_event=lambda _: None,
-            ends=time.monotonic() + 900,
-        )
+        desk = team.desk(lambda _: None, seed=case.seed)
         said = {name: await SIGNALS[name](rivals, desk) for name in names}
         columns = {name: judging.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
         rows = tuple({name: column[index] for name, column in columns.items()} for index in range(len(right)))

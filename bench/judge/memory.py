@@ -74,6 +74,11 @@ class Remembering(Model):
         """What it chose since this was last emptied: the labels, and what it said of them."""
         self.completions: list[Completion] = []
 
+    def forget(self) -> None:
+        """Begin to listen anew."""
+        self.choices.clear()
+        self.completions.clear()
+
     @property
     def model(self) -> str:
         """The model's own name."""

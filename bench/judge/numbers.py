@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from bench.judge.saying import negated
 from bench.judge.tokens import SETTING, Token, ends_sentence, is_ordinal, sentence, skip, tokens
+from gork.arithmetic import SMALL, TENS
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-WORDS = {word: value for value, word in enumerate(_UNITS.split())} | {word: 10 * ten for ten, word in enumerate(_TENS.split(), 2)}
+WORDS = SMALL | TENS
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _CURRENCY = frozenset("$€£¥")
 _STRONG = frozenset({"answer", "result", "solution"})

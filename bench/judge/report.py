@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bench.judge.figures import Bin, Interval, Members, Row
+from gork.terminal.showing import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,6 @@ class Report:
     lost: Sequence[str] = ()
     left_out: int = 0
     rewriting: Rewriting | None = None
-    notes: Sequence[str] = field(default_factory=tuple)
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; what is not a number becomes null."""
@@ -112,9 +112,8 @@ def _interval(interval: Interval) -> str:
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    rule = ["-" * max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return table([head, rule, *rows]).split("\n")
 
 
 def text(report: Report) -> str:
@@ -122,7 +121,9 @@ def text(report: Report) -> str:
     parts = [_candidates(report), _policies(report), _verdict(report), _reliability(report)]
     if report.rewriting is not None:
         parts.append(_rewriting(report.rewriting))
-    troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost), *report.notes]
+    troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost)]
+    if report.left_out:
+        troubles.append(f"{report.left_out} questions were left out: their answers are Python programs, which --run-python runs")
     return "\n\n".join([*parts, *(["\n".join(troubles)] if troubles else [])])
 
 
