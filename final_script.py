@@ -23,15 +23,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gork import judging, promptimizer
+from gork.config.ensemble import Choosing, Ensemble
+from gork.config.settings import Settings
 from gork.engines.model import Engine, Model
-from gork.ensemble import Choosing, Ensemble
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
-from gork.settings import Settings
-from gork.signals import Desk, Rivals, SlotPriors
-from gork.terminal import commandline
-from gork.terminal.untrusted import tell
+from gork.judging import decide
+from gork.judging.signals import Desk, Rivals, SlotPriors
+from gork.rewriting import prompt
+from gork.terminal import cli
+from gork.terminal.safe_text import tell
 from gork.turn import (
     Answer,
     Answered,
@@ -102,7 +103,7 @@ class Team:
     @property
     def prior(self) -> list[str]:
         """The candidates' names, the configured best first."""
-        return judging.prior_order([model.name for model in self.candidates], self.choosing)
+        return decide.prior_order([model.name for model in self.candidates], self.choosing)
 
     @property
     def shares_weights(self) -> bool:
@@ -111,7 +112,7 @@ class Team:
 
     def rivals(self, question: Question, usable: Sequence[Answer]) -> Rivals:
         """What the judge chooses among."""
-        return judging.rivals_of(question, usable, self.prior, share_weights=self.shares_weights)
+        return decide.rivals_of(question, usable, self.prior, share_weights=self.shares_weights)
 
     def desk(self, on_event: OnEvent, *, seed: int) -> Desk:
         """What judging needs besides; the judge's time begins now."""
@@ -171,14 +172,14 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     model = team.promptimizer
     if model is None:
         return question
-    skip = promptimizer.worth_rewriting(question.text)
+    skip = prompt.worth_rewriting(question.text)
     if skip is not None:
         question = replace(question, rewrite_refused=f"not asked: {skip}")
     else:
         on_event(StageStarted(Stage.REWRITE, (model.name,)))
         try:
             reply = await model.chat(
-                promptimizer.rewrite_messages(question, model.member),
+                prompt.rewrite_messages(question, model.member),
                 options={"seed": seed, **model.member.options},
                 on_event=on_event,
                 limit_s=team.limits.rewrite,
@@ -187,8 +188,8 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
             on_event(Failed(Failure(member=model.name, kind=error.kind, message=str(error))))
             question = replace(question, rewrite_refused=str(error))
         else:
-            rewrite = promptimizer.clean(reply.text, question.text)
-            refused = promptimizer.refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
+            rewrite = prompt.clean(reply.text, question.text)
+            refused = prompt.refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
             question = replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
             on_event(MemberState(model.name, State.DONE))
     on_event(Rewritten(question))
@@ -259,10 +260,10 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
 
 async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
     """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
-    usable = judging.select(question, answers)
+    usable = decide.select(question, answers)
     for note in usable.notes:
         on_event(Notice(note))
-    verdict = await judging.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
+    verdict = await decide.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
     if verdict.fallback:
         on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
     on_event(Judged(verdict))
@@ -284,7 +285,7 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 answered, 1 no answer, 2 usage, 3 degraded under --strict, 130 interrupted)."""
     try:
-        return commandline.run(arguments, assemble)
+        return cli.run(arguments, assemble)
     except GorkError as error:
         tell(sys.stderr, f"final_script.py: {error}")
         return error.exit_code

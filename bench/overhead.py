@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from aiohttp import web
 
 import final_script
+from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.engines.model import Deadlines
-from gork.engines.ollama import OllamaEngine
-from gork.ensemble import Choosing, Ensemble, Member
+from gork.engines.ollama.engine import OllamaEngine
 from gork.turn import Event, Question
 
 SHORT, LONG = 10, 1010

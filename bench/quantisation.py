@@ -26,8 +26,8 @@ from typing import Any, Literal, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gork.engines.gguf_header import read_gguf_header
-from gork.engines.requantise import requantise
+from gork.engines.weights.convert import requantise
+from gork.engines.weights.gguf_header import read_gguf_header
 
 PROMPTS = (
     "What is the capital of France?",

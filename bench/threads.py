@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+from gork.config.ensemble import Member
 from gork.cores import free_cores
-from gork.engines.embedded import EmbeddedEngine
+from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Deadlines
-from gork.ensemble import Member
 from gork.turn import Event, Message
 
 _PERIOD_US = 100_000

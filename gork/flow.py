@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from gork.config.settings import Settings
 from gork.engines.model import Engine
-from gork.settings import Settings
 from gork.turn import OnEvent, Question, Turn
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
-from gork.ensemble import Ensemble
 
 
 def suffices(ensemble: Ensemble, healths: Mapping[str, Health]) -> bool:

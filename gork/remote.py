@@ -13,14 +13,14 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from gork.engines.ollama_errors import plain
-from gork.ensemble import MOST_CANDIDATES, Ensemble, Member
+from gork.config.ensemble import MOST_CANDIDATES, Ensemble, Member
+from gork.config.fields import FIELDS
+from gork.config.settings import Settings
+from gork.engines.ollama.errors import plain
 from gork.errors import NoAnswer
-from gork.fields import FIELDS
-from gork.reasons import LIMIT_S
+from gork.judging.explain import LIMIT_S
 from gork.remote_http import NoService, Place, ServiceError
 from gork.roster import MemberRow, roles_of
-from gork.settings import Settings
 from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
 

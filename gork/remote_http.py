@@ -18,11 +18,11 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from gork.engines.ollama_errors import error_field, plain
-from gork.engines.ollama_wire import MAX_LINE, MAX_REPLY, LineSplitter
+from gork.config.urls import masked
+from gork.config.values import Secret
+from gork.engines.ollama.errors import error_field, plain
+from gork.engines.ollama.wire import MAX_LINE, MAX_REPLY, LineSplitter
 from gork.errors import GorkError
-from gork.kinds import Secret
-from gork.urls import masked
 from gork.wire import BadEvent, WireEvent, decode
 
 SILENCE_S = 60.0

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
-from gork.ensemble import Ensemble
 from gork.readiness import check
 
 CHECK_S = 10.0

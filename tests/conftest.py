@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gork.engines import weights
-from gork.ensemble import load_ensemble
-from tests.real_ollama import lone_ollama, ollama_program, real_ollama
+from gork.config.ensemble import load_ensemble
+from gork.engines.weights import cache
+from tests.support.real_ollama import lone_ollama, ollama_program, real_ollama
 
 __all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
 
@@ -20,4 +20,4 @@ def starter_gguf() -> Path:
     judge = load_ensemble("starter").judge
     assert judge is not None
     assert judge.weights is not None
-    return weights.fetch(judge.weights, weights.default_cache(), say=lambda line: print(line, file=sys.stderr), progress=False)
+    return cache.fetch(judge.weights, cache.default_cache(), say=lambda line: print(line, file=sys.stderr), progress=False)

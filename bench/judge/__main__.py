@@ -25,11 +25,11 @@ from bench.judge import cases, compare, figures, fitting, report
 from bench.judge.memory import Store
 from bench.judge.questions import Item, QuestionSet, load_questions
 from final_script import Team
-from gork.engines import selection
-from gork.ensemble import JUDGE_SIGNALS
+from gork.config.ensemble import JUDGE_SIGNALS
+from gork.config.settings import load_settings
+from gork.engines import choose
 from gork.errors import GorkError
-from gork.settings import load_settings
-from gork.signals import SIGNALS
+from gork.judging.signals import SIGNALS
 
 _HERE = Path(__file__).parent / "questions"
 _SHIPPED = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}
@@ -110,8 +110,8 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
-        selected = selection.select(settings, selection.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
-        path = arguments.cache or selection.cache_of(selected.settings) / "judge-replies.sqlite"
+        selected = choose.select(settings, choose.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
+        path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
         with Store(path) as store:
             found = runner.run(_measure(arguments, selected, store, questions))
             _say(f"{store.asked} replies asked of models, {store.kept} of those kept in {path} used")
@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _measure(
     arguments: argparse.Namespace,
-    selected: selection.Selected,
+    selected: choose.Selected,
     store: Store,
     questions: QuestionSet,
 ) -> report.Report | str:

@@ -9,8 +9,8 @@ from bench.judge.checkers import Broken, Right, grade
 from bench.judge.memory import Remembering, Store
 from bench.judge.questions import Item
 from final_script import Limits, Team, ask_all, promptimize
+from gork.config.ensemble import Ensemble
 from gork.engines.model import Engine
-from gork.ensemble import Ensemble
 from gork.turn import Answer, Event, Failure, Question
 
 

@@ -12,8 +12,8 @@ import final_script
 from bench.judge.cases import Case
 from bench.judge.memory import Remembering
 from final_script import Team
+from gork.config.ensemble import JUDGE_SIGNALS, Choosing, Policy
 from gork.engines.model import Choice, Completion
-from gork.ensemble import JUDGE_SIGNALS, Choosing, Policy
 from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from bench.judge.cases import Case
 from final_script import Team
-from gork import judging
-from gork.ensemble import Calibration
-from gork.signals import SIGNALS
+from gork.config.ensemble import Calibration
+from gork.judging import decide
+from gork.judging.signals import SIGNALS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +31,14 @@ async def examples(team: Team, cases: Sequence[Case], names: Sequence[str]) -> l
     """What the signals say in each case whose usable, different answers differ in truth."""
     found = []
     for case in cases:
-        usable = judging.select(case.question, case.answers)
+        usable = decide.select(case.question, case.answers)
         rivals = team.rivals(case.question, usable.answers)
         right = tuple(case.right[answer.member] for answer in rivals.answers)
         if len(set(right)) < 2:
             continue
         desk = team.desk(lambda _: None, seed=case.seed)
         said = {name: await SIGNALS[name](rivals, desk) for name in names}
-        columns = {name: judging.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
+        columns = {name: decide.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
         rows = tuple({name: column[index] for name, column in columns.items()} for index in range(len(right)))
         found.append(Example(id=case.item.id, rows=rows, right=right))
     return found

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.judge.saying import negated
 from bench.judge.tokens import SETTING, Token, ends_sentence, is_ordinal, sentence, skip, tokens
-from gork.arithmetic import SMALL, TENS
+from gork.text.numbers import SMALL, TENS
 
 WORDS = SMALL | TENS
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}

@@ -9,10 +9,10 @@ from pathlib import Path
 from bench.judge.check import Check
 from bench.judge.code import PythonCalls
 from bench.judge.reading import read_check
-from gork.documents import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
+from gork.config.urls import printable, quoted
+from gork.config.values import choice, text
+from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
 from gork.errors import ConfigError
-from gork.kinds import choice, text
-from gork.urls import printable, quoted
 
 KINDS = ("fact", "arithmetic", "definition", "code", "text", "format")
 _MOST_QUESTIONS, _MOST_EXAMPLES, _LONGEST_ASK, _LONGEST_EXAMPLE = 1000, 50, 8000, 20_000

@@ -13,9 +13,9 @@ from bench.judge.code import PythonCalls, Scalar, SqlRows, database
 from bench.judge.numbers import Number
 from bench.judge.saying import Mentions, Says
 from bench.judge.shapes import Bounds, Matches, Shape, schema_check
-from gork.documents import Key, Located, Mistakes, Table, checked, read_list, read_mapping
-from gork.kinds import Wrong, choice, describe, flag, suggestion, text, whole
-from gork.kinds import number as number_of
+from gork.config.values import Wrong, choice, describe, flag, suggestion, text, whole
+from gork.config.values import number as number_of
+from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_list, read_mapping
 
 _MOST, _LARGEST = 100, 1e15
 _PHRASE = text("a phrase", pattern=r"(?s:\s*\S.*)", longest=1000)

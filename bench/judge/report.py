@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.judge.figures import Bin, Interval, Members, Row
-from gork.terminal.showing import table
+from gork.terminal.views import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

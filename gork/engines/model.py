@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeVar
 
-from gork.ensemble import Member, OptionValue
+from gork.config.ensemble import Member, OptionValue
 from gork.errors import Died, TimedOut
 from gork.turn import AnswerFormat, MemberState, Message, OnEvent, Restarted, State, Token
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gork.service import deliberate_api, ollama_api, openai_api, openapi, page, probes
-from gork.service.guard import middlewares, on_prepare
+from gork.service import deliberate, openapi, page, probes
+from gork.service.dialects import ollama, openai
+from gork.service.middleware import middlewares, on_prepare
 from gork.service.service import Service
 
 
@@ -13,7 +14,7 @@ def create_app(service: Service) -> web.Application:
     """The application for a service; it holds nothing of its own."""
     app = web.Application(middlewares=middlewares(service), client_max_size=service.settings.body_limit)
     app.on_response_prepare.append(on_prepare(service))
-    for routes in (ollama_api.routes, openai_api.routes, deliberate_api.routes, openapi.routes, probes.routes, page.routes):
+    for routes in (ollama.routes, openai.routes, deliberate.routes, openapi.routes, probes.routes, page.routes):
         app.add_routes(routes(service))
 
     async def close(_: web.Application) -> None:

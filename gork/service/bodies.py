@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from gork.service.replies import BadRequest, TooLarge, TooSlow
+from gork.service.errors import BadRequest, TooLarge, TooSlow
 
 _T = TypeVar("_T")
 DEEPEST = 64

@@ -15,9 +15,9 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gork.service.errors import RETRY_AFTER_S
 from gork.service.logs import note
 from gork.service.metrics import Metrics
-from gork.service.replies import RETRY_AFTER_S
 
 if sys.platform != "win32":
     import resource

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from gork.config.settings import Settings
 from gork.errors import GorkError
-from gork.settings import Settings
 from gork.turn import Event, Failed, MemberState, OnEvent, State
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Mapping
 
+from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
-from gork.ensemble import Ensemble
 from gork.readiness import check, suffices
 from gork.service.logs import note
 from gork.service.metrics import Metrics

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
-from gork.service.visit import current
-from gork.settings import Settings
-from gork.urls import printable
+from gork.config.settings import Settings
+from gork.config.urls import printable
+from gork.service.request_context import current
 
 _LOG = logging.getLogger("gork.service")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+{}\[\]*-]{1,200}")

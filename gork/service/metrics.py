@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from gork import __version__
 from gork.errors import ModelError
-from gork.service.gate import Gate
+from gork.service.admission import Gate
 from gork.turn import Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")

@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from gork import __version__
-from gork.service import deliberate_api, ollama_records, openai_records
-from gork.service.catalogue import LATEST, Catalogue
+from gork.service import deliberate
+from gork.service.dialects import ollama_records, openai_records
+from gork.service.dialects.catalogue import LATEST, Catalogue
 from gork.service.service import NAME, Service
 from gork.service.streams import json_bytes
 
@@ -61,7 +62,7 @@ def _requests(models: list[str]) -> Json:
     for prefix, records in (
         ("Ollama", (ollama_records.ChatRequest, ollama_records.GenerateRequest, ollama_records.ShowRequest)),
         ("OpenAI", (openai_records.ChatRequest,)),
-        ("", (deliberate_api.DeliberateRequest, deliberate_api.ExplainRequest)),
+        ("", (deliberate.DeliberateRequest, deliberate.ExplainRequest)),
     ):
         _, schemas = msgspec.json.schema_components(records, ref_template=f"#/components/schemas/{prefix}{{name}}")
         found |= {prefix + name: schema for name, schema in schemas.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gork.service.replies import NotFound
+from gork.service.errors import NotFound
 from gork.service.service import Service
 
 PREFIX = "/page/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from gork.service.replies import json_response
+from gork.service.errors import json_response
 from gork.service.service import Service
 
 

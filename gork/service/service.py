@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
+from gork.config.ensemble import Ensemble
+from gork.config.settings import Settings
 from gork.engines.model import Completion, Engine, Model, Options
-from gork.ensemble import Ensemble
 from gork.errors import GorkError
 from gork.flow import Ask, Explain
 from gork.roster import roles_of
+from gork.service.admission import Full, Gate, Stopping
 from gork.service.deadline import within
-from gork.service.gate import Full, Gate, Stopping
 from gork.service.health import Healths
+from gork.service.jobs import BEAT_S, Running, Work
 from gork.service.metrics import Metrics
-from gork.service.visit import current
-from gork.service.watch import Watch
-from gork.service.work import BEAT_S, Running, Work
-from gork.settings import Settings
+from gork.service.observe import Watch
+from gork.service.request_context import current
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
 NAME = "gork-heavy-lite"

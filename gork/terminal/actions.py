@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
+from gork.config.urls import printable
+from gork.config.values import suggestion
 from gork.errors import UsageError
-from gork.kinds import suggestion
-from gork.reasons import letters_of
-from gork.terminal import changing, showing
+from gork.judging.explain import letters_of
+from gork.terminal import set_command, views
 from gork.terminal.editor import edit as edit_text
-from gork.terminal.session_state import Request, Session
+from gork.terminal.session import Request, Session
 from gork.turn import Event, MemberState, Restarted, State, Token, Turn
-from gork.urls import printable
 
 REPLACE = "--replace"
 
@@ -42,33 +42,33 @@ def _last(session: Session) -> Turn:
 
 async def models(session: Session, _argument: str) -> Outcome:
     """Show the members and whether each can answer."""
-    session.tell(showing.members(await session.backing.check()))
+    session.tell(views.members(await session.backing.check()))
     return None
 
 
 async def answers(session: Session, _argument: str) -> Outcome:
     """Show all answers of the last turn."""
-    session.tell(showing.answers(_last(session)))
+    session.tell(views.answers(_last(session)))
     return None
 
 
 async def show(session: Session, argument: str) -> Outcome:
     """Show one answer of the last turn."""
     turn = _last(session)
-    found = showing.find(turn, argument)
+    found = views.find(turn, argument)
     if found is None:
         known = [answer.member for answer in turn.answers]
         numbered = ", ".join(f"{number} {name}" for number, name in enumerate(known, 1))
         raise UsageError(f"there is no answer {argument[:40]}{suggestion(argument, known)} (there are: {numbered})")
     number, answer = found
-    session.tell(f"{showing.heading(number, answer, turn)}\n{answer.text}")
+    session.tell(f"{views.heading(number, answer, turn)}\n{answer.text}")
     return None
 
 
 async def why(session: Session, _argument: str) -> Outcome:
     """Say why the last turn ended as it did: by its numbers, then in the judge's words, which change nothing."""
     turn = _last(session)
-    session.tell(showing.verdict(turn))
+    session.tell(views.verdict(turn))
     if not turn.verdict.orders:
         session.say("the judge read nothing for this verdict: there is nothing it could explain")
         return None
@@ -134,8 +134,8 @@ async def history(session: Session, _argument: str) -> Outcome:
     dropped = session.conversation.kept(session.settings.history_tokens).dropped
     for number, (exchange, turn) in enumerate(zip(session.conversation.exchanges, session.turns, strict=True), 1):
         gone = " (no longer fits)" if number <= dropped else ""
-        session.say(f"{number}. {showing.first_line(exchange.user)}{gone}")
-        session.say(f"   {turn.winner.member if turn else 'earlier'}: {showing.first_line(exchange.assistant)}")
+        session.say(f"{number}. {views.first_line(exchange.user)}{gone}")
+        session.say(f"   {turn.winner.member if turn else 'earlier'}: {views.first_line(exchange.assistant)}")
     return None
 
 
@@ -150,7 +150,7 @@ async def save(session: Session, argument: str) -> Outcome:
     """Save the conversation in a file."""
     replacing = argument.startswith(f"{REPLACE} ")
     path = Path(argument.removeprefix(f"{REPLACE} ").strip().strip("'\""))
-    forms = {".md": showing.as_markdown, ".markdown": showing.as_markdown, ".json": showing.as_json}
+    forms = {".md": views.as_markdown, ".markdown": views.as_markdown, ".json": views.as_json}
     form = forms.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"/save knows two forms, by the file's name: .md (or .markdown) and .json, not {printable(path.name)}")
@@ -176,7 +176,7 @@ def _write(path: Path, text: str, *, replacing: bool) -> None:
 
 async def stats(session: Session, _argument: str) -> Outcome:
     """Show what the session's turns came to."""
-    session.tell(showing.stats(session.tally))
+    session.tell(views.stats(session.tally))
     return None
 
 
@@ -184,13 +184,13 @@ async def set_(session: Session, argument: str) -> Outcome:
     """Show or change settings."""
     name, _, value = argument.strip().partition(" ")
     if not name:
-        for known in changing.CHANGEABLE:
-            session.say(changing.shown(session.settings, changing.field_of(known)))
+        for known in set_command.CHANGEABLE:
+            session.say(set_command.shown(session.settings, set_command.field_of(known)))
         return None
-    field = changing.field_of(name)
+    field = set_command.field_of(name)
     if value.strip():
-        session.settings = changing.change(session.settings, field, value.strip())
-    session.say(changing.shown(session.settings, field))
+        session.settings = set_command.change(session.settings, field, value.strip())
+    session.say(set_command.shown(session.settings, field))
     return None
 
 

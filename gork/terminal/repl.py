@@ -14,19 +14,19 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 
-from gork.conversation import Conversation, announce
+from gork.config.settings import Settings
+from gork.conversation.thread import Conversation, announce
 from gork.errors import GorkError, UsageError
-from gork.settings import Settings
 from gork.terminal import commands, oneshot
 from gork.terminal.actions import Edited, Leave, Outcome
+from gork.terminal.answer_view import show_turn
+from gork.terminal.ctrl_c import Signals, Stopped
 from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, shown_on
 from gork.terminal.progress import make_progress
-from gork.terminal.prompts import check_prompt
-from gork.terminal.render import show_turn
-from gork.terminal.session_state import Backing, Hooks, Request, Session
-from gork.terminal.signals import Signals, Stopped
+from gork.terminal.prompt_text import check_prompt
+from gork.terminal.safe_text import shown
+from gork.terminal.session import Backing, Hooks, Request, Session
 from gork.terminal.tty_modes import keeping_output
-from gork.terminal.untrusted import shown
 from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})

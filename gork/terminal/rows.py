@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gork.ensemble import Ensemble
-from gork.terminal.untrusted import columns_of, head, tail
+from gork.config.ensemble import Ensemble
+from gork.terminal.safe_text import columns_of, head, tail
 from gork.turn import Answered, Event, Failed, Judged, MemberState, Restarted, Rewritten, Stage, StageStarted, State, Token
 
 _KEPT = 1000

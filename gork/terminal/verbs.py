@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
 
-from gork.engines import selection
+from gork.config.ensemble import load_ensemble
+from gork.config.settings import Settings
+from gork.engines import choose
+from gork.engines.choose import Chosen
 from gork.engines.model import Engine
-from gork.engines.selection import Chosen
-from gork.ensemble import load_ensemble
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
-from gork.settings import Settings
-from gork.terminal import pulling, waiting
+from gork.terminal import pull, wait
 
 VERBS: Final = ("doctor", "pull", "serve", "wait")
 HELP = """\
@@ -45,22 +45,22 @@ def run(verb: str, settings: Settings, assemble: Assemble, *, as_json: bool, say
         if verb == "serve":
             return _serve(settings, assemble, runner, say)
         if verb == "wait":
-            return runner.run(_wait(_to_wait_for(settings, runner), _seconds(settings, waiting.DEADLINE_S), say))
-        chosen = selection.choose(settings, runner.run)
+            return runner.run(_wait(_to_wait_for(settings, runner), _seconds(settings, wait.DEADLINE_S), say))
+        chosen = choose.choose(settings, runner.run)
         engine = "Ollama" if chosen.engine == "ollama" else "embedded llama.cpp"
         say(f"engine: {engine}, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
         if verb == "pull":
-            return runner.run(pulling.pull(chosen, board(sys.stderr, os.environ, say)))
+            return runner.run(pull.pull(chosen, board(sys.stderr, os.environ, say)))
         return runner.run(_doctor(chosen, as_json=as_json, say=say))
 
 
-def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pulling.Board:
+def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pull.Board:
     """Bars where a terminal can show them, else lines."""
     if stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
-        from gork.terminal.bars import Bars  # noqa: PLC0415 - rich takes its time to import
+        from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes its time to import
 
         return Bars()
-    return pulling.Lines(say)
+    return pull.Lines(say)
 
 
 def _seconds(settings: Settings, default: float) -> float:
@@ -69,19 +69,19 @@ def _seconds(settings: Settings, default: float) -> float:
 
 
 def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: Say) -> int:
-    from gork.service import logs, serving  # noqa: PLC0415 - not needed by anything else
+    from gork.service import logs, serve  # noqa: PLC0415 - not needed by anything else
 
     with logs.logging_to(sys.stderr, settings):
         say = logs.speaker(settings, say)
-        desk = selection.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
-        return runner.run(serving.run(selection.select(settings, desk), assemble, say))
+        desk = choose.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
+        return runner.run(serve.run(choose.select(settings, desk), assemble, say))
 
 
 async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:
     from gork.terminal import doctor, doctor_table  # noqa: PLC0415 - not needed by the other verbs
 
     files = doctor.weights_files(chosen)
-    engine = _engine(chosen, lambda: selection.embedded_engine(chosen.settings, files))
+    engine = _engine(chosen, lambda: choose.embedded_engine(chosen.settings, files))
     async with engine:
         report = await doctor.examine(chosen, engine.models, say=say, each_s=_seconds(chosen.settings, doctor.EACH_S))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
@@ -90,23 +90,23 @@ async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:
 
 
 def _engine(chosen: Chosen, embedded: Callable[[], Engine]) -> Engine:
-    return selection.ollama_engine(chosen.settings) if chosen.engine == "ollama" else embedded()
+    return choose.ollama_engine(chosen.settings) if chosen.engine == "ollama" else embedded()
 
 
 def _to_wait_for(settings: Settings, runner: asyncio.Runner) -> Chosen:
     """What is waited for: servers that were named are, even if nothing answers there yet."""
     if settings.engine == "auto" and settings.ollama_host_given:
-        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(selection.FULL), "default")
+        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(choose.FULL), "default")
         return Chosen(engine="ollama", settings=full, why=f"{settings.origins['ollama_host']} names it", local=True)
-    return selection.choose(settings, runner.run)
+    return choose.choose(settings, runner.run)
 
 
 async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
     if chosen.engine == "embedded":
-        names = [member.name for member in chosen.settings.ensemble.members if selection.ready_file(member, chosen.settings) is None]
+        names = [member.name for member in chosen.settings.ensemble.members if choose.ready_file(member, chosen.settings) is None]
         if names:
             raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting brings none: final_script.py pull")
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
-        return waiting.READY
-    async with selection.ollama_engine(chosen.settings) as engine:
-        return await waiting.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)
+        return wait.READY
+    async with choose.ollama_engine(chosen.settings) as engine:
+        return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)

@@ -1,0 +1,1 @@
+"""Settings and ensembles: what may stand in them, where each value comes from, and their files."""

@@ -1,0 +1,1 @@
+"""The thread that is remembered, and sessions on disk."""

@@ -1,0 +1,336 @@
+"""The embedded engine: llama.cpp in child processes, for machines without Ollama.
+
+One child per weights file; members that share a file share its child, each with slots of its own, so that their streams are decoded in
+one batch, the weights are in memory once, and their prompt caches stay apart. A child is spoken to over loopback HTTP: `/apply-template`
+renders the chat as the file's own template says, `/completion` streams it byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import aiohttp
+
+from gork.config.ensemble import Member
+from gork.engines.labels import read_labels
+from gork.engines.llama.child import Child, NotStarted
+from gork.engines.llama.protocol import Events, llama_options, logprob_of, on_slot, top_of, whole
+from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options
+from gork.errors import (
+    BadReply,
+    Busy,
+    ConfigError,
+    Died,
+    ModelError,
+    ModelMissing,
+    PromptTooLong,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+from gork.turn import AnswerFormat, Message
+
+_TOP = 100
+"""Tokens read per label choice: enough that even a chatty model's labels are among them."""
+_MAX_REPLY = 16 << 20
+_NEWS_OF_ITS_END_S = 2.0
+
+
+class EmbeddedModel(Model):
+    """One member on a child's slots."""
+
+    def __init__(self, member: Member, deadlines: Deadlines, *, engine: EmbeddedEngine, child: Child, slots: range, path: Path) -> None:
+        super().__init__(member, deadlines)
+        self._engine, self._child, self._path = engine, child, path
+        self._free = list(reversed(slots))
+        self.reused_tokens = 0
+        """Prompt tokens of the last request that were in the slot's cache already."""
+
+    @property
+    def model(self) -> str:
+        """The name of the weights file."""
+        return self._path.name
+
+    @property
+    def where(self) -> str:
+        """The weights file."""
+        return str(self._path)
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and completion together that one request can use."""
+        return self._child.context
+
+    @property
+    def weights_id(self) -> str:
+        """The weights file, symbolic links resolved."""
+        return str(self._child.path)
+
+    async def check(self) -> Health:
+        """Whether the file and the engine are there; a child that runs is asked, none is started."""
+        if importlib.util.find_spec("xllamacpp") is None:
+            return Health(ok=False, detail="xllamacpp is not installed: pip install -r requirements.txt, or use --engine ollama")
+        version = importlib.metadata.version("xllamacpp")
+        if not self._path.is_file():
+            return Health(ok=False, detail=f"there is no weights file {self._path}: fetch it again or correct the path", version=version)
+        if not self._child.up:
+            return Health(ok=True, detail="starts when it is first asked", version=version)
+        try:
+            async with asyncio.timeout(self.deadlines.connect):
+                await self._ask("GET", "/health", None)
+        except TimeoutError:
+            return Health(ok=False, detail=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
+        except ModelError as error:
+            return Health(ok=False, detail=error.what, version=version)
+        return Health(ok=True, detail="loaded", loaded=True, version=version)
+
+    async def _is_loaded(self) -> bool:
+        return self._child.up
+
+    async def _load(self) -> None:
+        try:
+            await self._child.ensure()
+        except NotStarted as error:
+            kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
+            raise kinds[error.cause](error.what, member=self.name, where=self.where) from None
+
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
+        try:
+            body = llama_options(options)
+        except ValueError as error:
+            raise self._error(Refused, str(error)) from None
+        if answer_format is not None:
+            body["json_schema"] = {"type": "object"} if answer_format == "json" else dict(answer_format)
+        with self._slot_of_ours() as slot:
+            body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
+            last = await self._complete(slot, body, lambda event: draft.add(event["content"], logprob=logprob_of(event)))
+        stop: Literal["length", "stop"] = "length" if last["stop_type"] == "limit" else "stop"
+        return draft.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
+
+    async def _complete(self, slot: int, body: Mapping[str, object], on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Stream one completion: each piece of text goes to `on_piece`, the closing event is returned.
+
+        Always a stream that tells of its progress, even if only its end is wanted: llama.cpp notices that we left when it writes, so
+        that this is what makes it stop at the end of a batch.
+        """
+        url, headers = f"{self._child.url}/completion", self._headers()
+        try:
+            async with self._engine.session().post(url, json={**on_slot(slot), **body}, headers=headers) as response:
+                if response.status != 200:
+                    self._refuse(response.status, await self._read(response))
+                return await self._follow(Events(response.content), on_piece)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            await self._lost(error)
+
+    async def _follow(self, events: Events, on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        while True:
+            try:
+                event = await events.next()
+            except ValueError as error:
+                raise self._error(BadReply, f"its stream cannot be read: {error}") from None
+            match event:
+                case None:
+                    await self._lost(None)
+                case {"error": _}:
+                    self._refuse(200, event)
+                case {"stop": False, "prompt_progress": _}:
+                    pass
+                case {"stop": False, "content": str()}:
+                    on_piece(event)
+                case {"stop": True, "stop_type": "eos" | "word" | "limit", "tokens_predicted": int(), "tokens_evaluated": int()}:
+                    self._note_timings(event)
+                    return event
+                case _:
+                    raise self._error(BadReply, f"its stream has an event of unknown shape: {str(event)[:200]}")
+
+    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
+        opened: Sequence[Message] = [*messages, {"role": "assistant", "content": lead_in}] if lead_in else messages
+        # The grammar makes sure that a token comes which is no end and no half character; the probabilities are those before it.
+        grammar = "root ::= " + " | ".join(json.dumps(label) for label in labels)
+        pieces: list[dict[str, Any]] = []
+        method: Literal["logprobs", "schema"] = "logprobs"
+        began = asyncio.get_running_loop().time()
+        with self._slot_of_ours() as slot:
+            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            # Read from its start: a cached prefix is computed in other batches, and the rounding moves a label's log-probability by as
+            # much as a small judge's opinion does. Read afresh, the same prompt always gives the same numbers.
+            body["cache_prompt"] = False
+            last = await self._complete(slot, body, pieces.append)
+            labelled = read_labels(top_of(pieces, "top_logprobs"), labels)
+            if labelled is None:
+                # No label is among the most probable tokens: read what the grammar leaves of the probabilities.
+                pieces.clear()
+                method, forced = "schema", {"post_sampling_probs": True, "samplers": ["temperature"], "temperature": 1.0, "seed": 0}
+                await self._complete(slot, body | forced, pieces.append)
+                labelled = read_labels(top_of(pieces, "top_probs"), labels)
+        if labelled is None:
+            raise self._error(BadReply, f"none of the labels {', '.join(labels)} can be read from it")
+        shares, mass = labelled
+        return Choice(
+            probabilities=shares,
+            mass=1.0 if method == "schema" else mass,
+            method=method,
+            prompt_tokens=last["tokens_evaluated"],
+            seconds=asyncio.get_running_loop().time() - began,
+        )
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        with self._slot_of_ours() as slot:
+            prompt = await self._render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
+            await self._complete(slot, {"prompt": prompt, "n_predict": 0}, lambda event: None)
+
+    @contextmanager
+    def _slot_of_ours(self) -> Iterator[int]:
+        """One of the member's slots that no other request of ours uses; the one used last, since its cache is the freshest."""
+        slot = self._free.pop()
+        try:
+            yield slot
+        finally:
+            self._free.append(slot)
+
+    async def _render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
+        """The prompt that the file's chat template makes of `messages`; a last message of the assistant's is left open, to be continued."""
+        body = {"messages": list(messages), "chat_template_kwargs": {"enable_thinking": False}, **(more or {})}
+        match await self._ask("POST", "/apply-template", body):
+            case {"prompt": str(prompt)} if prompt:
+                return prompt
+        raise self._error(BadReply, "its chat template gives no prompt")
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> dict[str, Any]:
+        """One request with a short reply."""
+        try:
+            async with self._engine.session().request(method, self._child.url + path, json=body, headers=self._headers()) as response:
+                reply = await self._read(response)
+                if response.status != 200:
+                    self._refuse(response.status, reply)
+                return reply
+        except (aiohttp.ClientError, ConnectionError) as error:
+            await self._lost(error)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._child.key}"}
+
+    async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_REPLY:
+                raise self._error(BadReply, f"its reply is longer than {_MAX_REPLY >> 20} MiB")
+        try:
+            reply = json.loads(b"".join(parts))
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise self._error(BadReply, f"its reply (status {response.status}) is no JSON object")
+        return reply
+
+    def _refuse(self, status: int, reply: Mapping[str, Any]) -> NoReturn:
+        """Turn the server's error into one of ours."""
+        error = reply.get("error")
+        error = error if isinstance(error, dict) else {"message": str(error)}
+        said = str(error.get("message", ""))[:300]
+        if error.get("type") == "exceed_context_size_error":
+            long, room = whole(error.get("n_prompt_tokens")), whole(error.get("n_ctx")) or self.context
+            raise self._error(PromptTooLong, f"the prompt has {long} tokens, its context {room}: shorten it or raise `context`")
+        kind = {400: Refused, 401: Refused, 403: Refused, 404: Refused, 501: Refused, 503: Busy}.get(status, BadReply)
+        raise self._error(kind, f"llama.cpp says: {said}")
+
+    async def _lost(self, error: Exception | None) -> NoReturn:
+        """Say why a connection broke: the process usually died, and may count as dead only a moment later."""
+        ending = await self._child.ended(_NEWS_OF_ITS_END_S)
+        if ending is not None:
+            raise self._error(Died, f"its process went away: {ending}")
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            raise self._error(Unreachable, "its process runs and takes no connection")
+        raise self._error(Died, "the connection to its process broke off")
+
+    def _note_timings(self, reply: Mapping[str, Any]) -> None:
+        timings = reply.get("timings")
+        self.reused_tokens = whole(timings.get("cache_n")) if isinstance(timings, dict) else self.reused_tokens
+
+    def _error(self, kind: type[ModelError], what: str) -> ModelError:
+        return kind(what, member=self.name, where=self.where)
+
+
+class EmbeddedEngine(Engine):
+    """llama.cpp on GGUF files, without a server to install."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        files: Mapping[str, Path],
+        context: int,
+        cores: int,
+        deadlines: Deadlines,
+        together: Sequence[str] | None = None,
+    ) -> None:
+        """Plan the children; none is started yet.
+
+        `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
+        children share the `cores`; a child that works alone gets them all. Raises a `ConfigError` that lists every mistake.
+        """
+        super().__init__()
+        self._session: aiohttp.ClientSession | None = None
+        self._deadlines = deadlines
+        _check(members, files)
+        shared: dict[Path, list[Member]] = {}
+        for member in members:
+            shared.setdefault(files[member.name].resolve(), []).append(member)
+        names = {member.name for member in members} if together is None else set(together)
+        crowd = {path for path, sharers in shared.items() if any(member.name in names for member in sharers)}
+        self.children = [
+            self._plan(path, sharers, files, context=context, threads=max(1, cores // len(crowd)) if path in crowd else max(1, cores))
+            for path, sharers in shared.items()
+        ]
+        self.models = {member.name: self.models[member.name] for member in members}
+
+    def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
+        """The child of one file, and its members' models with their slots."""
+        slots = sum(member.parallel for member in sharers)
+        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load)
+        first = 0
+        for member in sharers:
+            own = range(first, first + member.parallel)
+            first += member.parallel
+            self.models[member.name] = EmbeddedModel(member, self._deadlines, engine=self, child=child, slots=own, path=files[member.name])
+        return child
+
+    def session(self) -> aiohttp.ClientSession:
+        """The engine's HTTP client. Each request has its own connection: an idle one would keep one of the child's threads."""
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect)
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=timeout)
+        return self._session
+
+    async def close(self) -> None:
+        """End all children."""
+        try:
+            await super().close()
+        finally:
+            await asyncio.gather(*(child.close() for child in self.children))
+            if self._session is not None:
+                await self._session.close()
+
+
+def _check(members: Sequence[Member], files: Mapping[str, Path]) -> None:
+    mistakes = [f"member {member.name}: the embedded engine has no weights file for it" for member in members if member.name not in files]
+    for member in members:
+        try:
+            llama_options(member.options)
+        except ValueError as error:
+            mistakes.append(f"member {member.name}: {error}")
+    if mistakes:
+        raise ConfigError(mistakes)

@@ -1,0 +1,127 @@
+"""The language of llama.cpp's HTTP server: the options that it takes, the events and probabilities that it gives.
+
+What it says is read with suspicion: sizes are bounded, shapes are checked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from gork.config.ensemble import OptionValue
+from gork.engines.model import Options
+
+_DEFAULTS: Mapping[str, OptionValue] = {
+    "temperature": 0.8,
+    "top_k": 40,
+    "top_p": 0.9,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "repeat_last_n": 64,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "seed": -1,
+    "num_predict": -1,
+    "stop": (),
+}
+"""What Ollama does when an option is not given, so that a member behaves alike on both engines."""
+_RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
+_AS_THEY_ARE = {"mirostat", "mirostat_tau", "mirostat_eta"}
+_LOAD_TIME = {"num_ctx": "context", "num_thread": "cores"}
+
+_FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
+_MAX_EVENT = 1 << 20
+
+
+def llama_options(options: Options) -> dict[str, Any]:
+    """Translate Ollama's options, its defaults included; raises a ValueError that lists every one that cannot be had here.
+
+    >>> llama_options({"num_predict": 5, "stop": "END"})["n_predict"], llama_options({"stop": "END"})["stop"]
+    (5, ['END'])
+    """
+    mistakes = []
+    for name in options:
+        if name in _LOAD_TIME:
+            mistakes.append(f"option {name} is settled when the model loads: set `{_LOAD_TIME[name]}` instead")
+        elif name not in _DEFAULTS and name not in _RENAMED and name not in _AS_THEY_ARE:
+            mistakes.append(
+                f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED, *_AS_THEY_ARE}))}"
+            )
+    for name, value in options.items():
+        wanted = (str, tuple, list) if name == "stop" else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            mistakes.append(f"option {name} is {value!r}: it must be {'a text or several' if name == 'stop' else 'a number'}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    translated: dict[str, Any] = {_RENAMED.get(name, name): value for name, value in {**_DEFAULTS, **options}.items()}
+    stop = translated["stop"]
+    translated["stop"] = [stop] if isinstance(stop, str) else list(stop)
+    translated["n_predict"] = max(-1, translated["n_predict"])  # Ollama's -2, "until the context is full", is what -1 means here
+    return translated
+
+
+class Events:
+    """The events of a `/completion` stream, one JSON object each, in bounded memory."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content, self._buffer = content, b""
+
+    async def next(self) -> dict[str, Any] | None:
+        """The next event; None when the stream ends. Raises a ValueError for what is no event."""
+        while True:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if not newline:
+                if len(self._buffer) > _MAX_EVENT:
+                    raise ValueError(f"an event is longer than {_MAX_EVENT >> 20} MiB")
+                piece = await self._content.readany()
+                if not piece:
+                    return None
+                self._buffer += piece
+                continue
+            self._buffer = rest
+            field, _, value = line.strip().partition(b":")
+            if field in (b"data", b"error"):
+                event = json.loads(value)
+                if not isinstance(event, dict):
+                    raise ValueError("an event is no JSON object")
+                return event if field == b"data" or "error" in event else {"error": event}
+
+
+def on_slot(slot: int) -> dict[str, object]:
+    """What every completion says: its slot, and that it streams, telling of its progress; the prompt is not repeated at the end."""
+    return {"id_slot": slot, "cache_prompt": True, "stream": True, "return_progress": True, "response_fields": list(_FIELDS)}
+
+
+def whole(value: object) -> int:
+    """A count that the server gave, 0 if it is none."""
+    return value if isinstance(value, int) else 0
+
+
+def _probabilities(event: Mapping[str, Any]) -> dict[str, Any]:
+    of_tokens = event.get("completion_probabilities")
+    first = of_tokens[0] if isinstance(of_tokens, list) and of_tokens else None
+    return first if isinstance(first, dict) else {}
+
+
+def logprob_of(event: Mapping[str, Any]) -> float | None:
+    """The log-probability of the token that an event brings."""
+    value = _probabilities(event).get("logprob")
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def top_of(events: Sequence[Mapping[str, Any]], field: str) -> list[tuple[str, float]]:
+    """The most probable first tokens and their log-probabilities."""
+    top = []
+    rows = _probabilities(events[0]).get(field) if events else None
+    for row in rows if isinstance(rows, list) else ():
+        match row:
+            case {"token": str(token), "logprob": float(logprob)}:
+                top.append((token, logprob))
+            case {"token": str(token), "prob": float(prob)} if prob > 0:
+                top.append((token, math.log(prob)))
+    return top

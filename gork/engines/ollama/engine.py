@@ -1,0 +1,299 @@
+"""Models that a server with Ollama's HTTP API answers for: one on this machine, or a URL for each member.
+
+Rules that come from how Ollama works (read and tried at 0.32):
+
+- `think: false` always: without it a model that can think does, and may spend all its tokens on it.
+- `truncate: false` always: the default cuts a prompt that is too long, silently, often at the question.
+- `shift` never: a value other than the one a model was loaded with reloads the model.
+- Options that belong to loading (`num_ctx`, `num_thread` ...) are the same in every call to a model, the preload included: another
+  value, or a missing one, reloads it. Servers that members name by URL were set up by somebody else, who chose them there: those get
+  none, unless the ensemble file gives the member one.
+- `keep_alive` is the number -1 at configured URLs (the string is an error); a laptop's own server keeps its default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import aiohttp
+
+from gork.config.ensemble import Member
+from gork.engines.labels import read_labels
+from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options, estimate_prompt
+from gork.engines.ollama.errors import Spot
+from gork.engines.ollama.library import PullProgress, answers, installed, loaded_row, missing, normal, pull, server_url, tags_of, version_of
+from gork.engines.ollama.protocol import ChatReader, chosen_label, count, likely_tokens, rows, template
+from gork.engines.ollama.wire import Record, Wire, open_session
+from gork.errors import ConfigError, Died, ModelError, ModelMissing, Refused
+from gork.turn import AnswerFormat, Message
+
+__all__ = ["OllamaEngine", "OllamaModel", "PullProgress", "answers", "installed", "missing", "pull"]
+
+LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"})
+_TOP = 20
+"""Ollama's most: how many tokens it lists for one place."""
+_FRESH_S = 5.0
+"""A model that has just answered is not looked up again: should another have pushed it out by then, its reload counts as reading."""
+_LABEL_TOKENS = 16
+"""For a label in quotes, and a grammar that lets a model write blanks around it."""
+_T = TypeVar("_T")
+
+
+class OllamaEngine(Engine):
+    """Members with a URL are asked there, all others at `host`; `context` is what one request can use where nobody says otherwise."""
+
+    name = "ollama"
+
+    def __init__(self, members: Sequence[Member], *, host: str, deadlines: Deadlines, load_options: Options, context: int) -> None:
+        super().__init__()
+        self._deadlines = deadlines
+        self._opened: aiohttp.ClientSession | None = None
+        self._closed = False
+        local = {"num_ctx": context, **load_options}
+        runners: dict[tuple[str, str], _Runner] = {}
+        places: list[tuple[Member, Wire, _Runner]] = []
+        for member in members:
+            url, shown = server_url(member.url or host, member.name)
+            own = {key: value for key, value in member.options.items() if key in LOAD_OPTIONS}
+            runner = runners.setdefault((shown, normal(member.model or "")), _Runner())
+            runner.join(member, own if member.url else {**local, **own})
+            places.append((member, Wire(self._session, url, Spot(member.name, shown)), runner))
+        for member, wire, runner in places:
+            self.models[member.name] = OllamaModel(member, wire, deadlines, slots=runner.slots, load=runner.load, context=context)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Open the session when it is first needed: that is when a loop runs."""
+        if self._closed:
+            raise RuntimeError("the engine is closed")
+        if self._opened is None:
+            self._opened = open_session(self._deadlines.connect)
+        return self._opened
+
+    async def close(self) -> None:
+        """Give up loads and close every connection; models that are writing stop."""
+        await super().close()
+        self._closed = True
+        if self._opened is not None:
+            await self._opened.close()
+
+
+class _Runner:
+    """What members share that ask one server for one model: its slots, and the options it is loaded with."""
+
+    def __init__(self) -> None:
+        self.load: Options = {}
+        self.slots = asyncio.Semaphore(1)
+        self._members: list[Member] = []
+
+    def join(self, member: Member, load: Options) -> None:
+        """Add a member; one with other load-time options would make every call reload the model, so it is an error."""
+        if self._members and load != self.load:
+            both = f"{self._members[0].name} and {member.name}"
+            raise ConfigError([f"{both} share a model but not its load-time options ({', '.join(sorted(LOAD_OPTIONS))}); make them equal"])
+        self.load = load
+        self._members.append(member)
+        self.slots = asyncio.Semaphore(max(other.parallel for other in self._members))
+
+
+class OllamaModel(Model):
+    """One member's model at an Ollama server."""
+
+    def __init__(self, member: Member, wire: Wire, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int) -> None:
+        super().__init__(member, deadlines, slots)
+        self._wire, self._load_options = wire, load
+        asked = load.get("num_ctx")
+        self._context = asked if isinstance(asked, int) else context
+        self._tag = member.model
+        self._digest: str | None = None
+        self._fresh_until = 0.0
+        self._suspect = False
+        """The model's process went away: /api/ps may not know it yet."""
+
+    @property
+    def model(self) -> str:
+        """The model's tag; before the server was first asked for it, where it will be asked."""
+        return self._tag or f"the model at {self.where}"
+
+    @property
+    def where(self) -> str:
+        """The server's URL, without credentials."""
+        return self._wire.spot.where
+
+    @property
+    def context(self) -> int:
+        """Tokens that one request can use: what the server gives the loaded model, once that is known."""
+        return self._context
+
+    @property
+    def weights_id(self) -> str:
+        """The digest that the server gives the loaded model; before that, its place and tag."""
+        return self._digest or f"{self.where} {normal(self.model)}"
+
+    async def check(self) -> Health:
+        """Ask for version, model and whether it is loaded; nothing is generated or loaded."""
+        version = None
+        try:
+            version = await version_of(self._wire)
+            tag = await self._present()
+            loaded = await loaded_row(self._wire, tag) is not None
+        except ModelError as error:
+            return Health(ok=False, detail=error.what, version=version)
+        return Health(ok=True, detail=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
+
+    async def _present(self) -> str:
+        """Give the tag if the server has it now."""
+        there = await tags_of(self._wire)
+        if self.member.model is None:
+            self._tag = self._only(there)
+        tag = await self._name()
+        if normal(tag) not in {normal(other) for other in there}:
+            raise self._wire.spot.error(ModelMissing, f"{tag} is not there; get it with `ollama pull {tag}`")
+        return tag
+
+    async def _name(self) -> str:
+        """Give the tag to ask for; found at the server if the member names none."""
+        if self._tag is None:
+            self._tag = self._only(await tags_of(self._wire))
+        return self._tag
+
+    def _only(self, there: Sequence[str]) -> str:
+        if not there:
+            raise self._wire.spot.error(ModelMissing, "the server has no model; get one with `ollama pull MODEL`")
+        if len(there) == 1:
+            return there[0]
+        raise self._wire.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])}); name one for {self.name}")
+
+    async def _at_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
+        """Ask with the model's tag; once more with another one if the server's only model has been exchanged since."""
+        with self._watched():
+            tag = await self._name()
+            try:
+                return await ask(tag)
+            except ModelMissing:
+                if self.member.model is not None:
+                    raise
+                self._tag = None
+                if await self._name() == tag:
+                    raise
+            return await ask(await self._name())
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Learn from how a request ends whether the model is in memory."""
+        try:
+            yield
+        except ModelError as error:
+            self._fresh_until, self._suspect = 0.0, isinstance(error, Died)
+            raise
+        self._fresh_until, self._suspect = time.monotonic() + _FRESH_S, False
+
+    async def _is_loaded(self) -> bool:
+        if time.monotonic() < self._fresh_until:
+            return True
+        if self._suspect:
+            return False
+        row = await loaded_row(self._wire, await self._name())
+        if row is None:
+            return False
+        served = count(row, "context_length")
+        asked = self._load_options.get("num_ctx")
+        if served and asked is not None and served not in {asked, self._context}:
+            return False  # somebody else loaded it with another context: ours reloads it
+        self._learn(row)
+        return True
+
+    def _learn(self, row: Record) -> None:
+        self._context = count(row, "context_length") or self._context
+        digest = row.get("digest")
+        self._digest = digest if isinstance(digest, str) and digest else None
+
+    async def _load(self) -> None:
+        """Preload: a chat without messages. Ollama aborts a load when its client leaves, so this waits longer than any call does."""
+
+        async def ask(tag: str) -> None:
+            body = self._body(tag, {}, messages=[], stream=False)
+            await self._wire.about(tag).ask("/api/chat", body, timeout_s=3 * self.deadlines.load)
+            if (row := await loaded_row(self._wire, tag)) is not None:
+                self._learn(row)
+
+        await self._at_tag(ask)
+
+    async def _stream(
+        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+    ) -> Completion:
+        extra: Record = {**({"logprobs": True} if logprobs else {}), **({} if answer_format is None else {"format": answer_format})}
+
+        async def ask(tag: str) -> Completion:
+            wire = self._wire.about(tag)
+            reader = ChatReader(draft, wire.spot)
+            body = self._body(tag, options, messages=list(messages), stream=True, **extra)
+            return await wire.stream("/api/chat", body, reader.take) or reader.broken_off()
+
+        return await self._at_tag(ask)
+
+    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
+        started = time.perf_counter()
+
+        async def ask(tag: str) -> Choice:
+            reply = await self._next_token(tag, messages, lead_in)
+            places = rows(reply, "logprobs")
+            found, method = read_labels(likely_tokens(places[0]), labels) if places else None, "logprobs"
+            if found is None:
+                reply = await self._forced(tag, messages, labels)
+                found, method = chosen_label(reply, labels, self._wire.spot), "schema"
+            return Choice(
+                probabilities=found[0],
+                mass=found[1],
+                method="logprobs" if method == "logprobs" else "schema",
+                prompt_tokens=count(reply, "prompt_eval_count"),
+                seconds=time.perf_counter() - started,
+            )
+
+        return await self._at_tag(ask)
+
+    async def _next_token(self, tag: str, messages: Sequence[Message], lead_in: str) -> Record:
+        """Ask for one token with its alternatives, after `lead_in` if the server shows the prompt that its template makes.
+
+        The first request is for the rendered prompt; a server that does not know this takes it for what comes next best, a chat of
+        one token without the lead-in. (A trailing assistant message would not do: templates open another turn behind it.)
+        """
+        wire = self._wire.about(tag)
+        options: Options = {"num_predict": 1, "temperature": 0}
+        listed: Record = {"stream": False, "logprobs": True, "top_logprobs": _TOP}
+        reply = await self._ask(wire, "/api/chat", self._body(tag, options, messages=list(messages), _debug_render_only=True, **listed))
+        prompt = template(reply)
+        if prompt is None:
+            return reply
+        return await self._ask(wire, "/api/generate", self._body(tag, options, prompt=prompt + lead_in, raw=True, **listed))
+
+    async def _forced(self, tag: str, messages: Sequence[Message], labels: Sequence[str]) -> Record:
+        """Ask for a label that a schema forces."""
+        schema = {"type": "string", "enum": list(labels)}
+        options: Options = {"num_predict": _LABEL_TOKENS, "temperature": 0}
+        listed: Record = {"stream": False, "logprobs": True, "top_logprobs": _TOP}
+        return await self._ask(
+            self._wire.about(tag), "/api/chat", self._body(tag, options, messages=list(messages), format=schema, **listed)
+        )
+
+    async def _ask(self, wire: Wire, path: str, body: Record) -> Record:
+        return await wire.ask(path, body, timeout_s=None, at_work=True)  # the deadlines of the call bound it
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        """Read the prompt and drop one token: `num_predict: 0` would be no limit, or one token, depending on the version."""
+        limit = self.deadlines.first_token + estimate_prompt(messages) / self.deadlines.prefill_rate
+
+        async def ask(tag: str) -> None:
+            body = self._body(tag, {"num_predict": 1}, messages=list(messages), stream=False)
+            await self._wire.about(tag).ask("/api/chat", body, timeout_s=limit, at_work=True)
+
+        await self._at_tag(ask)
+
+    def _body(self, tag: str, options: Options, **fields: object) -> Record:
+        """Put a request together; load-time options are the model's own, whatever a call says."""
+        asked = {key: value for key, value in options.items() if key not in LOAD_OPTIONS}
+        keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
+        return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}

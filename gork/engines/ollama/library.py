@@ -1,0 +1,140 @@
+"""What an Ollama server has: its version, its models, what is loaded, and getting more of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from gork.config.ensemble import Member
+from gork.engines.ollama.errors import Spot, plain
+from gork.engines.ollama.protocol import count, rows
+from gork.engines.ollama.wire import Record, Wire, open_session
+from gork.errors import ConfigError, Died, ModelError
+
+BRIEF_S = 10.0
+"""For questions that a server answers at once, busy or not."""
+_PULL_IDLE_S = 300.0
+"""A pull reports several times a second, but is silent while it checks a large file."""
+
+
+def normal(tag: str) -> str:
+    """Give the form in which two names of one model are equal.
+
+    >>> normal("Llama3.2"), normal("library/llama3.2:latest"), normal("host:5000/ns/m")
+    ('llama3.2:latest', 'llama3.2:latest', 'host:5000/ns/m:latest')
+    """
+    name = tag.strip().casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def server_url(text: str, asked_by: str) -> tuple[URL, str]:
+    """Give a server's URL, and the form of it that can be shown (without credentials).
+
+    >>> server_url("http://me:secret@host:11434/", "qwen")[1]
+    'http://host:11434'
+    """
+    try:
+        url = URL(text.rstrip("/"))
+        port = url.port
+    except ValueError:
+        raise ConfigError([f"{asked_by}: its URL cannot be read; write it as http://HOST:PORT"]) from None
+    if url.scheme not in {"http", "https"} or not url.host or not port:
+        raise ConfigError([f"{asked_by}: its URL has no http:// or https://, no host or no port; write it as http://HOST:PORT"])
+    url = url.with_query(None).with_fragment(None)
+    return url, str(url.with_user(None)).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far a pull is: what is being done, and of a file that is being fetched its bytes."""
+
+    status: str
+    completed: int | None = None
+    total: int | None = None
+
+
+async def version_of(wire: Wire) -> str | None:
+    """Ask for the server's version; None if what answers does not say one."""
+    version = (await wire.ask("/api/version", timeout_s=BRIEF_S)).get("version")
+    return plain(version) if isinstance(version, str) else None
+
+
+async def tags_of(wire: Wire) -> tuple[str, ...]:
+    """Ask which models are there."""
+    return tuple(_name(row) for row in rows(await wire.ask("/api/tags", timeout_s=BRIEF_S), "models") if _name(row))
+
+
+async def loaded_row(wire: Wire, tag: str) -> Record | None:
+    """Ask for what /api/ps says of one model; None if it is not in memory."""
+    running = rows(await wire.ask("/api/ps", timeout_s=BRIEF_S), "models")
+    return next((row for row in running if normal(_name(row)) == normal(tag)), None)
+
+
+def _name(row: Record) -> str:
+    name = row.get("model") or row.get("name")
+    return plain(name) if isinstance(name, str) else ""
+
+
+async def answers(host: str, connect_s: float) -> str | None:
+    """Give the version of the Ollama server at `host`; None if nothing that is one answers there."""
+    async with _wire(host, "Ollama", connect_s) as wire:
+        try:
+            async with asyncio.timeout(connect_s + 1.0):
+                return await version_of(wire)
+        except (ModelError, TimeoutError):
+            return None
+
+
+async def installed(host: str, connect_s: float = 5.0, *, asked_by: str = "Ollama") -> tuple[str, ...]:
+    """Give the tags of the models that the server at `host` has. Raises a `ModelError`."""
+    async with _wire(host, asked_by, connect_s) as wire:
+        return await tags_of(wire)
+
+
+async def sizes(host: str, connect_s: float = 5.0) -> dict[str, int]:
+    """Give the bytes of each model that the server at `host` has, by normal tag. Raises a `ModelError`."""
+    async with _wire(host, "Ollama", connect_s) as wire:
+        listed = rows(await wire.ask("/api/tags", timeout_s=BRIEF_S), "models")
+    return {normal(_name(row)): count(row, "size") for row in listed}
+
+
+async def missing(members: Sequence[Member], host: str, connect_s: float = 5.0) -> list[str]:
+    """Give the tags that members without a URL need and `host` lacks, each once, in order. Raises a `ModelError`."""
+    there = {normal(tag) for tag in await installed(host, connect_s)}
+    needed = {normal(member.model): member.model for member in members if member.url is None and member.model is not None}
+    return [tag for name, tag in needed.items() if name not in there]
+
+
+async def pull(host: str, tag: str, on_progress: Callable[[PullProgress], None], *, connect_s: float = 5.0) -> None:
+    """Have the server at `host` fetch a model; what it has of it already is not fetched again. Raises a `ModelError`."""
+
+    def take(record: Record) -> bool | None:
+        status = record.get("status")
+        total = count(record, "total")
+        progress = PullProgress(
+            status=plain(status) if isinstance(status, str) else "",
+            completed=count(record, "completed") if total else None,  # absent at 0
+            total=total or None,
+        )
+        on_progress(progress)
+        return True if progress.status == "success" else None
+
+    async with _wire(host, tag, connect_s) as wire:
+        if not await wire.about(tag).stream("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
+            raise wire.spot.error(Died, "the pull broke off; pull again, it goes on where it was")
+
+
+@asynccontextmanager
+async def _wire(host: str, asked_by: str, connect_s: float) -> AsyncIterator[Wire]:
+    url, shown = server_url(host, asked_by)
+    async with open_session(connect_s) as session:
+        yield Wire(_always(session), url, Spot(asked_by, shown))
+
+
+def _always(session: aiohttp.ClientSession) -> Callable[[], aiohttp.ClientSession]:
+    return lambda: session

@@ -1,0 +1,1 @@
+"""Files of weights: sources, cache, downloads, checks."""

@@ -1,0 +1,1 @@
+"""Choosing one of several answers: signals, the judge's prompts, the decision."""

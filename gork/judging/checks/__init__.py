@@ -1,0 +1,1 @@
+"""What plain code finds out about an answer."""

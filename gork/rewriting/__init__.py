@@ -1,0 +1,1 @@
+"""The promptimizer's prompt, and the guards on what it wrote."""

@@ -1,0 +1,149 @@
+"""The promptimizer: how it is asked to rewrite a prompt, and the guards that refuse a bad rewrite.
+
+It translates, it does not answer. A model of 135 or 350 million parameters often does otherwise: it answers, drops a number, takes a
+request for a poem as a question how poems are written. So a rewrite has to earn its place: every piece of the original is still there,
+nothing was put in that neither the original nor the history has, and it still asks for the same. Where that is in doubt the rewrite
+is refused and the user's own words go on, which costs nothing but the improvement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gork.config.ensemble import Member
+from gork.rewriting.guards import refusal
+from gork.rewriting.tokens import read
+from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
+from gork.turn import Message, Question
+
+LONGEST = 6000
+"""Characters of the longest prompt that is rewritten: longer ones need more context than small models have, and are clear enough."""
+
+DEFAULT_SYSTEM = (
+    "You rewrite the user's prompt so that it is clear and correct. You never answer it. Keep every number, name and detail. "
+    "Reply with the rewritten prompt alone."
+)
+
+_TURNS, _CUT = 2, 300
+"""How many exchanges of the history the promptimizer sees, and how many characters of each text."""
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", "`": "`"}
+_LEAD_IN = re.compile(
+    r"(?:\s*(?:(?:sure|certainly|of course|okay|ok)[,.!]\s*)?(?:here(?:'s|’s| is)\s+)?(?:(?:the|your|a|my)\s+)?"
+    r"(?:(?:rewritten|rewrite|improved|corrected|clarified|revised|better)(?:\s+(?:user\s+)?(?:prompt|question|version|query|request))?"
+    r"|prompt|question)\s*[:：])+\s*",
+    re.IGNORECASE,
+)
+_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_CODE_LINE = re.compile(
+    r"^\s*(?:[\w.\[\]]+\s*[-+*/|&]?=\s*\S|(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|const|let|var|function|func|fn|"
+    r"public|private|static|package|use|include|struct|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*[:;{(]|#include|[@<$>][\w/]|[})\]]+[;,]?\s*$|.*[;{}]\s*$"
+    r"|\s*return\b|\s*[\w.]+\(.*\)\s*$|//|/\*|\s+at \S+\(|Traceback \()"
+)
+_SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
+
+
+def worth_rewriting(text: str) -> str | None:
+    """None if the promptimizer is to be asked about this prompt, else the reason why not.
+
+    >>> worth_rewriting("capital of france pls"), worth_rewriting("for(;;){ x += f(x); }")
+    (None, 'it is mostly code')
+    """
+    if not any(char.isalnum() for char in text):
+        return "it has no words"
+    if len(text) > LONGEST:
+        return f"it is longer than {LONGEST} characters"
+    return "it is mostly code" if _mostly_code(text) else None
+
+
+def _mostly_code(text: str) -> bool:
+    prose = _FENCED.sub("", text)
+    letters = len("".join(text.split()))
+    if 2 * (letters - len("".join(prose.split()))) >= letters:
+        return True
+    lines = [line for line in prose.splitlines() if line.strip()]
+    code = sum(bool(_CODE_LINE.match(line)) for line in lines)
+    if len(lines) > 1 and code * 2 >= len(lines):
+        return True
+    dense = "".join(prose.split())
+    return len(lines) == 1 and sum(char in _SYMBOLS for char in dense) * 6 >= len(dense) >= 10
+
+
+def rewrite_messages(question: Question, member: Member) -> list[Message]:
+    """What the promptimizer reads: its instructions, the worked examples as earlier turns, and the prompt.
+
+    A prompt that leans on what was said before is shown with the last turns; others are not, since a small model mixes them up.
+    """
+    messages: list[Message] = [{"role": "system", "content": member.system or DEFAULT_SYSTEM}]
+    for user, assistant in member.examples:
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    earlier = [m for m in _recent(question.history) if m["role"] == "user"] if leans_on_history(question.text) else []
+    lines = [f"Earlier prompt: {message['content']}" for message in earlier]
+    prompt = "\n".join([*lines, f"Prompt: {question.text}"]) if lines else question.text
+    return [*messages, {"role": "user", "content": prompt}]
+
+
+def leans_on_history(text: str) -> bool:
+    """Whether a prompt is understood only with what was said before it.
+
+    >>> leans_on_history("and in Python?"), leans_on_history("how do i exit vim")
+    (True, False)
+    """
+    reading = read(text[:LONGEST])
+    keys = [word.key for word in reading.words]
+    if not keys or keys[0] in GOING_ON or not POINTING.isdisjoint(keys):
+        return True
+    light = frozenset().union(*LIGHT.values(), *COURTESY.values())
+    asking = frozenset().union(*ASKING.values())
+    return len(set(keys) - light - asking) < (1 if asking & set(keys) else 2) and len(reading.pieces) < 4
+
+
+def _recent(history: Sequence[Message]) -> list[Message]:
+    """The last exchanges, each text cut."""
+    return [{"role": m["role"], "content": m["content"][:_CUT]} for m in history[-2 * _TURNS :]]
+
+
+def clean(reply: str, original: str = "") -> str:
+    r"""A reply without what only wraps the rewrite: blanks, a lead-in, one pair of quotation marks. What `original` has too stays.
+
+    >>> clean(' Rewritten prompt: "What is Kubernetes?"\n')
+    'What is Kubernetes?'
+    """
+    keep_lead_in = _LEAD_IN.match(original) is not None
+    bare = original.strip()
+    keep_quotes = len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]
+    text = reply.strip()
+    if len(text) > 4 * LONGEST:
+        return text  # no guard lets that through
+    while True:
+        before = text
+        if not keep_lead_in and (match := _LEAD_IN.match(text)) and match.end() < len(text):
+            text = text[match.end() :]
+        if not keep_quotes and _is_wrapped(text):
+            text = text[1:-1].strip()
+        if text == before:
+            return text
+
+
+def _is_wrapped(text: str) -> bool:
+    """Whether quotation marks around the whole text belong to each other, and not to two quotations at its ends."""
+    if len(text) < 3 or _QUOTES.get(text[0]) != text[-1]:
+        return False
+    inside = text[1:-1].strip()
+    return bool(inside) and text[0] not in inside and text[-1] not in inside
+
+
+def refuse(original: str, rewrite: str, history: Sequence[Message] = ()) -> str | None:
+    """None if the rewrite may take the original's place, else the reason why not, in a few words for people.
+
+    >>> refuse("explain 3 causes of ww1 in 100 words", "Explain 3 causes of World War I.")
+    'lost the number 100'
+    """
+    if not any(char.isalnum() for char in rewrite):
+        return "is empty"
+    if rewrite.strip() == original.strip():
+        return None
+    if len(original) > LONGEST:
+        return "the prompt is too long to be checked against a rewrite"
+    earlier = [message["content"] for message in _recent(history)] if leans_on_history(original) else []
+    return refusal(original, rewrite, earlier)

@@ -1,0 +1,233 @@
+"""The product's own API: the events of a turn as they happen, for the page and for `--server`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from gork import __version__
+from gork.config.ensemble import MOST_CANDIDATES
+from gork.config.members import LOAD_TIME, MOST_STOPS, OPTIONS, OptionValue
+from gork.config.settings import Settings
+from gork.config.urls import quoted
+from gork.config.values import Kind, Wrong, suggestion, text
+from gork.errors import GorkError, NoAnswer
+from gork.roster import rows_of
+from gork.service.admission import Full, Stopping
+from gork.service.bodies import read_body
+from gork.service.dialects.requests import Wishes, checked_text, understand
+from gork.service.errors import BadRequest, NotFound, json_response
+from gork.service.jobs import Beat, Running
+from gork.service.service import NAME, Service
+from gork.service.streams import Stream
+from gork.turn import Finished, Message, Notice, Question, Turn
+from gork.wire import Accepted, BadEvent, Broken, Explained, WireEvent, encode, turn_of
+
+_T = TypeVar("_T")
+_BURST: Final = 32 * 1024
+"""Bytes of events that are sent in one piece at most."""
+BEAT: Final = b": beat\n\n"
+"""A comment between events: nothing happened, and the connection is in use."""
+_SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
+Options = dict[str, str | int | float | bool | list[str] | None]
+
+
+class Said(msgspec.Struct):
+    """One message of the conversation before the question."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class DeliberateRequest(msgspec.Struct):
+    """The body of `POST /api/deliberate`. Timeouts can shorten the service's own, not lengthen them."""
+
+    question: str
+    history: list[Said] = []
+    system: str | None = None
+    optimize: bool | None = None
+    seed: Annotated[int, _SEEDS] | None = None
+    options: Options = {}
+    """Sampling options of the candidates, under the names that Ollama gives them."""
+    timeout: Seconds | None = None
+    rewrite_timeout: Seconds | None = None
+    candidate_timeout: Seconds | None = None
+    judge_timeout: Seconds | None = None
+
+
+class ExplainRequest(msgspec.Struct):
+    """The body of `POST /api/explain`: a turn as `/api/deliberate` and `--json` give it."""
+
+    turn: dict[str, Any]
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """What it answers."""
+    api = _Api(service)
+    return [
+        web.post("/api/deliberate", api.deliberate),
+        web.get("/api/members", api.members),
+        web.post("/api/explain", api.explain),
+    ]
+
+
+class _Api:
+    """The three routes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def deliberate(self, request: web.Request) -> web.StreamResponse:
+        """Run a turn and send its events."""
+        service = self._service
+        question, how, notes = _understood(service, await read_body(request, DeliberateRequest))
+        async with service.turn(question, how) as running:
+            stream = Stream(request, "text/event-stream", {"X-Turn-Id": question.id})
+
+            async def send() -> None:
+                await stream.write(_event(Accepted(question.id, service.engine.name, service.ensemble.name, service.roles)))
+                for note in notes:
+                    await stream.write(_event(Notice(note)))
+                await stream.write(_event(Finished(await _followed(running, stream))))
+
+            await stream.begin(BEAT)
+            return await stream.run(send, _broken)
+
+    async def members(self, _request: web.Request) -> web.Response:
+        """Say who answers here, and whether each member can, as far as it is known: nobody waits for one that hangs."""
+        service = self._service
+        rows = rows_of(service.ensemble, service.models, await service.healths.refreshed())
+        return json_response(
+            {
+                "name": NAME,
+                "version": __version__,
+                "engine": service.engine.name,
+                "ensemble": service.ensemble.name,
+                "description": service.ensemble.description,
+                "context": service.ensemble.context,
+                "members": rows,
+            }
+        )
+
+    async def explain(self, request: web.Request) -> web.StreamResponse:
+        """Have the judge say why a turn ended as it did, and send its words as they come."""
+        explain = self._service.explain
+        if explain is None:
+            raise NotFound("this ensemble has no judge that could explain anything")
+        turn = _turn((await read_body(request, ExplainRequest)).turn)
+        async with self._service.calls.begin(lambda on_event: explain(turn, on_event)) as running:
+            stream = Stream(request, "text/event-stream", {})
+
+            async def send() -> None:
+                await stream.write(_event(Explained(await _followed(running, stream))))
+
+            await stream.begin(BEAT)
+            return await stream.run(send, _broken)
+
+
+async def _followed(running: Running[_T], stream: Stream) -> _T:
+    """Send what happens and return what comes of it. Raises the `GorkError` that ended it."""
+    burst = bytearray()
+    async for item in running:
+        if isinstance(item, Beat):
+            burst += BEAT
+        elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
+            burst += _event(item)
+        if burst and (not running.at_hand or len(burst) > _BURST):
+            await stream.write(bytes(burst))
+            burst.clear()
+    if burst:
+        await stream.write(bytes(burst))
+    return await running.result()
+
+
+def _event(event: WireEvent) -> bytes:
+    kind, data = encode(event)
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def _broken(error: GorkError) -> bytes:
+    match error:
+        case NoAnswer():
+            kind = "no_answer"
+        case Stopping():
+            kind = "stopped"
+        case Full() | BadRequest():
+            kind = "refused"
+        case _:
+            kind = "error"
+    return _event(Broken(kind, str(error)))
+
+
+def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:
+    """The question, what its turn goes by, and lines about what was left out of it. Raises `BadRequest`."""
+    if not asked.question.strip():
+        raise BadRequest("the question is empty", param="question")
+    system: list[Message] = [{"role": "system", "content": checked_text(asked.system, "system")}] if asked.system else []
+    history: list[Message] = [
+        {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
+    ]
+    messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
+    understood = understand(service, None, messages, Wishes(options=read_options(asked.options), seed=asked.seed))
+    return understood.question, _how(asked, understood.how), understood.notes
+
+
+def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
+    """Sampling options as an ensemble file could have them; null is as if it were not there. Raises `BadRequest` with the place."""
+    options: dict[str, OptionValue] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in LOAD_TIME:
+            raise BadRequest(f"options.{name}: a model is loaded with it, so it cannot differ from request to request")
+        if name not in OPTIONS:
+            raise BadRequest(f"options: there is no option {quoted(name)}{suggestion(name, OPTIONS)}")
+        try:
+            kind = OPTIONS[name].read
+            options[name] = kind.check(value) if isinstance(kind, Kind) else _stops(value)
+        except Wrong as wrong:
+            raise BadRequest(f"options.{name} {wrong}") from None
+    return options
+
+
+def _stops(value: object) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else [value]
+    if len(given) > MOST_STOPS:
+        raise Wrong(f"must be at most {MOST_STOPS} texts")
+    one = text(longest=200)
+    return tuple(one.check(stop) for stop in given)
+
+
+def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
+    """The service's settings as this request changes them."""
+
+    def shorter(own: float, wanted: float | None) -> float:
+        return own if wanted is None else min(own, wanted)
+
+    return replace(
+        settings,
+        optimize=settings.optimize if asked.optimize is None else asked.optimize,
+        turn=shorter(settings.turn, asked.timeout),
+        rewrite=shorter(settings.rewrite, asked.rewrite_timeout),
+        candidate=shorter(settings.candidate, asked.candidate_timeout),
+        judge=shorter(settings.judge, asked.judge_timeout),
+    )
+
+
+def _turn(raw: Mapping[str, object]) -> Turn:
+    """A client's turn, within what any turn of ours is. Raises `BadRequest`."""
+    try:
+        turn = turn_of(raw)
+    except BadEvent as error:
+        raise BadRequest(f"turn: {error}") from None
+    if len(turn.answers) > MOST_CANDIDATES or len({answer.member for answer in turn.answers}) < len(turn.answers):
+        raise BadRequest(f"turn: answers: there must be at most {MOST_CANDIDATES}, each of another member")
+    if not 0 <= turn.seed < 2**31:
+        raise BadRequest("turn: seed: it must be a whole number from 0 to 2147483647")
+    return turn

@@ -1,0 +1,1 @@
+"""The Ollama and OpenAI dialects of the service."""

@@ -1,0 +1,127 @@
+"""`serve`: the service from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from aiohttp import web
+
+from gork import __version__
+from gork.config.settings import Settings
+from gork.engines.choose import Selected
+from gork.errors import EngineError
+from gork.flow import Assemble
+from gork.judging.explain import explainer
+from gork.service.admission import Stopping
+from gork.service.app import create_app
+from gork.service.connections import Connection, Connections, most_connections
+from gork.service.logs import note
+from gork.service.service import Service
+
+LAST_WORDS_S = 3.0
+"""Seconds in which clients of what was given up are told so."""
+_BACKLOG = 128
+
+
+async def run(selected: Selected, assemble: Assemble, say: Callable[[str], None]) -> int:
+    """Open the engine and serve it; returns the exit code."""
+    settings = selected.settings
+    async with selected.open() as engine:
+        explain = explainer(settings.ensemble, engine.models)
+        return await serve(Service(assemble(settings, engine), engine, settings, explain=explain), say)
+
+
+async def serve(service: Service, say: Callable[[str], None]) -> int:
+    """Serve until SIGTERM or SIGINT, then finish what runs; returns the exit code. Raises an `EngineError` when the port cannot be had.
+
+    The port stays open meanwhile: probes and clients are told that the service is being stopped. A second signal ends it at once.
+    """
+    settings = service.settings
+    with _signals() as signals:
+        async with listening(service) as url:
+            say(f"serving at {url}")
+            note(
+                "service started",
+                version=__version__,
+                engine=service.engine.name,
+                ensemble=settings.ensemble.name,
+                url=url,
+                turns=settings.turns,
+                queue=settings.queue,
+            )
+            first = await signals.get()
+            note("service stops", signal=first.name, turns=service.turns.gate.inside, seconds=settings.drain)
+            second = await _drained(service, signals)
+        note("service stopped", signal=second and second.name)
+    return 0 if second is None else 128 + second
+
+
+async def _drained(service: Service, signals: asyncio.Queue[signal.Signals]) -> signal.Signals | None:
+    """Let what runs come to its end within its time, then stop the rest; returns the signal that did not want to wait."""
+    service.stop_taking()
+    idle, second = asyncio.create_task(service.idle()), asyncio.create_task(signals.get())
+    try:
+        await asyncio.wait({idle, second}, timeout=service.settings.drain, return_when=asyncio.FIRST_COMPLETED)
+        if not idle.done():
+            service.give_up(Stopping("the service was stopped or restarted before this was finished: ask again in a moment"))
+            await asyncio.wait({idle, second}, timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED)
+            if second.done() and not idle.done():
+                await asyncio.wait({idle}, timeout=LAST_WORDS_S / 10)
+        return second.result() if second.done() else None
+    finally:
+        idle.cancel()
+        second.cancel()
+
+
+@asynccontextmanager
+async def listening(service: Service, app: web.Application | None = None) -> AsyncIterator[str]:
+    """Answer requests at the settings' host and port for as long as the block lasts; gives the URL. Raises an `EngineError`."""
+    settings, loop = service.settings, asyncio.get_running_loop()
+    connections = Connections(
+        service.metrics,
+        most=most_connections(settings.turns, settings.queue),
+        head_s=settings.request,
+        stall_s=settings.request,
+    )
+    runner = web.AppRunner(app or create_app(service), handle_signals=False, handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        http = runner.server
+        if http is None:
+            raise RuntimeError("the runner has no server")
+        server = await _bound(settings, lambda: Connection(connections, http, loop))
+        try:
+            host, port = server.sockets[0].getsockname()[:2]
+            yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+
+
+async def _bound(settings: Settings, protocol: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(protocol, settings.host.strip("[]"), settings.port, backlog=_BACKLOG)
+    except OSError as error:
+        raise EngineError(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror or error}") from None
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """SIGTERM and SIGINT as they come; where there are no such handlers (Windows), the interpreter's own way of Ctrl-C remains."""
+    loop, come, handled = asyncio.get_running_loop(), asyncio.Queue[signal.Signals](), []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, come.put_nowait, number)
+        except (NotImplementedError, RuntimeError):  # RuntimeError: not in the main thread
+            continue
+        handled.append(number)
+    try:
+        yield come
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,137 @@
+"""Turns as text: all answers of one, why it ended as it did, what a session's turns came to, a conversation as a document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from gork.conversation.thread import Exchange
+from gork.roster import MemberRow
+from gork.terminal.session import Tally
+from gork.turn import Answer, Turn
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns, the last one as long as it is.
+
+    >>> print(table([("a", "b"), ("long", "c")]))
+    a     b
+    long  c
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def members(rows: Sequence[MemberRow]) -> str:
+    """The members, one a row."""
+    head = ("member", "role", "model", "where", "state")
+    return table([head, *((row.member, row.role, row.model, row.where, row.state) for row in rows)])
+
+
+def heading(number: int, answer: Answer, turn: Turn) -> str:
+    """The line over one answer."""
+    remarks = [answer.model, f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
+    if not answer.complete:
+        remarks.append(f"cut short ({answer.stop})")
+    if answer.member in turn.verdict.scores:
+        remarks.append(f"score {turn.verdict.scores[answer.member]:+.2f}")
+    chosen = " <- chosen" if answer.member == turn.winner.member else ""
+    return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
+
+
+def answers(turn: Turn) -> str:
+    """All answers of a turn under their headings, and who failed."""
+    parts = [f"{heading(number, answer, turn)}\n{answer.text}" for number, answer in enumerate(turn.answers, 1)]
+    parts += [f"--- {failure.member} failed: {failure.message}" for failure in turn.failures]
+    return "\n".join(parts)
+
+
+def find(turn: Turn, wanted: str) -> tuple[int, Answer] | None:
+    """The answer with this number or of this member."""
+    for number, answer in enumerate(turn.answers, 1):
+        if wanted in {str(number), answer.member}:
+            return number, answer
+    return None
+
+
+def verdict(turn: Turn) -> str:
+    """Why the turn ended as it did, as far as the numbers say it."""
+    said = turn.verdict
+    if said.fallback is not None:
+        return f"{said.winner} was chosen by the configured order: {said.fallback}"
+    if said.note is not None:
+        return f"{said.winner} was chosen: {said.note}"
+    lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
+    lines += [f"  {member}: {score:+.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1])]
+    if said.orders:
+        count = len(said.orders)
+        lines.append(f"  the judge read the answers in {count} order{'s' if count > 1 else ''}: {'; '.join(map(', '.join, said.orders))}")
+    if said.label_mass is not None:
+        lines.append(f"  {said.label_mass:.0%} of its probability lay on the labels")
+    return "\n".join(lines)
+
+
+def stats(tally: Tally) -> str:
+    """What the session's turns came to."""
+    lines = [f"{_count(tally.turns, 'turn')} answered, {tally.stopped} stopped, {tally.unanswered} without an answer"]
+    if not tally.turns:
+        return lines[0]
+    names = sorted(tally.answers | tally.failures, key=lambda name: (-tally.wins[name], name))
+    rows = [(name, str(tally.wins[name]), str(tally.answers[name]), str(tally.failures[name])) for name in names]
+    lines.append(table([("member", "won", "answered", "failed"), *rows]))
+    lines.append(f"{_count(tally.fallbacks, 'fallback')}, {_count(tally.close, 'close call')}, {tally.degraded} less than whole")
+    means = ", ".join(f"{stage} {seconds / tally.turns:.1f} s" for stage, seconds in tally.seconds.items())
+    lines.append(f"mean times: {means}")
+    return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def first_line(text: str, width: int = 72) -> str:
+    r"""The beginning of a text, on one line.
+
+    >>> first_line("one\n two", 6)
+    'one...'
+    """
+    line = " ".join(text[: 4 * width].split())
+    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+
+
+def as_json(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> str:
+    """A conversation with everything that is known of its turns."""
+    rows = [
+        {"prompt": exchange.user, "answer": exchange.assistant, "turn": None if turn is None else turn.as_json()}
+        for exchange, turn in zip(exchanges, turns, strict=True)
+    ]
+    return json.dumps({"version": 1, "exchanges": rows}, indent=2, allow_nan=False) + "\n"
+
+
+def as_markdown(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> str:
+    """A conversation as a document: questions, chosen answers, and the others folded away."""
+    return "\n".join(line for pair in zip(exchanges, turns, strict=True) for line in _section(*pair))
+
+
+def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
+    yield "## Question\n"
+    yield _fenced(exchange.user) + "\n"
+    yield "## Answer" + (f" ({turn.winner.member}, {turn.winner.model})" if turn else "") + "\n"
+    yield exchange.assistant + "\n"
+    if turn is None:
+        return
+    yield f"*{verdict(turn).splitlines()[0]}*\n"
+    for answer in turn.answers:
+        if answer.member != turn.winner.member:
+            yield f"<details><summary>{answer.member} ({answer.model})</summary>\n"
+            yield _fenced(answer.text) + "\n"
+            yield "</details>\n"
+    for failure in turn.failures:
+        yield f"- {failure.member} failed: {first_line(failure.message, 200)}\n"
+
+
+def _fenced(text: str) -> str:
+    """A text in a code fence longer than any in it."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)
+    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,1 @@
+"""What plain code reads in a text: fences, lists, sentences, numbers, languages."""

@@ -1,0 +1,54 @@
+"""What the documents promise is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gork.config.ensemble import load_ensemble
+from gork.config.fields import settings_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_of_settings_is_the_codes():
+    """docs/settings.md has exactly the table that the settings themselves make."""
+    assert settings_table() in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_the_test_command_of_the_readme_is_the_one_that_ci_calls():
+    """CI and README cannot drift apart."""
+    command = ".venv/bin/pip install -r requirements-dev.txt && .venv/bin/pytest"
+
+    assert f"$ {command}\n" in (ROOT / "README.md").read_text()
+    assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_readme_names_the_models_of_the_full_ensemble():
+    """Every tag of heavy-lite stands in the README."""
+    readme = (ROOT / "README.md").read_text()
+
+    assert all(f"`{member.model}`" in readme for member in load_ensemble("heavy-lite").members)
+
+
+def test_links_in_the_documents_lead_somewhere():
+    """Relative links name files that are there."""
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["requirements-core.txt", "requirements.txt", "requirements-dev.txt"])
+def test_no_requirement_names_a_package_index(name):
+    """Packages come from wherever the user's pip gets them."""
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text())
+
+
+def test_the_flow_stays_readable_in_one_sitting():
+    """final_script.py keeps to about 300 lines and shows the gather."""
+    text = (ROOT / "final_script.py").read_text()
+
+    assert text.count("\n") <= 330
+    assert "asyncio.gather(*tasks)" in text

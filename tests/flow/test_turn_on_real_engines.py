@@ -1,0 +1,178 @@
+"""Whole turns on real engines: llama.cpp with the starter weights and with tiny models, and a real Ollama where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+
+import jsonschema
+import pytest
+
+import final_script
+from final_script import Team
+from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble
+from gork.conversation.thread import Conversation
+from gork.engines.llama.engine import EmbeddedEngine
+from gork.engines.model import Deadlines, Engine
+from gork.engines.ollama.engine import OllamaEngine
+from gork.judging import decide
+from gork.judging.signals import Desk, SlotPriors, listwise
+from gork.turn import Answer, Event, Question, Restarted, Token, Turn
+from tests.support.tiny_models import write_tiny
+from tests.terminal.test_commandline import SCHEMA, Program
+
+
+def team_on(engine: Engine, ensemble: Ensemble) -> Team:
+    """The ensemble's members in their roles."""
+    return Team.of(engine.name, ensemble, engine.models)
+
+
+@pytest.fixture
+async def starter(starter_gguf):
+    """The starter ensemble on the embedded engine."""
+    ensemble = load_ensemble("starter")
+    files = {member.name: starter_gguf for member in ensemble.members}
+    together = [member.name for member in ensemble.candidates]
+    async with EmbeddedEngine(
+        ensemble.members, files=files, context=ensemble.context, cores=1, deadlines=Deadlines(), together=together
+    ) as engine:
+        yield team_on(engine, ensemble)
+
+
+async def ask(team: Team, text: str, *history: dict[str, str], seed: int = 3, tokens: int = 48) -> tuple[Turn, list[Event]]:
+    """One turn with answers of at most `tokens`, and its events."""
+    events: list[Event] = []
+    question = Question(text=text, history=history, options={"num_predict": tokens})
+    turn = await final_script.deliberate(question, team, events.append, seed=seed)
+    return turn, events
+
+
+async def test_the_starter_answers_with_a_real_verdict(starter):
+    """A turn on real weights: rewritten, three answers, a verdict that is no fallback, one answer byte for byte, the schema kept."""
+    turn, _ = await ask(starter, "wat is teh captial of germny")
+
+    jsonschema.validate(turn.as_json(), SCHEMA)
+    assert turn.question.rewrite == "What is the capital of Germany?"
+    assert (len(turn.answers), turn.failures, turn.verdict.fallback) == (3, (), None)
+    assert turn.answer in [answer.text for answer in turn.answers]
+    assert "Berlin" in turn.answer
+    assert all(answer.confidence is not None and answer.confidence < 0 for answer in turn.answers)
+
+
+async def test_three_candidates_on_one_file_write_at_the_same_time(starter):
+    """Their tokens interleave: each has written before any has finished."""
+    _, events = await ask(starter, "How do vaccines work?", tokens=24)
+
+    writers = [event.member for event in events if isinstance(event, Token) and event.member in {"plain", "coder", "solver"}]
+    last = {name: len(writers) - 1 - writers[::-1].index(name) for name in writers}
+    assert max(writers.index(name) for name in last) < min(last.values())
+
+
+async def test_the_real_judges_winner_follows_the_content_when_answers_change_slots(starter):
+    """With all orders read, listing the same answers differently gives each text the same score and elects the same one."""
+    texts = ["The capital of France is Paris.", "I like turtles and old trains.", "Bananas are rich in potassium, they say."]
+    question = Question(text="What is the capital of France?")
+    scores = []
+    for listing in (texts, texts[::-1]):
+        given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
+        desk = Desk(
+            judge=starter.judge,
+            choosing=Choosing(orders=6),
+            priors=SlotPriors(),
+            rng=random.Random(1),
+            on_event=lambda _: None,
+            ends=time.monotonic() + 120,
+        )
+        reading = await listwise(decide.rivals_of(question, given, ["0", "1", "2"], share_weights=True), desk)
+        scores.append(dict(zip(listing, reading.values, strict=True)))
+
+    assert all(score == pytest.approx(scores[0], abs=1e-4) for score in scores)
+    assert max(scores[0].values()) - min(scores[0].values()) > 1e-3
+
+
+async def test_what_was_said_is_remembered_on_real_weights(starter):
+    """The second turn's candidates read the first; the conversation keeps the user's own words."""
+    conversation = Conversation()
+    first, _ = await ask(starter, "My name is Ada. What is 1+1?", tokens=24)
+    conversation.add(first.question.text, first.answer)
+
+    second, _ = await ask(starter, "What is my name?", *conversation.kept(1500).messages, tokens=24)
+
+    assert any("Ada" in answer.text for answer in second.answers)
+
+
+async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(tmp_path):
+    """Three candidates on distinct weights: one loses its process, all three answer, and an event tells of it."""
+    members = [Member(name=name, options={"num_predict": 1000, "temperature": 0}) for name in ("a", "b", "c")]
+    members.append(Member(name="judge"))
+    files = {member.name: write_tiny(tmp_path / f"{member.name}.gguf", "qwen2", seed=number) for number, member in enumerate(members)}
+    ensemble = Ensemble(name="tiny", candidates=tuple(members[:3]), judge=members[3], choosing=Choosing(orders=3), context=4096)
+    events: list[Event] = []
+
+    async with EmbeddedEngine(members, files=files, context=4096, cores=1, deadlines=Deadlines(), together=["a", "b", "c"]) as engine:
+
+        def kill_b(event: Event) -> None:
+            events.append(event)
+            if isinstance(event, Token) and event.member == "b" and not killed:
+                killed.append(engine.models["b"]._child.pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        killed: list[int] = []
+        turn = await final_script.deliberate(Question(text="Say something."), team_on(engine, ensemble), kill_b, seed=1)
+
+    assert ["a", "b", "c"] == [answer.member for answer in turn.answers]
+    assert ["b"] == [event.member for event in events if isinstance(event, Restarted)]
+
+
+@pytest.mark.ollama
+async def test_the_same_five_members_answer_on_a_real_ollama(real_ollama):
+    """The starter ensemble, unchanged, on Ollama: rewritten, three answers, a verdict that is no fallback."""
+    ensemble = load_ensemble("starter")
+    load = {"num_ctx": 2048, "num_thread": 1}
+    async with OllamaEngine(ensemble.members, host=real_ollama.url, deadlines=Deadlines(), load_options=load, context=2048) as engine:
+        turn, _ = await ask(team_on(engine, ensemble), "wat is teh captial of germny")
+
+    assert turn.question.rewrite == "What is the capital of Germany?"
+    assert (len(turn.answers), turn.failures, turn.verdict.fallback) == (3, (), None)
+    assert turn.answer in [answer.text for answer in turn.answers]
+
+
+@pytest.mark.ollama
+async def test_the_program_runs_the_full_ensemble_on_a_real_ollama(real_ollama, tmp_path):
+    """Five tags on one server, from the command line: engine and reason on stderr, a whole turn as JSON."""
+    code, out, err = await Program(tmp_path, real_ollama.url).run("--json", "--context", "2048", "What is the capital of France?")
+
+    turn = json.loads(out)
+    jsonschema.validate(turn, SCHEMA)
+    assert (0, "ollama", "heavy-lite") == (code, turn["engine"], turn["ensemble"])
+    assert len(turn["answers"]) == 3
+    assert turn["verdict"]["fallback"] is None
+    assert f"answers at {real_ollama.url}" in err
+
+
+@pytest.mark.ollama
+async def test_ctrl_c_frees_the_slots_of_a_real_ollama(real_ollama, tmp_path):
+    """SIGINT while the candidates write: the program ends with 130, and within a second no runner uses CPU any more."""
+    program = Program(tmp_path, real_ollama.url)
+    process = await program.start("--no-optimize", "--context", "2048", "Write a very long story about the sea, in all detail.")
+    process.stdin.close()
+    lines = []
+    async with asyncio.timeout(60):
+        while b"answer:" not in b"".join(lines):
+            lines.append(await process.stderr.readline())
+        while sum(seconds > 0 for seconds in real_ollama.runners().values()) < 3:
+            await asyncio.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    await asyncio.sleep(1)
+    before = sum(real_ollama.runners().values())
+    await asyncio.sleep(0.5)
+
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert sum(real_ollama.runners().values()) - before < 0.1

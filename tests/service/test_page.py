@@ -1,0 +1,958 @@
+"""The page: what is served, and what somebody sees and does with a real Chromium on the real service."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from gork.config.settings import load_settings
+from gork.engines.choose import ollama_engine
+from gork.service.admission import Stopping
+from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
+from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
+from tests.support.served import Served, serving, serving_fake
+from tests.terminal.test_commandline import MODELS, Program, likes_paris
+
+together = pytest.mark.asyncio(loop_scope="module")
+"""Tests that share one Chromium, and so the loop that it is driven from."""
+
+CANDIDATES = {"qwen-small": "qwen3:0.6b", "qwen": "qwen2.5-coder:1.5b", "llama": "llama3.2:1b"}
+PARIS = "It is **Paris**.\n\n```python\nprint('Paris')\n```"
+OWN = {name: asset.body.decode() for name, asset in assets().files.items() if not name.startswith(VENDOR)}
+NAMED_ONLY = {
+    "github.com/markedjs/marked",
+    "github.com/highlightjs/highlight.js/wiki/security",
+    "github.com/highlightjs/highlight.js/issues/2277",
+    "github.com/babel/babel/blob/main/packages/babel-helpers/LICENSE",
+    "www.w3.org/1998/Math/MathML",
+    "www.w3.org/1999/xhtml",
+    "www.w3.org/2000/svg",
+}
+"""Names that vendored files have in comments and messages, and XML's names for its vocabularies: nothing is fetched from there."""
+
+
+class TestFiles:
+    def test_what_others_wrote_is_unchanged_and_named(self):
+        """Each vendored file has its checksum, each checksum its file, and each package its licence."""
+        folder = WEB / "vendor"
+        told = dict(reversed(line.split("  ")) for line in (folder / "checksums.txt").read_text().splitlines())
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"checksums.txt", "README.md"}
+        packages = {path.parent for path in folder.glob("*/LICENSE")}
+        versions = re.findall(r"`[\w@/-]+@\d+\.\d+\.\d+`", (folder / "README.md").read_text())
+
+        assert set(told) == there
+        assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in told} == told
+        assert {path for path in folder.iterdir() if path.is_dir()} == packages
+        assert len(packages) == len(versions)
+
+    def test_no_file_names_a_foreign_host(self):
+        """No address of another host is in what browsers get, but names that are no addresses to them."""
+        for name, asset in assets().files.items():
+            found = set(re.findall(r"https?://([^\s\"'`)<>,;]+)", asset.body.decode())) - {""}
+            allowed = NAMED_ONLY if name.startswith(VENDOR) else {"www.w3.org/2000/svg"} if name == "icon.svg" else set()
+            assert {address.rstrip(".") for address in found} <= allowed, name
+
+    def test_all_of_it_is_small(self):
+        """Everything that is served is less than 250 kB, and less than 100 kB as it travels."""
+        files = assets().files.values()
+        assert sum(len(asset.body) for asset in files) <= 250_000
+        assert sum(len(asset.squeezed) for asset in files) <= 100_000
+
+    def test_the_page_and_its_modules_name_files_that_exist(self):
+        """Everything that the page loads, and that a module imports, is there."""
+        named = re.findall(r"page/[0-9a-f]{12}/([\w./-]+)", OWN[INDEX])
+        assert {"app.js", "early.js", "css/base.css"} <= set(named) <= set(assets().files)
+        for name, source in OWN.items():
+            for imported in re.findall(r"""(?:from|import)\(? ?["'`]\./([^"'`$]+)["'`]""", source):
+                assert imported in assets().files, (name, imported)
+        grammars = re.search(r"GRAMMARS = \{(.*?)\};", OWN["highlighting.js"], re.DOTALL)
+        assert grammars is not None
+        shipped = {path.name.removesuffix(".min.js") for path in (WEB / "vendor/highlight/languages").iterdir()}
+        assert shipped == set(re.findall(r"(\w+): \[", grammars[1]))
+
+    def test_leaving_out_comments_leaves_the_code(self):
+        """No text in the scripts runs over several lines, so that taking out comments and indentation changes nothing else."""
+        for name, source in OWN.items():
+            if name.endswith(".js"):
+                assert all(line.count("`") % 2 == 0 for line in source.splitlines()), name
+                assert not re.search(r"^\s*(//|/\*\*)", source, re.MULTILINE), name
+
+    def test_the_version_changes_with_any_file(self, tmp_path):
+        """A file that differs, or has another name, gives all of them other addresses."""
+        (tmp_path / INDEX).write_text("%VERSION%")
+        (tmp_path / "a.js").write_text("1")
+        first = Assets.read(tmp_path)
+        (tmp_path / "a.js").write_text("2")
+        second = Assets.read(tmp_path)
+        (tmp_path / "a.js").rename(tmp_path / "b.js")
+        third = Assets.read(tmp_path)
+        assert 3 == len({first.version, second.version, third.version})
+        assert first.version.encode() == first.files[INDEX].body
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser():
+    """One Chromium for all tests."""
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(browser):
+    """What most tests share: a fake Ollama, the real service on it, and a window that keeps the page's files."""
+    async with FakeOllama(*MODELS) as fake, serving_fake(fake, seed=1) as served, await browser.new_context() as window:
+        await window.grant_permissions(["clipboard-read", "clipboard-write"])
+        yield fake, served, window
+
+
+@pytest.fixture
+def fake(house):
+    """The fake Ollama with the five models, whose judge likes the answer with Paris in it."""
+    server = house[0]
+    server.models = list(MODELS)
+    server.requests.clear()
+    server.cancelled.clear()
+    server.say("granite4:350m", "What is the capital of France?")
+    server.say("qwen3:0.6b", "It is Lyon.")
+    server.say("qwen2.5-coder:1.5b", PARIS)
+    server.say("llama3.2:1b", "It might be Nice.")
+    server.say("gemma3:1b", "The second one names the capital.")
+    server.lean("gemma3:1b", likes_paris)
+    return server
+
+
+@pytest.fixture
+def served(house, fake):
+    """The service on it."""
+    return house[1]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(house, served):
+    """Somebody at a desk, in a tab of their own; this browser knows nothing of them yet."""
+    async with tab(house[2], served.url) as somebody:
+        yield somebody
+        await somebody.page.evaluate("localStorage.clear()")
+
+
+def hold(fake: FakeOllama, *members: str, after: int = 2, text: str = "One two three four five.") -> asyncio.Event:
+    """Have members write some words and then wait for the event."""
+    gate = asyncio.Event()
+    for member in members or CANDIDATES:
+        fake.say(CANDIDATES[member], Reply(text, pauses={after: gate}))
+    return gate
+
+
+@together
+class TestServing:
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def client(self, served):
+        """A client that unpacks nothing by itself."""
+        async with aiohttp.ClientSession(served.url, auto_decompress=False, headers={"Accept-Encoding": "identity"}) as session:
+            yield session
+
+    async def test_browsers_get_the_page_and_programs_do_not(self, client):
+        """The same address answers both, and says that it depends on what is accepted."""
+        async with client.get("/", headers={"Accept": "text/html,*/*;q=0.8"}) as page, client.get("/") as other:
+            assert ("text/html", "utf-8") == (page.content_type, page.charset)
+            assert "Accept" in page.headers["Vary"]
+            assert b"<!doctype html>" in await page.read()
+            assert b"Ollama is running" == await other.read()
+
+    async def test_the_page_allows_nothing_but_itself(self, client):
+        """The policy names no other source, no inline script and no inline style, and demands the sanitiser."""
+        async with client.get("/", headers={"Accept": "text/html"}) as page:
+            policy = page.headers["Content-Security-Policy"]
+            assert policy == POLICY
+            assert page.headers["X-DNS-Prefetch-Control"] == "off"
+            assert page.headers["Referrer-Policy"] == "no-referrer"
+            assert page.headers["X-Content-Type-Options"] == "nosniff"
+        for part in ("default-src 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "base-uri 'none'"):
+            assert part in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=|javascript:", OWN[INDEX])
+
+    async def test_each_file_has_its_type_and_is_kept_for_ever_under_its_version(self, client):
+        """Every file arrives as it is, with the type that browsers insist on; another version's address is asked again each time."""
+        for name, asset in assets().files.items():
+            if name == INDEX:
+                continue
+            async with client.get(f"/page/{assets().version}/{name}") as reply:
+                assert (200, asset.body) == (reply.status, await reply.read())
+                assert TYPES[Path(name).suffix] == reply.content_type
+                assert "immutable" in reply.headers["Cache-Control"]
+        async with client.get("/page/000000000000/app.js") as old:
+            assert (200, "no-cache") == (old.status, old.headers["Cache-Control"])
+
+    async def test_what_is_known_is_not_sent_again(self, client):
+        """A client that has the page gets 304 and no body; one that has another does not."""
+        html = {"Accept": "text/html"}
+        async with client.get("/", headers=html) as page:
+            tag = page.headers["ETag"]
+        async with (
+            client.get("/", headers={**html, "If-None-Match": tag}) as same,
+            client.get("/", headers={**html, "If-None-Match": '"x"'}) as other,
+        ):
+            assert (304, b"") == (same.status, await same.read())
+            assert (tag, 200) == (same.headers["ETag"], other.status)
+
+    async def test_it_is_squeezed_for_those_who_take_it(self, client):
+        """Gzip for whoever accepts it, under another tag; plain for whoever refuses it."""
+        path = f"/page/{assets().version}/app.js"
+        async with (
+            client.get(path, headers={"Accept-Encoding": "br, gzip;q=0.5"}) as squeezed,
+            client.get(path, headers={"Accept-Encoding": "gzip;q=0, identity"}) as plain,
+        ):
+            assert "gzip" == squeezed.headers["Content-Encoding"]
+            assert "Content-Encoding" not in plain.headers
+            assert squeezed.headers["ETag"] != plain.headers["ETag"]
+            assert len(await squeezed.read()) < len(await plain.read())
+
+    async def test_head_says_what_get_would(self, client):
+        """HEAD has the same length and no body."""
+        async with client.head(f"/page/{assets().version}/app.js", headers={"Accept-Encoding": "identity"}) as head:
+            assert (200, b"") == (head.status, await head.read())
+            assert len(assets().files["app.js"].body) == int(head.headers["Content-Length"])
+
+    @pytest.mark.parametrize(
+        "path", ["x/nothing.js", "x/index.html", "x/vendor/marked/LICENSE", "x/vendor/checksums.txt", "x/..%2f..%2fpage.py", "x/", "app.js"]
+    )
+    async def test_nothing_else_is_served(self, client, path):
+        """What is no file of the page is not found, whatever the path tries."""
+        async with client.get(f"/page/{path}") as reply:
+            assert 404 == reply.status
+
+
+@together
+class TestTurn:
+    async def test_answers_arrive_side_by_side_while_they_are_written(self, fake, visitor):
+        """Words of every model are there before any of them is done; then the verdict stands above, and marks the chosen answer."""
+        gate = hold(fake)
+        await visitor.ask("capital of france pls")
+        for member in CANDIDATES:
+            await expect(visitor.text(member)).to_have_text(re.compile("One two"))
+            await expect(visitor.column(member)).to_have_attribute("aria-busy", "true")
+            await expect(visitor.column(member).locator(".state")).to_contain_text(re.compile(r"Writing.* s"))
+            assert 0 == await visitor.text(member).get_by_text("five").count()
+        boxes = [await visitor.column(member).bounding_box() for member in CANDIDATES]
+        assert len({box["y"] for box in boxes}) == 1 < len({box["x"] for box in boxes})
+        await expect(visitor.turn.locator(".asked")).to_have_text("Asked as: What is the capital of France?")
+        await expect(visitor.card).to_have_count(0)
+        gate.set()
+
+        await expect(visitor.card).to_be_visible()
+        for member in CANDIDATES:
+            await expect(visitor.text(member)).to_have_text("One two three four five.")
+            await expect(visitor.column(member)).not_to_have_attribute("aria-busy", "true")
+
+    async def test_the_verdict_says_who_how_surely_and_by_what(self, fake, visitor):
+        """Winner, margin, every score, that letters stood for names, and times; the winner's name leads to its answer."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.card.locator(".verdict-line")).to_have_text("The judge chose qwen")
+        await expect(visitor.card.locator(".tags")).to_contain_text(re.compile(r"margin \d\.\d\d"))
+        await expect(visitor.card.locator(".score")).to_have_count(3)
+        await expect(visitor.card).to_contain_text("under neutral letters, in a drawn order")
+        await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d s and judge"))
+        await expect(visitor.column("qwen").locator(".badge")).to_be_visible()
+        await expect(visitor.column("llama").locator(".badge")).to_be_hidden()
+        await expect(visitor.column("qwen").locator(".state")).to_contain_text(re.compile(r"Done.*\d tokens"))
+
+        await visitor.button("qwen", within=visitor.card).click()
+        await expect(visitor.column("qwen")).to_be_focused()
+
+    async def test_a_fallback_is_no_verdict_and_says_so(self, fake, visitor):
+        """When the judge fails, the card says that the configured order chose, and why."""
+        fake.models.remove("gemma3:1b")
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.card).to_contain_text("Chosen by the configured order:")
+        await expect(visitor.card.locator(".tag").first).to_have_text("No verdict")
+        await expect(visitor.card.locator(".verdict-note")).to_contain_text("The judge did not decide:")
+
+    async def test_a_failed_model_says_why_and_the_others_go_on(self, fake, visitor):
+        """Its column has the reason as text; the turn is answered."""
+        fake.say("llama3.2:1b", Reply(status=500, error="<img src=x onerror=alert(1)> out of memory"))
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.column("llama").locator(".cut")).to_contain_text("<img src=x onerror=alert(1)> out of memory")
+        await expect(visitor.column("llama").locator(".state")).to_contain_text("Failed")
+        await expect(visitor.card).to_contain_text("qwen")
+        await expect(visitor.card).to_contain_text("1 of 3 failed")
+
+    async def test_when_nobody_answers_the_reasons_are_told(self, fake, visitor):
+        """No candidate: each with its reason, and the question can be asked again."""
+        for model in CANDIDATES.values():
+            fake.say(model, Reply(status=500, error="no memory"), Reply("It is Paris."))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.turn.locator(".trouble")).to_contain_text(re.compile(r"no candidate answered:(.*no memory){3}", re.DOTALL))
+        await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.turn.locator(".trouble")).to_be_hidden()
+
+    async def test_the_judge_can_be_asked_why_and_changes_nothing(self, visitor):
+        """Its words come below the verdict, and the winner stays."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.button("Ask the judge why").click()
+        await expect(visitor.card).to_contain_text("The second one names the capital.")
+        await expect(visitor.card).to_contain_text("It changes nothing about the choice.")
+        await expect(visitor.card.locator(".winner")).to_have_text("qwen")
+
+    async def test_a_turn_in_line_says_how_many_are_before_it(self, fake, served, visitor):
+        """Behind another client's turn the page says so, and is answered when that one is over."""
+        gate = hold(fake)
+        async with aiohttp.ClientSession(served.url) as other:
+            first = asyncio.create_task(other.post("/api/deliberate", json={"question": "first"}))
+            await fake.until(lambda: fake.in_progress == 3)
+            await visitor.ask("second")
+            await expect(visitor.turn.locator(".notices")).to_have_text("Waiting in line: yours is next.")
+            gate.set()
+            await expect(visitor.card).to_be_visible()
+            await (await first).read()
+
+    async def test_models_are_told_the_conversation(self, fake, visitor):
+        """The second question comes with the user's own words and the chosen answer of the first."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.ask_to_the_end("and of Spain?")
+        messages = [body for body in fake.chats if body["model"] == "llama3.2:1b"][-1]["messages"]
+        assert ["capital of france pls", PARIS] == [message["content"] for message in messages if message["role"] != "system"][:2]
+
+
+@together
+class TestAsking:
+    async def test_stop_stops_all_models(self, fake, visitor):
+        """The button is Stop while models write; pressing it, every model loses its client, and what was written stays."""
+        hold(fake)
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await visitor.button("Stop").click()
+        await fake.until(lambda: sorted(fake.cancelled) == sorted(CANDIDATES.values()))
+        await expect(visitor.turn.locator(".trouble")).to_contain_text("You stopped this turn.")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await expect(visitor.column("llama")).to_contain_text("Unfinished.")
+        await expect(visitor.button("Send")).to_be_visible()
+
+    async def test_escape_stops_and_the_box_keeps_the_focus(self, fake, visitor):
+        """Esc is Stop, wherever one is."""
+        hold(fake)
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("qwen")).to_have_text(re.compile("One two"))
+        await visitor.page.keyboard.press("Escape")
+        await fake.until(lambda: len(fake.cancelled) == 3)
+        await expect(visitor.turn).to_have_attribute("data-status", "stopped")
+        await expect(visitor.box).to_be_focused()
+
+    async def test_enter_sends_but_not_with_shift_and_not_within_a_word(self, fake, visitor):
+        """Shift-Enter is a new line; Enter that ends a composed word (IME) sends nothing, nor does an empty box, or one during a turn."""
+        await visitor.box.press("Enter")
+        await visitor.box.fill("one")
+        await visitor.box.press("Shift+Enter")
+        await visitor.box.press_sequentially("two")
+        await visitor.box.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+        await visitor.box.dispatch_event("keydown", {"key": "Enter", "keyCode": 229})
+        await expect(visitor.page.locator(".turn")).to_have_count(0)
+        await expect(visitor.box).to_have_value("one\ntwo")
+        gate = hold(fake)
+        await visitor.box.press("Enter")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await visitor.ask("too early")
+        await expect(visitor.box).to_have_value("too early")
+        gate.set()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.page.locator(".question")).to_have_text(["one\ntwo"])
+
+    async def test_the_arrow_brings_back_earlier_questions(self, visitor):
+        """In an empty box, and only there: up goes back, down comes forward."""
+        await visitor.ask_to_the_end("first")
+        await visitor.ask_to_the_end("second")
+        for key, expected in (
+            ("ArrowUp", "second"),
+            ("ArrowUp", "first"),
+            ("ArrowUp", "first"),
+            ("ArrowDown", "second"),
+            ("ArrowDown", ""),
+        ):
+            await visitor.box.press(key)
+            await expect(visitor.box).to_have_value(expected)
+        await visitor.box.fill("mine")
+        await visitor.box.press("ArrowUp")
+        await expect(visitor.box).to_have_value("mine")
+
+    async def test_the_rewrite_can_be_declined(self, fake, visitor):
+        """With the switch off the models get the user's words; the choice outlives a reload."""
+        await visitor.page.get_by_role("switch", name="Rewrite my prompt").press("Space")
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.turn.locator(".asked")).to_have_text(re.compile("^Asked in your own words"))
+        assert "granite4:350m" not in {body["model"] for body in fake.chats}
+        await visitor.come()
+        await expect(visitor.page.get_by_role("switch", name="Rewrite my prompt")).not_to_be_checked()
+
+    async def test_a_question_can_be_asked_again_in_several_ways(self, fake, visitor):
+        """Again with another seed, or in one's own words: as versions that one can go between."""
+        await visitor.ask_to_the_end("capital of france pls")
+        fake.say("qwen2.5-coder:1.5b", "Paris, again.")
+        await visitor.button("Ask again", within=visitor.turn).click()
+        await expect(visitor.text("qwen")).to_have_text("Paris, again.")
+        await expect(visitor.turn).to_have_attribute("data-status", "finished")
+        seeds = {body["options"]["seed"] for body in fake.chats if body["model"] == "llama3.2:1b"}
+        assert 2 == len(seeds)
+        await visitor.button("Ask in my own words").click()
+        await expect(visitor.turn.locator(".versions")).to_contain_text("3 of 3")
+        await expect(visitor.turn.locator(".asked")).to_have_text(re.compile("^Asked in your own words"))
+        await visitor.button("Earlier version").click()
+        await visitor.button("Earlier version").click()
+        await expect(visitor.text("qwen")).to_contain_text("It is Paris.")
+        await expect(visitor.page.locator(".turn")).to_have_count(1)
+
+    async def test_a_question_can_be_edited(self, fake, visitor):
+        """It goes back into the box, says what sending replaces, and Esc leaves all as it was."""
+        await visitor.ask_to_the_end("first")
+        await visitor.ask_to_the_end("second")
+        await visitor.button("Edit", within=visitor.page.locator(".turn").first).click()
+        await expect(visitor.box).to_have_value("first")
+        await expect(visitor.page.locator("#editing")).to_contain_text("Sending replaces this question and the 1 after it.")
+        await visitor.page.keyboard.press("Escape")
+        await expect(visitor.page.locator("#editing")).to_be_hidden()
+        await visitor.button("Edit", within=visitor.page.locator(".turn").first).click()
+        await visitor.box.fill("third")
+        await visitor.button("Send again").click()
+        await expect(visitor.page.locator(".question")).to_have_text(["third"])
+        await expect(visitor.card).to_be_visible()
+
+    async def test_a_question_in_the_address_waits_in_the_box(self, fake, visitor):
+        """It is filled in, not sent, and no longer in the address."""
+        await visitor.come("?q=what%20is%20%3Cb%3E&x=1")
+        await expect(visitor.box).to_have_value("what is <b>")
+        assert f"{visitor.url}/?x=1" == visitor.page.url
+        await expect(visitor.page.locator(".turn")).to_have_count(0)
+        assert [] == fake.chats
+
+    async def test_an_example_is_put_into_the_box(self, visitor):
+        """The empty page says who answers, and has examples."""
+        await expect(visitor.page.locator(".line-up")).to_contain_text("qwen2.5-coder:1.5b")
+        await visitor.button("whats the diffrence between tcp and udp").click()
+        await expect(visitor.box).to_have_value("whats the diffrence between tcp and udp")
+        await expect(visitor.box).to_be_focused()
+
+
+@together
+class TestText:
+    async def test_markdown_is_rendered_and_code_coloured(self, fake, visitor):
+        """Headings below the page's own, lists, tables, emphasis, code in colours; links leave the page alone."""
+        fake.say(
+            "qwen2.5-coder:1.5b",
+            "# Paris\n\n- one\n- *two*\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+            "```js\nconst x = 1;\n```\n\n```brainfuck\n+++\n```\n\nSee [it](https://example.org/a?b=1&c=2).\n",
+        )
+        await visitor.ask_to_the_end("capital of france pls")
+        text = visitor.text("qwen")
+        await expect(text.locator("h4")).to_have_text("Paris")
+        await expect(text.locator("li em")).to_have_text("two")
+        await expect(text.locator("td")).to_have_text(["1", "2"])
+        await expect(text.locator("code .hljs-keyword")).to_have_text("const")
+        await expect(text.locator("code").nth(1)).to_have_text("+++")
+        link = text.get_by_role("link", name="it")
+        assert ["https://example.org/a?b=1&c=2", "_blank", "noopener noreferrer"] == [
+            await link.get_attribute(name) for name in ("href", "target", "rel")
+        ]
+
+    async def test_every_shipped_language_can_be_loaded(self, visitor):
+        """Each grammar is taken by the highlighter, and colours something."""
+        names = sorted(path.name.split(".")[0] for path in (WEB / "vendor/highlight/languages").iterdir())
+        failed = await visitor.page.evaluate(
+            """async ([names, base]) => {
+                const { colour } = await import(`${base}/highlighting.js`);
+                const home = document.createElement("div");
+                for (const name of [...names, "c", "js", "html"]) {
+                    const pre = home.appendChild(document.createElement("pre"));
+                    const code = pre.appendChild(document.createElement("code"));
+                    code.className = `language-${name}`;
+                    code.textContent = '<a href="b">"text" 1 // # -- FROM if for</a>\\n- a: 1\\n$ ls "x"\\nRUN x';
+                }
+                await colour(home);
+                const plain = (code) => !code.querySelector("[class^=hljs-]");
+                return [...home.querySelectorAll("code")].filter(plain).map((code) => code.className);
+            }""",
+            [names, f"{visitor.url}/page/{assets().version}"],
+        )
+        assert [] == failed
+
+    ATTACKS = (
+        "<script>window.pwned = 1; alert(1)</script>",
+        "<img src=x onerror=alert(2)><img src='https://evil.example/pixel.gif'>",
+        "<svg onload=alert(3)><script>alert(4)</script></svg>",
+        "<style>@import 'https://evil.example/a.css'; body{display:none}</style>",
+        "<iframe src='https://evil.example/'></iframe><object data='https://evil.example/'></object>",
+        "<link rel=stylesheet href='https://evil.example/b.css'><base href='https://evil.example/'>",
+        "<form action='https://evil.example/'><input name=q><button>Send</button></form>",
+        "<a href='javascript:alert(5)' onclick='alert(6)'>click</a>",
+        "![picture](https://evil.example/c.png) ![data](data:image/svg+xml;base64,PHN2Zz4=)",
+        "[bad](javascript:alert(7)) [worse](  JaVaScRiPt:alert(8)) [data](data:text/html,<script>alert(9)</script>)",
+        "[vb](vbscript:x) [rel](/api/members) [proto](//evil.example/x) <javascript:alert(10)>",
+        '```html\n<script>alert(11)</script>\n```\n\n```x" onmouseover="alert(12)\ncode\n```',
+        '[a](https://evil.example/"onmouseover=alert(13)) `<b>`',
+        '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=alert(14)&gt;">',
+        "<div class='verdict-card' id='box' style='position:fixed;inset:0'>The judge chose evil</div>",
+        "&lt;script&gt;alert(15)&lt;/script&gt; <<script>alert(16)//<</script>",
+    )
+
+    async def test_what_models_write_can_do_nothing(self, fake, visitor):
+        """No attack runs, draws over the page or asks another host for anything; raw HTML is shown as the text that it is."""
+        text = "\n\n".join(self.ATTACKS)
+        gate = asyncio.Event()
+        fake.say("qwen2.5-coder:1.5b", Reply(f"Paris {text}", pauses={60: gate}))
+        fake.say("qwen3:0.6b", Reply(tokens=[letter for attack in self.ATTACKS[:4] for letter in f"{attack}\n\n"]))
+        fake.say("granite4:350m", "What is <img src=x onerror=alert(1)> the capital of France?")
+        await visitor.ask("capital of <img src=x onerror=alert(1)> france pls")
+        await expect(visitor.text("qwen")).to_contain_text("alert(1)")
+        gate.set()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.text("qwen")).to_contain_text("<script>window.pwned = 1; alert(1)</script>")
+        await visitor.text("qwen").locator("code").last.hover()
+        forbidden = (
+            "script, img, svg, style, iframe, object, link, form, input, button:not(.code-head button), [style], [onclick], [onerror], [id]"
+        )
+        assert 0 == await visitor.turn.locator(".prose").locator(forbidden).count()
+        assert 0 == await visitor.turn.locator(".question *, .asked img").count()
+        addresses = await visitor.text("qwen").locator("a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+        assert addresses
+        assert all(address is None or address.startswith(("https://", "http://", "mailto:")) for address in addresses)
+        assert await visitor.page.evaluate("window.pwned === undefined")
+        await expect(visitor.page.locator(".verdict-card")).to_have_count(1)
+
+    async def test_nothing_that_the_service_says_becomes_markup(self, visitor):
+        """Names, models, states, remarks, notices, reasons: everything from the network is shown as it is."""
+        odd = "<img src=x onerror=alert(1)>"
+        row = {"member": odd, "role": "candidate", "model": odd, "where": odd, "state": f"cannot answer: {odd}"}
+        members = {"name": odd, "version": odd, "engine": odd, "ensemble": f"{odd} ·", "description": odd, "members": [row]}
+        verdict = {"winner": odd, "policy": odd, "scores": {odd: 1.0}, "margin": 0, "orders": [], "fallback": odd, "close": False}
+        events = [
+            (
+                "accepted",
+                {"id": odd, "engine": odd, "ensemble": odd, "members": {odd: "candidate", "__proto__": "candidate", "j": "judge"}},
+            ),
+            ("notice", {"text": odd}),
+            ("unheard", {"of": odd}),
+            ("constructor", {}),
+            ("rewritten", {"text": odd, "rewrite": None, "rewrite_refused": odd}),
+            ("member", {"member": odd, "state": "loading", "detail": odd}),
+            ("failed", {"member": "__proto__", "kind": odd, "message": odd}),
+            ("failed", {"member": "j", "kind": odd, "message": odd}),
+            ("token", {"member": odd, "text": "x"}),
+            ("judged", verdict),
+            ("broken", {"kind": odd, "message": odd}),
+        ]
+        stream = "".join(f"event: {kind}\ndata: {json.dumps(data)}\n\n" for kind, data in events)
+        await visitor.page.route("**/api/members", lambda route: route.fulfill(json=members))
+        await visitor.page.route("**/api/deliberate", lambda route: route.fulfill(body=stream, content_type="text/event-stream"))
+        await visitor.come()
+        await expect(visitor.page.locator(".line-up")).to_contain_text(odd)
+        await visitor.ask(odd)
+        for part in (".question", ".asked", ".notices", ".trouble", ".verdict-line", ".verdict-note", ".scores"):
+            await expect(visitor.turn.locator(part)).to_contain_text(odd)
+        for part in ("h3", ".model", ".tab span"):
+            await expect(visitor.turn.locator(part).first).to_have_text(odd)
+        await expect(visitor.status).to_have_text(odd)
+        assert 0 == await visitor.page.locator("img").count()
+
+    async def test_what_cannot_be_parsed_is_shown_as_it_is(self, fake, visitor):
+        """Text nested a thousand deep is plain text and not an error."""
+        deep = "Paris " + "> " * 8000 + "deep"
+        fake.say("qwen2.5-coder:1.5b", Reply(tokens=[deep]))
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.text("qwen")).to_contain_text("Paris")
+        visitor.complaints = [line for line in visitor.complaints if "shown as plain text" not in line]
+
+    async def test_blocks_that_are_over_stay_while_the_last_one_grows(self, fake, visitor):
+        """While a second paragraph is written, the first is the same element as before, so that it can be selected and read."""
+        gates = [asyncio.Event(), asyncio.Event()]
+        fake.say("llama3.2:1b", Reply(tokens=["First one.", "\n\n", "Second", " one", " grows."], pauses={3: gates[0], 4: gates[1]}))
+        await visitor.ask("capital of france pls")
+        paragraphs = visitor.text("llama").locator("p")
+        await expect(paragraphs).to_have_text(["First one.", "Second"])
+        await paragraphs.first.evaluate("element => { element.dataset.seen = 'yes' }")
+        gates[0].set()
+        await expect(paragraphs).to_have_text(["First one.", "Second one"])
+        await expect(paragraphs.first).to_have_attribute("data-seen", "yes")
+        gates[1].set()
+        await expect(visitor.card).to_be_visible()
+        await expect(paragraphs).to_have_text(["First one.", "Second one grows."])
+
+    async def test_answers_and_code_are_copied_whole_when_they_are_complete(self, fake, visitor):
+        """The button is there when the answer is, and gives what the model wrote, not what the page made of it."""
+        gate = hold(fake, "llama")
+        clipboard = "navigator.clipboard.readText()"
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await expect(visitor.button("Copy", within=visitor.column("llama"))).to_have_count(0)
+        gate.set()
+        await expect(visitor.card).to_be_visible()
+        await visitor.button("Copy", within=visitor.column("qwen").locator(".column-foot")).click()
+        await expect(visitor.column("qwen").locator(".column-foot")).to_contain_text("Copied")
+        assert PARIS == await visitor.page.evaluate(clipboard)
+        await visitor.button("Copy the code", within=visitor.column("qwen")).click()
+        await expect(visitor.column("qwen").locator(".code-head")).to_contain_text("Copied")
+        assert "print('Paris')" == (await visitor.page.evaluate(clipboard)).strip()
+
+
+@together
+class TestKeeping:
+    async def test_the_conversation_is_back_after_a_reload(self, visitor):
+        """Answers, verdict and vote are there again, and the next question knows them."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.button("I prefer the answer of llama").click()
+        await visitor.come()
+        await expect(visitor.card).to_contain_text("The judge chose qwen")
+        await expect(visitor.text("qwen")).to_contain_text("It is Paris.")
+        await expect(visitor.button("I prefer the answer of llama")).to_have_attribute("aria-pressed", "true")
+
+    async def test_a_turn_that_ran_is_an_interrupted_one(self, fake, visitor):
+        """What had arrived is there, it says what happened, and asking again is one press."""
+        gate = hold(fake)
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await visitor.come()
+        await expect(visitor.turn.locator(".trouble")).to_contain_text("This turn was interrupted")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await fake.until(lambda: len(fake.cancelled) == 3)
+        gate.set()
+        await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.page.locator(".turn")).to_have_count(1)
+
+    async def test_what_is_not_sent_yet_is_kept_too(self, visitor):
+        """A reload leaves what is in the box."""
+        await visitor.box.fill("half a thou")
+        await visitor.come()
+        await expect(visitor.box).to_have_value("half a thou")
+
+    async def test_something_odd_in_the_tab_does_not_break_the_page(self, visitor):
+        """What was kept and is not understood is left."""
+        await visitor.page.evaluate("""sessionStorage.setItem("gork.conversation.thread", '{"form": 1, "entries": [{"key": 1}, 7]}')""")
+        await visitor.come()
+        visitor.complaints = [line for line in visitor.complaints if "cannot be shown" not in line]
+        await visitor.ask_to_the_end("capital of france pls")
+
+    async def test_a_new_conversation_can_be_taken_back(self, visitor):
+        """The page is empty, and Undo brings everything back."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.button("New conversation").click()
+        await expect(visitor.page.locator(".turn")).to_have_count(0)
+        await expect(visitor.page.locator("#welcome")).to_be_visible()
+        await visitor.button("Undo").click()
+        await expect(visitor.card).to_contain_text("qwen")
+
+    async def test_votes_are_counted_against_the_judge(self, visitor):
+        """A vote for the chosen answer agrees, one for another does not, a tie is not counted, and a vote can be taken back."""
+        await visitor.ask_to_the_end("one")
+        await visitor.button("I prefer the answer of qwen").click()
+        await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 1.")
+        await visitor.ask_to_the_end("two")
+        await visitor.button("I prefer the answer of llama", within=visitor.turn).click()
+        await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 2.")
+        await visitor.button("They are equally good", within=visitor.turn).click()
+        await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 1.")
+        await visitor.button("They are equally good", within=visitor.turn).click()
+        await expect(visitor.status).to_have_text("Your vote is taken back.")
+
+    async def test_the_conversation_can_be_saved_as_a_file(self, visitor):
+        """As JSON with whole turns and the vote, and as Markdown with the chosen answer first."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.button("I prefer the answer of llama").click()
+        contents = []
+        for name in ("As JSON", "As Markdown"):
+            await visitor.button("Export").click()
+            async with visitor.page.expect_download() as download:
+                await visitor.button(name).click()
+            contents.append(Path(await (await download.value).path()).read_text())
+        (turn,) = json.loads(contents[0])["turns"]
+        assert (PARIS, "qwen", "llama", 3) == (turn["answer"], turn["winner"], turn["vote"], len(turn["answers"]))
+        assert contents[1].startswith("## capital of france pls\n")
+        assert contents[1].index("It is **Paris**.") < contents[1].index("It is Lyon.")
+
+
+@together
+class TestTrouble:
+    async def test_a_service_that_goes_away_is_told_and_the_question_kept(self, browser, fake):
+        """In mid-turn: what arrived stays, the turn says that the connection was lost, and offers to ask again."""
+        async with AsyncExitStack() as stack:
+            served = await stack.enter_async_context(serving_fake(fake))
+            hold(fake)
+            async with visiting(browser, served.url) as visitor:
+                await visitor.ask("capital of france pls")
+                await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+                await stack.aclose()
+                await expect(visitor.turn.locator(".trouble")).to_contain_text("The connection to the service was lost.")
+                await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+                await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
+                await expect(visitor.turn.locator(".trouble")).to_contain_text("The service cannot be reached.")
+
+    async def test_a_service_that_is_being_stopped_says_so(self, fake, served: Served, visitor):
+        """Its own words stand in the turn."""
+        hold(fake)
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        served.service.give_up(Stopping("the service is being stopped: ask again in a moment"))
+        await expect(visitor.turn.locator(".trouble")).to_contain_text("the service is being stopped: ask again in a moment")
+
+    async def test_a_full_service_says_so(self, browser, fake):
+        """A 503 is told with when to come back."""
+        hold(fake)
+        async with serving_fake(fake, queue=0) as served, aiohttp.ClientSession(served.url) as other:
+            first = asyncio.create_task(other.post("/api/deliberate", json={"question": "first"}))
+            await fake.until(lambda: fake.in_progress == 3)
+            async with visiting(browser, served.url) as visitor:
+                await visitor.ask("second")
+                await expect(visitor.turn.locator(".trouble")).to_contain_text(re.compile(r"1 running.*try again in \d+ s"))
+            (await first).close()
+
+    @pytest.mark.parametrize(
+        "body", ["event: accepted\ndata: {nonsense\n\n", "event: token\ndata: {}\n\n", "event: finished\ndata: 7\n\n", ""]
+    )
+    async def test_nonsense_from_the_service_is_trouble_in_the_turn(self, visitor, body):
+        """What the page does not understand ends the turn with words, and the page goes on."""
+        await visitor.page.route("**/api/deliberate", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.turn.locator(".trouble")).to_contain_text(re.compile("does not understand|connection to the service was lost"))
+        visitor.complaints = [line for line in visitor.complaints if "not understood" not in line]
+        await visitor.page.unroute("**/api/deliberate")
+        await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
+        await expect(visitor.card).to_be_visible()
+
+    async def test_a_token_is_asked_for_and_kept_in_the_tab(self, browser, fake):
+        """At first, when a wrong one was given, and not again after a reload; it is never part of an address."""
+        settings = load_settings({}, {"OLLAMA_HOST": fake.url, "GORK_TOKEN": "secret-of-ours"})
+        asked: list[str] = []
+        async with ollama_engine(settings) as engine, serving(settings, engine) as served, await browser.new_context() as window:
+            page = await window.new_page()
+            visitor = Visitor(page, served.url)
+            page.on("request", lambda request: asked.append(request.url))
+            await page.goto(f"{served.url}/")
+            dialog = page.get_by_role("dialog", name=re.compile("token"))
+            await expect(dialog).to_be_visible()
+            await visitor.button("Not now").click()
+            await visitor.ask("capital of france pls")
+            await page.get_by_role("textbox", name="Token").fill("wrong")
+            await page.keyboard.press("Enter")
+            await expect(dialog).to_contain_text("does not accept this token")
+            assert [] == fake.chats
+            await page.get_by_role("textbox", name="Token").fill(" secret-of-ours ")
+            await page.keyboard.press("Enter")
+            await expect(visitor.card).to_contain_text("qwen")
+            await page.reload()
+            await expect(page.locator("#models-summary")).to_have_text(re.compile("·"))
+            await expect(dialog).to_be_hidden()
+            assert not any("secret" in url for url in asked)
+            assert "secret" not in await page.evaluate("JSON.stringify(localStorage)")
+            assert ([], []) == (visitor.foreign, visitor.complaints)
+
+    @pytest.mark.parametrize("lost", ["votes.js", "base.css"])
+    async def test_a_file_that_does_not_arrive_is_asked_for_again(self, visitor, lost):
+        """A page that lost a part on its way loads itself once more, and works."""
+        await visitor.page.route(f"**/{lost}", lambda route: route.abort(), times=1)
+        await visitor.page.reload()
+        await visitor.page.locator("#models-summary", has_text="·").wait_for()
+        await visitor.ask_to_the_end("capital of france pls")
+        assert lost in visitor.failed[0]
+
+    async def test_a_file_that_never_arrives_is_told(self, visitor):
+        """After the second time the page says that it is not whole, and leaves it at that."""
+        await visitor.page.route("**/votes.js", lambda route: route.abort())
+        await visitor.page.reload()
+        await expect(visitor.page.get_by_role("alert")).to_contain_text("A part of this page did not arrive.")
+        assert 2 == sum("votes.js" in url for url in visitor.failed)
+
+    async def test_a_long_silence_is_explained(self, fake, visitor):
+        """After some seconds in one state the column says what may be going on."""
+        gate = asyncio.Event()
+        fake.say("llama3.2:1b", Reply("It is Paris.", gate=gate))
+        await visitor.page.clock.install()
+        await visitor.ask("capital of france pls")
+        await expect(visitor.column("llama").locator(".state")).to_contain_text("Reading")
+        await expect(visitor.column("llama").locator(".cut")).to_be_hidden()
+        await visitor.page.clock.fast_forward(15_000)
+        await expect(visitor.column("llama").locator(".cut")).to_have_text(re.compile("takes a while to read"))
+        gate.set()
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.column("llama").locator(".cut")).to_be_hidden()
+
+
+@together
+class TestEverybody:
+    async def test_a_phone_has_tabs_and_does_not_scroll_sideways(self, browser, fake, served):
+        """One answer at a time; the chosen one is shown at the end, unless the user chose a tab."""
+        fake.say("qwen2.5-coder:1.5b", f"Paris {'x' * 300}\n\n```\n{'y' * 300}\n```\n\n|{'z' * 90}|b|\n|-|-|\n|{'w' * 90}|2|")
+        async with visiting(browser, served.url, PHONE, has_touch=True, is_mobile=True) as visitor:
+            assert 0 == await visitor.sideways()
+            await visitor.ask_to_the_end(f"capital of {'france' * 40} pls")
+            tabs = visitor.turn.get_by_role("tab")
+            await expect(tabs).to_have_count(3)
+            await expect(visitor.turn.get_by_role("tab", selected=True)).to_have_text(re.compile("qwen.*Chosen"))
+            await expect(visitor.column("qwen")).to_be_visible()
+            await expect(visitor.column("llama")).to_be_hidden()
+            assert 0 == await visitor.sideways()
+            await tabs.nth(2).click()
+            await expect(visitor.column("llama")).to_be_visible()
+            await expect(visitor.column("qwen")).to_be_hidden()
+            await visitor.button("How it was chosen").click()
+            await expect(visitor.card.locator(".scores")).to_be_visible()
+            assert 0 == await visitor.sideways()
+            assert 16 <= float((await visitor.box.evaluate("box => getComputedStyle(box).fontSize")).removesuffix("px"))
+
+    async def test_tabs_move_with_arrow_keys(self, browser, served):
+        """One stop of the Tab key; arrows, Home and End go from answer to answer."""
+        async with visiting(browser, served.url, PHONE) as visitor:
+            await visitor.ask_to_the_end("capital of france pls")
+            chosen = visitor.turn.get_by_role("tab", selected=True)
+            await chosen.focus()
+            for key, name in (
+                ("ArrowRight", "llama"),
+                ("ArrowRight", "qwen-small"),
+                ("End", "llama"),
+                ("Home", "qwen-small"),
+                ("ArrowLeft", "llama"),
+            ):
+                await visitor.page.keyboard.press(key)
+                await expect(visitor.page.locator(":focus")).to_contain_text(name)
+                await expect(visitor.column(name)).to_be_visible()
+            assert 1 == await visitor.turn.locator('[role=tab][tabindex="0"]').count()
+
+    async def test_everything_can_be_done_with_keys(self, fake, visitor):
+        """The skip link comes first and leads to the box; the list of keys opens by ? and closes by Esc; a vote needs no mouse."""
+        page = visitor.page
+        first = page.locator("a, button, input, textarea, [tabindex]").first
+        await expect(first).to_have_text("Skip to the question box")
+        await first.focus()
+        await expect(first).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Shift+Tab")
+        await expect(visitor.box).to_be_focused()
+        await page.keyboard.type("what?")
+        await expect(visitor.box).to_have_value("what?")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.keyboard.press("Enter")
+        await expect(visitor.card).to_be_visible()
+        await expect(visitor.box).to_be_focused()
+        await visitor.button("I prefer the answer of qwen").focus()
+        await page.keyboard.press("Space")
+        await expect(visitor.turn.locator(".agreement")).to_contain_text("1 of 1")
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+
+    async def test_one_line_says_what_happens_and_the_answer_once(self, fake, visitor):
+        """A polite status at each change of state; the answer's text once at its end; nothing that streams is announced."""
+        gate = hold(fake, "llama")
+        await visitor.page.evaluate(
+            """() => {
+                window.heard = [];
+                const status = document.querySelector("[role=status]");
+                const all = { childList: true, subtree: true, characterData: true };
+                new MutationObserver(() => window.heard.push(status.textContent)).observe(status, all);
+            }"""
+        )
+        await visitor.ask("capital of france pls")
+        await expect(visitor.status).to_have_text("2 of 3 models have answered.")
+        gate.set()
+        await expect(visitor.status).to_contain_text("Chosen of 3 answers: qwen")
+        heard = list(dict.fromkeys(await visitor.page.evaluate("window.heard")))
+        order = [
+            "Making your prompt clear.",
+            "3 models are answering.",
+            "2 of 3 models have answered.",
+            "The judge is reading the answers.",
+        ]
+        assert order == [line for line in heard if line in order]
+        assert 1 == sum("It is **Paris**." in line for line in heard)
+        assert 0 == await visitor.page.locator(".turn [aria-live], .turn [role=status], .turn [role=alert]").count()
+
+    async def test_the_colours_are_the_systems_or_the_users(self, browser, served):
+        """Three states of one switch, kept over a reload, without a white moment."""
+        async with visiting(browser, served.url, color_scheme="dark") as visitor:
+            paper = "getComputedStyle(document.documentElement).backgroundColor"
+            dark = await visitor.page.evaluate(paper)
+            switch = visitor.page.locator("#theme")
+            await switch.click()
+            light = await visitor.page.evaluate(paper)
+            await visitor.come()
+            assert light == await visitor.page.evaluate(paper) != dark
+            await switch.click()
+            assert dark == await visitor.page.evaluate(paper)
+            await switch.click()
+            await expect(switch).to_have_attribute("aria-label", re.compile("as the system"))
+            await visitor.page.emulate_media(color_scheme="light")
+            assert light == await visitor.page.evaluate(paper)
+
+    async def test_the_page_moves_only_with_those_at_its_end(self, fake, visitor):
+        """Somebody who scrolled up stays where they are while text arrives."""
+        gates = [asyncio.Event(), asyncio.Event()]
+        long = [f"line {n}\n\n" for n in range(60)]
+        fake.say("llama3.2:1b", Reply(tokens=[*long, "more\n\n", *long], pauses={60: gates[0], 121: gates[1]}))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_contain_text("line 59")
+        at_end = "document.documentElement.scrollHeight - innerHeight - scrollY < 80"
+        assert await visitor.page.evaluate(at_end)
+        await visitor.page.mouse.move(700, 300)
+        await visitor.page.mouse.wheel(0, -900)
+        await visitor.page.wait_for_timeout(100)  # the wheel's own movement has no end that could be waited for
+        before = await visitor.page.evaluate("scrollY")
+        gates[0].set()
+        await expect(visitor.text("llama").get_by_text("line 59")).to_have_count(2)
+        assert before == await visitor.page.evaluate("scrollY")
+        gates[1].set()
+        await expect(visitor.card).to_be_visible()
+
+    @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (TABLET, "dark"), (PHONE, "light")])
+    async def test_axe_finds_nothing_serious(self, browser, fake, served, size, scheme):
+        """Empty, while answers arrive, after the verdict, with a failure, and with the dialogs open."""
+        gate = hold(fake, "qwen-small")
+        fake.say("llama3.2:1b", Reply(status=500, error="no memory"))
+        async with visiting(browser, served.url, size, color_scheme=scheme, reduced_motion="reduce") as visitor:
+            assert [] == await visitor.axe()
+            await visitor.ask("capital of france pls")
+            await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")
+            assert [] == await visitor.axe()
+            gate.set()
+            await expect(visitor.turn).to_have_attribute("data-status", "finished")
+            assert [] == await visitor.axe()
+            await visitor.button("Edit").click()
+            await visitor.page.locator("#models-button").click()
+            await expect(visitor.page.locator("#models-list tbody tr")).to_have_count(5)
+            assert [] == await visitor.axe()
+
+
+@together
+class TestOnRealModels:
+    async def test_the_starter_answers_on_the_page(self, browser, starter_gguf, tmp_path):
+        """The program as it is started by hand: real models, real tokens, a real verdict."""
+        program = Program(tmp_path)
+        environment = {"GORK_CACHE": str(Path(starter_gguf).parent)}
+        process = await program.start("serve", "--port", "0", "--engine", "embedded", "--ensemble", "starter", "--seed", "1", **environment)
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                while (
+                    not (found := re.search(rb"http://127\.0\.0\.1:\d+", line := await process.stderr.readline())) or b"serving" not in line
+                ):
+                    assert line, "the service ended"
+            async with visiting(browser, found[0].decode()) as visitor:
+                await visitor.ask("how do vacines work, in two sentences")  # short facts may get three times the same answer
+                for member in ("plain", "coder", "solver"):
+                    await expect(visitor.text(member)).to_have_text(re.compile(r"\w"), timeout=60_000)
+                await expect(visitor.card.locator(".verdict-line")).to_have_text(
+                    re.compile("The judge chose (plain|coder|solver)"), timeout=60_000
+                )
+                assert 2 <= await visitor.card.locator(".score").count()  # two answers may be the same
+                await expect(visitor.card).to_contain_text("The judge never learnt who wrote which.")
+        finally:
+            process.terminate()
+            await process.communicate()

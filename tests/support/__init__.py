@@ -1,0 +1,1 @@
+"""Fakes, programs and set-up that several tests share."""

@@ -1,0 +1,101 @@
+"""The real service on a real port, with models whose replies a test writes.
+
+async with scripted_service() as server:
+    async with server.post("/api/chat", {...}) as response: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, ClassVar
+
+import aiohttp
+
+from gork.config.ensemble import Choosing, Ensemble, Member
+from gork.config.settings import load_settings
+from gork.engines.model import Completion, Draft, Engine
+from gork.service.service import Service
+from tests.support.scripted_model import Reply, ScriptedModel
+from tests.support.served import serving
+
+REWRITE = "What is the capital of France?"
+ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "It might be Nice."}
+"""The candidates' answers; the judge likes the one with Paris in it."""
+
+
+def likes_paris(messages: Sequence[Any], _: str) -> dict[str, float]:
+    """Letters' probabilities: nearly all of it for the one that stands over Paris."""
+    prompt = messages[-1]["content"]
+    places = {letter: prompt.find(f"Answer {letter}:") for letter in "ABC"}
+    paris = prompt.find("Paris")
+    liked = max((letter for letter in places if 0 <= places[letter] < paris), key=lambda letter: places[letter], default="")
+    return {letter: 0.8 if letter == liked else 0.05 for letter in "ABC"}
+
+
+class ScriptedEngine(Engine):
+    """An engine with these models."""
+
+    name: ClassVar[str] = "scripted"
+
+    def __init__(self, models: Sequence[ScriptedModel]) -> None:
+        super().__init__()
+        self.models = {model.name: model for model in models}
+
+
+class ScriptedServer:
+    """A running service, and a client to it."""
+
+    def __init__(self, url: str, service: Service, session: aiohttp.ClientSession) -> None:
+        self.url, self.service, self.session = url, service, session
+
+    @property
+    def models(self) -> dict[str, ScriptedModel]:
+        """The scripted models by their members' names."""
+        return self.service.engine.models
+
+    def post(self, path: str, body: object, **headers: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send JSON."""
+        return self.session.post(self.url + path, json=body, headers=headers)
+
+    async def ask(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
+        """Send JSON, and the status and JSON of the reply."""
+        async with self.post(path, body, **headers) as response:
+            return response.status, await response.json(content_type=None)
+
+
+@asynccontextmanager
+async def scripted_service(
+    *, answers: dict[str, Reply] | None = None, beat_s: float = 5.0, choosing: Choosing | None = None, **settings: object
+) -> AsyncIterator[ScriptedServer]:
+    """Serve an ensemble of five scripted members; `settings` are as flags."""
+    members = [Member(name=name, system=f"You are {name}.") for name in (answers or ANSWERS)]
+    promptimizer, judge = Member(name="promptimizer", options={"temperature": 0}), Member(name="judge", system="Judge.")
+    ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or Choosing())
+    models = [ScriptedModel("promptimizer", replies=[REWRITE], options={"temperature": 0})]
+    models += [
+        ScriptedModel(member.name, replies=[reply], weights=member.name, system=member.system)
+        for member, reply in zip(members, (answers or ANSWERS).values(), strict=True)
+    ]
+    models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
+    made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
+    async with (
+        serving(made, ScriptedEngine(models), beat_s=beat_s) as served,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
+    ):
+        yield ScriptedServer(served.url, served.service, session)
+
+
+def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable[[], object] = lambda: None) -> Reply:
+    """A reply that writes `before`, waits for the gate, then writes `text`."""
+
+    async def reply(draft: Draft) -> Completion:
+        if before:
+            draft.add(before)
+        reached()
+        await gate.wait()
+        draft.add(text)
+        return draft.completion("stop")
+
+    return reply

@@ -1,0 +1,605 @@
+"""What can be typed besides questions: the table, each command, what is kept of what was typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from gork.config.settings import load_settings
+from gork.conversation.thread import Conversation, Exchange
+from gork.errors import TimedOut, UsageError
+from gork.judging import explain
+from gork.roster import MemberRow
+from gork.terminal import commands
+from gork.terminal.actions import Edited, Leave
+from gork.terminal.ctrl_c import Signals, Stopped
+from gork.terminal.history import LONGEST_ENTRY, MOST_ENTRIES, FileHistory, history_path
+from gork.terminal.input import Line, unfenced
+from gork.terminal.session import Backing, Hooks, Request, Session
+from gork.turn import Answer, Failure, Question, Token, Turn, Verdict
+from tests.support.scripted_model import ScriptedModel
+from tests.terminal.test_commandline import SCHEMA
+
+TEXTS = {"qwen-small": "Lyon\x1b[2J", "qwen": "Paris\n```\nindeed", "llama": "Nice"}
+
+
+def turn(prompt: str = "capital?", winner: str = "qwen", **verdict: object) -> Turn:
+    """A finished turn of three candidates, judged in one order."""
+    answers = tuple(Answer(member=name, model=f"{name}:1b", text=text, tokens=3, seconds=1.5) for name, text in TEXTS.items())
+    scores = {"qwen-small": -0.5, "qwen": 1.0, "llama": -0.5}
+    said = {"winner": winner, "policy": "combined", "scores": scores, "margin": 1.5, "orders": (tuple(TEXTS),), "label_mass": 0.9}
+    return Turn(
+        id="0123456789ab",
+        question=Question(text=prompt),
+        winner=next(answer for answer in answers if answer.member == winner),
+        answers=answers,
+        failures=(Failure(member="tiny", kind="timeout", message="too late"),),
+        verdict=Verdict(**{**said, **verdict}),
+        timings={"rewrite": 1.0, "answer": 2.0, "judge": 1.0, "total": 4.0},
+        engine="embedded",
+        ensemble="test",
+        seed=7,
+    )
+
+
+class Desk:
+    """A session whose lines are kept."""
+
+    def __init__(
+        self, tmp_path: Path, *, explain: object = None, conversation: Conversation | None = None, hooks: Hooks | None = None
+    ) -> None:
+        self.lines: list[str] = []
+        self.pieces: list[str] = []
+
+        async def check() -> list[MemberRow]:
+            return [MemberRow("qwen", "candidate", "qwen:1b", "http://there", "loaded")]
+
+        async def ask(*_: object) -> Turn:
+            raise AssertionError
+
+        self.session = Session(
+            backing=Backing(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
+            say=self.lines.append,
+            show_piece=self.pieces.append,
+            environ={"PATH": os.environ["PATH"]},
+            interactive=True,
+            conversation=conversation or Conversation(),
+            hooks=hooks or Hooks(),
+        )
+
+    async def run(self, text: str) -> object:
+        """Run a command; returns what it asks the prompt to do."""
+        self.lines.clear()
+        command, argument = commands.read(text)
+        return await command.run(self.session, argument)
+
+    def asked(self, prompt: str = "capital?", finished: Turn | None = None, *, again: bool = False) -> None:
+        """A question that was answered."""
+        self.session.begin(Request(prompt, again=again))
+        self.session.remember(prompt, finished or turn(prompt))
+
+    @property
+    def text(self) -> str:
+        """What the last command said."""
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A session in which nothing was asked yet."""
+    return Desk(tmp_path)
+
+
+class TestReading:
+    @pytest.mark.parametrize("text", ["what?", " /help", "/etc/passwd is what?", "/", "//", "/* comment", "what /help", "/1", "\n/help"])
+    def test_only_a_slash_and_a_name_make_a_command(self, text):
+        """A blank before it, or anything but a name behind the slash, makes it a question."""
+        assert commands.read(text) is None
+
+    @pytest.mark.parametrize(
+        ("text", "name", "argument"),
+        [
+            ("/help", "help", ""),
+            ("/?", "help", ""),
+            ("/HELP \n", "help", ""),
+            ("/exit", "bye", ""),
+            ("/raw one\n two ", "raw", "one\n two"),
+            ("/set  seed  5", "set", "seed  5"),
+        ],
+    )
+    def test_a_command_is_found_by_name_or_alias_with_its_argument(self, text, name, argument):
+        """The rest of the input is the argument, several lines included."""
+        command, given = commands.read(text)
+        assert (name, argument) == (command.name, given)
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("/hlep", 'no command /hlep, did you mean "/help"'),
+            ("/" + "x" * 500, "no command /" + "x" * 40),
+            ("/stats now", "/stats takes nothing after it"),
+            ("/show", "/show wants something after it: /show N|MEMBER"),
+        ],
+    )
+    def test_what_cannot_be_a_command_is_told(self, text, says):
+        """An unknown name with the nearest known one; an argument that is missing or not wanted."""
+        with pytest.raises(UsageError) as error:
+            commands.read(text)
+        assert str(error.value).startswith(says) or says in str(error.value)
+
+    async def test_help_is_made_from_the_table(self, desk):
+        """Every command, its argument and its aliases stand in it, and how to write several lines."""
+        await desk.run("/help")
+
+        for command in commands.COMMANDS:
+            assert any(line.strip().startswith(command.usage) and command.help in line for line in desk.lines), command.name
+            assert all(f"/{alias}" in desk.text for alias in command.aliases)
+        assert '"""' in desk.text
+
+    def test_names_and_aliases_are_given_once(self):
+        """No two commands share a word."""
+        words = [word for command in commands.COMMANDS for word in (command.name, *command.aliases)]
+        assert len(words) == len(set(words)) == len(commands.BY_WORD)
+
+    @pytest.mark.parametrize(
+        ("text", "replaced", "words"),
+        [
+            ("/st", 3, ["/stats"]),
+            ("/s", 2, ["/show", "/save", "/stats", "/set"]),
+            ("/set opt", 3, ["optimize"]),
+            ("/set optimize ", 0, ["true", "false"]),
+            ("/set seed n", 1, ["none"]),
+            ("/set timeout ", 0, []),
+            ("/set seed none ", 0, []),
+            ("/show ", 0, ["qwen-small", "qwen", "llama"]),
+            ("/show qwen ", 0, []),
+            ("/stats x", 1, []),
+            ("/none x", 0, []),
+            ("what /st", 0, []),
+            ("/st\n/st", 0, []),
+        ],
+    )
+    def test_completion_comes_from_the_table(self, desk, text, replaced, words):
+        """Names first, then what the command takes."""
+        desk.asked()
+        assert (replaced, words) == commands.words(desk.session, text)
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("/help", Line("/help")),
+            ('"""/help"""', Line("/help", literal=True)),
+            ('  """\na\n\n"""  ', Line("a", literal=True)),
+            ('a """b"""', Line('a """b"""')),
+            ('"""a', Line('"""a')),
+            ('""""""', Line("", literal=True)),
+        ],
+    )
+    def test_fences_are_taken_off(self, text, line):
+        """What stands between them is never a command."""
+        assert line == unfenced(text)
+
+
+class TestTurns:
+    @pytest.mark.parametrize("text", ["/answers", "/show 1", "/why", "/retry"])
+    async def test_before_any_turn_it_says_so(self, desk, text):
+        """There is nothing to show yet."""
+        with pytest.raises(UsageError, match="in this session"):
+            await desk.run(text)
+
+    async def test_all_answers_are_shown_under_their_members(self, desk):
+        """With the winner marked, and who failed."""
+        desk.asked()
+        await desk.run("/answers")
+
+        heads = [line for line in desk.lines if line.startswith("---")]
+        assert ["qwen-small", "qwen", "llama", "failed:"] == [head.split()[2] for head in heads]
+        assert ["<- chosen" in head for head in heads] == [False, True, False, False]
+        assert {"Nice", "Paris", "indeed"} <= set(desk.lines)
+
+    @pytest.mark.parametrize("wanted", ["2", "qwen"])
+    async def test_one_answer_is_shown_by_number_or_member(self, desk, wanted):
+        """Only that one."""
+        desk.asked()
+        await desk.run(f"/show {wanted}")
+
+        assert "Paris" in desk.lines
+        assert "Nice" not in desk.lines
+
+    @pytest.mark.parametrize(("wanted", "says"), [("4", "there are: 1 qwen-small"), ("lama", 'did you mean "llama"'), ("0", "no answer 0")])
+    async def test_an_answer_that_is_not_there_is_told(self, desk, wanted, says):
+        """With what is there."""
+        desk.asked()
+        with pytest.raises(UsageError, match=says):
+            await desk.run(f"/show {wanted}")
+
+    async def test_why_gives_the_numbers_then_the_judges_words(self, tmp_path):
+        """As they come; the verdict stays as it was."""
+
+        async def explain(asked: Turn, on_event) -> str:
+            on_event(Token("judge", "B is "))
+            on_event(Token("judge", "right."))
+            return "B is right."
+
+        desk = Desk(tmp_path, explain=explain)
+        desk.asked()
+        before = desk.session.last
+        await desk.run("/why")
+
+        assert ["B is ", "right.", "\n"] == desk.pieces
+        assert "qwen was chosen (policy combined, margin 1.50)" == desk.lines[0]
+        assert "A is qwen-small, B is qwen, C is llama" in desk.text
+        assert desk.session.last is before
+
+    @pytest.mark.parametrize(
+        ("verdict", "says"),
+        [
+            ({"fallback": "the judge is tired", "orders": ()}, "by the configured order: the judge is tired"),
+            ({"note": "one usable answer: nothing to judge", "orders": ()}, "one usable answer: nothing to judge"),
+        ],
+    )
+    async def test_why_asks_nobody_about_a_verdict_that_nobody_gave(self, tmp_path, verdict, says):
+        """Then the reason is known without the judge."""
+
+        async def explain(*_: object) -> str:
+            raise AssertionError
+
+        desk = Desk(tmp_path, explain=explain)
+        desk.asked(finished=turn(**verdict))
+        await desk.run("/why")
+
+        assert says in desk.text
+        assert "nothing it could explain" in desk.text
+
+    async def test_retry_asks_the_last_question_again_in_its_place(self, tmp_path):
+        """The same words in the same way; its answer replaces the last one, also for a saved session; the history is that before it."""
+        told: list[str] = []
+        hooks = Hooks(
+            on_turn=lambda prompt, _: told.append(prompt), on_drop=lambda: told.append("drop"), on_clear=lambda: told.append("clear")
+        )
+        desk = Desk(tmp_path, hooks=hooks)
+        desk.asked("one")
+        desk.session.begin(Request("two", optimize=False))
+        desk.session.remember("two", turn("two"))
+
+        request = await desk.run("/retry")
+        assert Request("two", optimize=False, again=True) == request
+        before = desk.session.begin(request)
+        assert ["one"] == [exchange.user for exchange in before.exchanges]
+        desk.session.remember("two", turn("two", "llama"))
+
+        assert [("one", TEXTS["qwen"]), ("two", "Nice")] == [(e.user, e.assistant) for e in desk.session.conversation.exchanges]
+        await desk.run("/clear")
+        assert ["one", "two", "drop", "two", "clear"] == told
+
+    async def test_a_question_that_failed_is_retried_without_replacing_anything(self, desk):
+        """Only a remembered turn is replaced; a retry that was stopped leaves the answer that was there."""
+        desk.asked("one")
+        desk.session.begin(Request("two"))
+
+        assert 1 == len(desk.session.begin(await desk.run("/retry")))
+        desk.session.remember("two", turn("two"))
+        desk.session.begin(await desk.run("/retry"))  # stopped
+        desk.session.begin(await desk.run("/retry"))
+        desk.session.remember("two", turn("two", "llama"))
+
+        assert ["one", "two"] == [exchange.user for exchange in desk.session.conversation.exchanges]
+
+    async def test_raw_asks_now_or_next_without_a_rewrite(self, desk):
+        """With a text now, without one the next question."""
+        assert Request("do it", optimize=False) == await desk.run("/raw do it")
+        assert not desk.session.raw_next
+        assert await desk.run("/raw") is None
+        assert desk.session.raw_next
+
+    async def test_stats_count_wins_failures_and_times(self, desk):
+        """Of this session."""
+        await desk.run("/stats")
+        assert "0 turns answered, 0 stopped, 0 without an answer" == desk.text
+        desk.asked()
+        desk.asked(finished=turn(winner="llama", close=True))
+        desk.asked(finished=replace(turn(fallback="tired"), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0}))
+        await desk.run("/stats")
+
+        assert ["qwen", "2", "3", "0"] == next(line.split() for line in desk.lines if line.startswith("qwen "))
+        assert ["tiny", "0", "0", "3"] == next(line.split() for line in desk.lines if line.startswith("tiny"))
+        assert "1 fallback, 1 close call, 3 less than whole" in desk.lines
+        assert "mean times: rewrite 1.7 s, answer 3.3 s, judge 1.0 s, total 6.0 s" == desk.lines[-1]
+
+    async def test_the_history_tells_what_no_longer_fits(self, tmp_path):
+        """Of earlier sessions too."""
+        desk = Desk(tmp_path, conversation=Conversation([Exchange("earlier", "said " * 2000)]))
+        desk.asked("now")
+        await desk.run("/history")
+
+        assert ["1. earlier (no longer fits)", "2. now"] == desk.lines[::2]
+        assert desk.lines[1].startswith("   earlier: said said")
+
+    async def test_clear_forgets_the_conversation_only(self, desk):
+        """The last turn can still be looked at."""
+        desk.asked()
+        await desk.run("/clear")
+        await desk.run("/show qwen")
+        assert "Paris" in desk.lines
+        await desk.run("/history")
+        assert "the conversation is empty" == desk.text
+
+    async def test_models_are_listed_with_their_state(self, desk):
+        """A table."""
+        await desk.run("/models")
+        assert [["member", "role", "model", "where", "state"], ["qwen", "candidate", "qwen:1b", "http://there", "loaded"]] == [
+            line.split() for line in desk.lines
+        ]
+
+    async def test_bye_leaves(self, desk):
+        """So do its aliases."""
+        assert Leave.NOW is await desk.run("/quit")
+
+    async def test_edit_begins_with_the_last_question(self, tmp_path):
+        """Or with what stands behind it; without a terminal it is refused."""
+        desk = Desk(tmp_path)
+        desk.session.environ = {"EDITOR": "true", "PATH": os.environ["PATH"]}
+        assert await desk.run("/edit") is None
+        desk.asked("one\ntwo")
+        assert Edited("one\ntwo") == await desk.run("/edit")
+        assert Edited("x") == await desk.run("/edit x")
+        desk.session.interactive = False
+        with pytest.raises(UsageError, match="needs a terminal"):
+            await desk.run("/edit x")
+
+
+class TestSaving:
+    async def test_json_has_every_turn_as_the_program_prints_it(self, desk, tmp_path):
+        """And what is known of earlier sessions' turns."""
+        desk = Desk(tmp_path, conversation=Conversation([Exchange("earlier", "said")]))
+        desk.asked("now \ud800")
+        await desk.run(f"/save {tmp_path / 'it.json'}")
+
+        saved = json.loads((tmp_path / "it.json").read_text())
+        assert ["earlier", "now \ud800"] == [row["prompt"] for row in saved["exchanges"]]
+        assert saved["exchanges"][0]["turn"] is None
+        jsonschema.validate(saved["exchanges"][1]["turn"], SCHEMA)
+
+    async def test_markdown_has_questions_answers_and_drafts(self, desk, tmp_path):
+        """A text with a fence in it stays within its own."""
+        desk.asked(finished=turn(winner="llama"))
+        await desk.run(f"/save '{tmp_path / 'my file.md'}'")
+
+        text = (tmp_path / "my file.md").read_text()
+        assert "## Answer (llama, llama:1b)\n\nNice\n" in text
+        assert "````text\nParis\n```\nindeed\n````" in text
+        assert "- tiny failed: too late" in text
+
+    async def test_a_file_that_is_there_is_replaced_only_on_demand(self, desk, tmp_path):
+        """It says how."""
+        path = tmp_path / "it.md"
+        path.write_text("mine")
+        desk.asked()
+        with pytest.raises(UsageError, match="/save --replace"):
+            await desk.run(f"/save {path}")
+        assert "mine" == path.read_text()
+        await desk.run(f"/save --replace {path}")
+        assert "Paris" in path.read_text()
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [
+            ("it.txt", "two forms"),
+            ("it", "two forms"),
+            ("none/it.md", "No such file"),
+            ("/proc/it.md", "cannot be saved"),
+            ("\0.md", "cannot be"),
+        ],
+    )
+    async def test_what_cannot_be_saved_is_told(self, desk, tmp_path, name, says):
+        """One line each."""
+        desk.asked()
+        with pytest.raises(UsageError, match=says) as error:
+            await desk.run(f"/save {tmp_path / name}")
+        assert "\n" not in str(error.value)
+
+    async def test_an_empty_conversation_is_not_saved(self, desk, tmp_path):
+        """No file is made."""
+        with pytest.raises(UsageError, match="empty"):
+            await desk.run(f"/save {tmp_path / 'it.md'}")
+        assert [] == list(tmp_path.iterdir())
+
+
+class TestSetting:
+    async def test_settings_are_shown_with_where_they_come_from(self, desk):
+        """All that can be changed, or one."""
+        await desk.run("/set")
+        assert "optimize = true  (default)" == desk.lines[0]
+        await desk.run("/set --history-tokens")
+        assert ["history_tokens = 1500  (default)"] == desk.lines
+
+    @pytest.mark.parametrize(
+        ("text", "attribute", "value"),
+        [
+            ("optimize off", "optimize", False),
+            ("seed 5", "seed", 5),
+            ("timeout 20", "turn", 20.0),
+            ("history_tokens 0", "history_tokens", 0),
+        ],
+    )
+    async def test_a_change_counts_from_the_next_question_on(self, desk, text, attribute, value):
+        """And is shown as the session's own."""
+        await desk.run(f"/set {text}")
+        assert value == getattr(desk.session.settings, attribute)
+        assert desk.text.endswith("(/set)")
+        assert value != getattr(desk.session.backing.settings, attribute)
+
+    async def test_a_seed_can_be_taken_back(self, desk):
+        """None stands for one that is drawn for each turn."""
+        await desk.run("/set seed 5")
+        await desk.run("/set seed none")
+        assert desk.session.settings.seed is None
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("seed x", 'seed must be a whole number from 0 to 2147483647, not the text "x" .or none.'),
+            ("optimize none", "optimize must be true or false"),
+            ("sede 5", 'no setting sede, did you mean "seed"'),
+            ("context 5", "context is decided when the program starts .--context."),
+            ("timeout nan", "timeout must be"),
+        ],
+    )
+    async def test_a_wrong_change_is_told_and_changes_nothing(self, desk, text, says):
+        """By the same checks as everywhere."""
+        before = desk.session.settings
+        with pytest.raises(UsageError, match=says):
+            await desk.run(f"/set {text}")
+        assert desk.session.settings is before
+
+
+class TestReasons:
+    async def test_the_judge_is_asked_within_its_context_and_for_few_tokens(self):
+        """The answers are data under letters; the chosen one is given, not asked for."""
+        judge = ScriptedModel("judge", replies=["Because. "])
+        judge.context_size = 900
+        long = replace(turn(), answers=tuple(replace(answer, text=answer.text + " word" * 5000) for answer in turn().answers))
+
+        assert "Because." == await explain.explain(long, judge, 100_000, lambda _: None)
+        read = "".join(message["content"] for message in judge.asked[0])
+        assert len(read) / 3 < 900 - explain.MOST_TOKENS
+        assert "Answer B was chosen" in read
+        assert "qwen" not in read
+        assert explain.MOST_TOKENS == judge.options[0]["num_predict"]
+
+    async def test_a_judge_that_fails_is_an_error_of_the_command_only(self):
+        """The verdict does not depend on it."""
+        late = TimedOut("too late", member="judge", where="there")
+        with pytest.raises(TimedOut):
+            await explain.explain(turn(), ScriptedModel("judge", replies=[late]), 1000, lambda _: None)
+
+
+class TestSignals:
+    async def test_a_stop_waits_until_the_cleaning_up_is_done(self):
+        """And a second one at once does not disturb it."""
+        begun, cleaned = asyncio.Event(), []
+
+        async def work() -> None:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(True)
+
+        with Signals() as signals:
+            task = asyncio.create_task(signals.run(work()))
+            await begun.wait()
+            signals.stop()
+            signals.stop()
+            with pytest.raises(Stopped):
+                await task
+        assert [True] == cleaned
+
+    async def test_a_result_that_came_before_the_stop_counts(self):
+        """A finished turn is never thrown away."""
+        with Signals() as signals:
+
+            async def work() -> str:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    return "done"
+                return ""
+
+            task = asyncio.create_task(signals.run(work()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            signals.stop()
+            assert "done" == await task
+
+    async def test_nothing_runs_after_the_signal_that_ends_it(self):
+        """Whatever would begin then is stopped before it begins."""
+        with Signals() as signals:
+            signals.end(15)
+            with pytest.raises(Stopped):
+                await signals.run(asyncio.sleep(0))
+
+    async def test_the_handlers_of_before_are_put_back(self):
+        """Within it they are ours."""
+        import signal
+
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+        with Signals():
+            assert before != [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+        assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+def _append(path: Path, name: str, count: int) -> None:
+    history = FileHistory(path)
+    for number in range(count):
+        history.append_string(f"{name}\n{number} " + "é" * 50)
+        if number % 20 == 0:
+            FileHistory(path).load_history_strings()
+
+
+class TestHistory:
+    def test_entries_of_several_lines_come_back_newest_first(self, tmp_path):
+        """Whatever is in them."""
+        entries = ["one", "two\nlines", "\x1b[31m\u2028\ud800", '"""']
+        for entry in entries:
+            FileHistory(tmp_path / "h").append_string(entry)
+        assert entries[::-1] == FileHistory(tmp_path / "h").load_history_strings()
+
+    def test_several_programs_at_once_lose_and_tear_nothing(self, tmp_path):
+        """Appending, and cutting the file to its bound at the same time."""
+        context = multiprocessing.get_context("spawn")
+        writers = [context.Process(target=_append, args=(tmp_path / "h", name, 900)) for name in "abc"]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+
+        entries = FileHistory(tmp_path / "h").load_history_strings()
+        assert 1000 == len(entries)
+        for name in "abc":
+            own = [int(entry.split("\n")[1].split(" ")[0]) for entry in entries[::-1] if entry.startswith(name)]
+            assert own == list(range(900 - len(own), 900)), name  # the newest ones of each, in order, without a gap
+        assert 2700 > len((tmp_path / "h").read_bytes().splitlines())
+        assert ["h"] == [path.name for path in tmp_path.iterdir()]
+
+    def test_it_is_bounded_and_private(self, tmp_path):
+        """Twice the bound is cut to the bound; whoever made it, nobody else may read it."""
+        path = tmp_path / "h"
+        path.write_text("".join(json.dumps(f"{n}") + "\n" for n in range(2 * MOST_ENTRIES + 1)))
+        path.chmod(0o644)
+        history = FileHistory(path)
+
+        assert MOST_ENTRIES == len(history.load_history_strings())
+        assert MOST_ENTRIES == len(path.read_bytes().splitlines())
+        assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+        history.store_string("x" * (LONGEST_ENTRY + 1))
+        assert MOST_ENTRIES == len(path.read_bytes().splitlines())
+
+    def test_what_is_not_an_entry_is_passed_over(self, tmp_path):
+        """A torn line does not take the next one with it."""
+        path = tmp_path / "h"
+        path.write_bytes(b'"one"\nnot json\n5\n\xff\xfe\n"torn')
+        history = FileHistory(path)
+        history.store_string("two")
+        assert ["two", "one"] == history.load_history_strings()
+
+    @pytest.mark.parametrize(
+        ("environ", "path"),
+        [
+            ({"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/gork/history"),
+            ({"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/gork/history"),
+            ({"HOME": ""}, None),
+        ],
+    )
+    def test_it_stands_where_state_belongs(self, environ, path):
+        """A relative folder does not count."""
+        assert (None if path is None else Path(path)) == history_path(environ)
