@@ -1,7 +1,7 @@
 """Sessions on the disk: each turn as it ends, one file for each session, found again by its id.
 
-A file is a journal (`gork/conversation/journal.py`): a header, then one record for each turn (`Turn.as_json` with the prompt), and one where
-the conversation was cleared. Where nothing can be written that is said once, and the session goes on in memory.
+A file is a journal (`gork/conversation/journal.py`): a header, then one record for each turn (`Turn.as_json` with the prompt), and one
+where the conversation was cleared. Where nothing can be written that is said once, and the session goes on in memory.
 """
 
 from __future__ import annotations

