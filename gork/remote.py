@@ -18,9 +18,9 @@ from gork.config.fields import FIELDS
 from gork.config.settings import Settings
 from gork.engines.ollama.errors import plain
 from gork.errors import NoAnswer
+from gork.health import MemberRow, roles_of
 from gork.judging.explain import LIMIT_S
 from gork.remote_http import NoService, Place, ServiceError
-from gork.roster import MemberRow, roles_of
 from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
-from gork.errors import Died, TimedOut
+from gork.errors import Died, TimedOut, advised
 from gork.turn import AnswerFormat, MemberState, Message, OnEvent, Restarted, State, Token
 
 Options = Mapping[str, OptionValue]
@@ -71,12 +71,30 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether a model can answer, and if not, why not and what to do."""
+    """Whether a model can answer, and if not, why not and what to do.
 
-    ok: bool
-    detail: str
+    >>> Health(problem="connection refused", fix="is it running?").detail, Health(state="loaded", loaded=True).ok
+    ('connection refused; is it running?', True)
+    """
+
+    problem: str | None = None
+    """Why it cannot answer; None if it can."""
+    fix: str | None = None
+    """What to do about the problem."""
+    state: str = ""
+    """What a model that can answer is doing: "loaded", "starts when it is first asked"."""
     loaded: bool = False
     version: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can answer."""
+        return self.problem is None
+
+    @property
+    def detail(self) -> str:
+        """Its state, or its problem and what to do about it, in one sentence."""
+        return self.state if self.problem is None else advised(self.problem, self.fix)
 
 
 def estimate_tokens(text: str) -> int:

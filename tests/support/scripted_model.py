@@ -54,7 +54,7 @@ class ScriptedModel(Model):
         return self._weights
 
     async def check(self) -> Health:
-        return Health(ok=True, detail="scripted", loaded=self.reports_loaded)
+        return Health(state="scripted", loaded=self.reports_loaded)
 
     async def _is_loaded(self) -> bool:
         return self.is_loaded

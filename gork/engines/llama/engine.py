@@ -76,20 +76,20 @@ class EmbeddedModel(Model):
     async def check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
         if importlib.util.find_spec("xllamacpp") is None:
-            return Health(ok=False, detail="xllamacpp is not installed: pip install -r requirements.txt, or use --engine ollama")
+            return Health(problem="xllamacpp is not installed", fix="pip install -r requirements.txt, or use --engine ollama")
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
-            return Health(ok=False, detail=f"there is no weights file {self._path}: fetch it again or correct the path", version=version)
+            return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
         if not self._child.up:
-            return Health(ok=True, detail="starts when it is first asked", version=version)
+            return Health(state="starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
                 await self._ask("GET", "/health", None)
         except TimeoutError:
-            return Health(ok=False, detail=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
+            return Health(problem=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
         except ModelError as error:
-            return Health(ok=False, detail=error.what, version=version)
-        return Health(ok=True, detail="loaded", loaded=True, version=version)
+            return Health(problem=error.what, fix=error.fix, version=version)
+        return Health(state="loaded", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
         return self._child.up
@@ -99,7 +99,7 @@ class EmbeddedModel(Model):
             await self._child.ensure()
         except NotStarted as error:
             kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
-            raise kinds[error.cause](error.what, member=self.name, where=self.where) from None
+            raise kinds[error.cause](error.what, member=self.name, where=self.where, fix=error.fix) from None
 
     async def _stream(
         self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
@@ -241,7 +241,7 @@ class EmbeddedModel(Model):
         said = str(error.get("message", ""))[:300]
         if error.get("type") == "exceed_context_size_error":
             long, room = whole(error.get("n_prompt_tokens")), whole(error.get("n_ctx")) or self.context
-            raise self._error(PromptTooLong, f"the prompt has {long} tokens, its context {room}: shorten it or raise `context`")
+            raise self._error(PromptTooLong, f"the prompt has {long} tokens, its context {room}", "shorten it or raise `context`")
         kind = {400: Refused, 401: Refused, 403: Refused, 404: Refused, 501: Refused, 503: Busy}.get(status, BadReply)
         raise self._error(kind, f"llama.cpp says: {said}")
 
@@ -249,7 +249,8 @@ class EmbeddedModel(Model):
         """Say why a connection broke: the process usually died, and may count as dead only a moment later."""
         ending = await self._child.ended(_NEWS_OF_ITS_END_S)
         if ending is not None:
-            raise self._error(Died, f"its process went away: {ending}")
+            how, fix = ending
+            raise self._error(Died, f"its process went away: {how}", fix)
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             raise self._error(Unreachable, "its process runs and takes no connection")
         raise self._error(Died, "the connection to its process broke off")
@@ -258,8 +259,8 @@ class EmbeddedModel(Model):
         timings = reply.get("timings")
         self.reused_tokens = whole(timings.get("cache_n")) if isinstance(timings, dict) else self.reused_tokens
 
-    def _error(self, kind: type[ModelError], what: str) -> ModelError:
-        return kind(what, member=self.name, where=self.where)
+    def _error(self, kind: type[ModelError], what: str, fix: str | None = None) -> ModelError:
+        return kind(what, member=self.name, where=self.where, fix=fix)
 
 
 class EmbeddedEngine(Engine):

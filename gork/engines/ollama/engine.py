@@ -141,8 +141,8 @@ class OllamaModel(Model):
             tag = await self._present()
             loaded = await loaded_row(self._wire, tag) is not None
         except ModelError as error:
-            return Health(ok=False, detail=error.what, version=version)
-        return Health(ok=True, detail=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
+            return Health(problem=error.what, fix=error.fix, version=version)
+        return Health(state=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
 
     async def _present(self) -> str:
         """Give the tag if the server has it now."""
@@ -151,7 +151,7 @@ class OllamaModel(Model):
             self._tag = self._only(there)
         tag = await self._name()
         if normal(tag) not in {normal(other) for other in there}:
-            raise self._wire.spot.error(ModelMissing, f"{tag} is not there; get it with `ollama pull {tag}`")
+            raise self._wire.spot.error(ModelMissing, f"{tag} is not there", f"get it with `ollama pull {tag}`")
         return tag
 
     async def _name(self) -> str:
@@ -162,10 +162,10 @@ class OllamaModel(Model):
 
     def _only(self, there: Sequence[str]) -> str:
         if not there:
-            raise self._wire.spot.error(ModelMissing, "the server has no model; get one with `ollama pull MODEL`")
+            raise self._wire.spot.error(ModelMissing, "the server has no model", "get one with `ollama pull MODEL`")
         if len(there) == 1:
             return there[0]
-        raise self._wire.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])}); name one for {self.name}")
+        raise self._wire.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])})", f"name one for {self.name}")
 
     async def _at_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
         """Ask with the model's tag; once more with another one if the server's only model has been exchanged since."""

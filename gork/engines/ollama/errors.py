@@ -31,9 +31,9 @@ class Spot:
     where: str
     tag: str = ""
 
-    def error(self, kind: type[ModelError], what: str) -> ModelError:
+    def error(self, kind: type[ModelError], what: str, fix: str | None = None) -> ModelError:
         """Make an error of this kind about this spot."""
-        return kind(what, member=self.member, where=self.where)
+        return kind(what, member=self.member, where=self.where, fix=fix)
 
 
 def plain(text: str) -> str:
@@ -82,12 +82,12 @@ def from_text(spot: Spot, text: str, status: int | None = None) -> ModelError:
     told = _unnested(text)
     for pattern, kind, advice in _TEXTS:
         if pattern.search(text):
-            return spot.error(kind, f"{plain(told)}{code}; {advice.format(tag=spot.tag or 'MODEL')}")
+            return spot.error(kind, f"{plain(told)}{code}", advice.format(tag=spot.tag or "MODEL"))
     if status == 429:
-        return spot.error(Busy, f"{plain(told)}{code}; try again later")
+        return spot.error(Busy, f"{plain(told)}{code}", "try again later")
     if status == 499:  # the server gave up a request that we had not
         return spot.error(Died, f"{plain(told)}{code}")
-    return spot.error(Refused, f"{plain(told) or 'an error without a text'}{code}; see the server's log")
+    return spot.error(Refused, f"{plain(told) or 'an error without a text'}{code}", "see the server's log")
 
 
 def _unnested(text: str) -> str:
@@ -116,12 +116,12 @@ def from_status(spot: Spot, status: int, body: bytes, content_type: str, locatio
     """Translate a reply whose status is not 200."""
     if 300 <= status < 400:
         target = f" to {plain(location)}" if location else ""
-        return spot.error(BadReply, f"it redirects{target} (HTTP {status}), which is not followed; give the URL it should be asked at")
+        return spot.error(BadReply, f"it redirects{target} (HTTP {status}), which is not followed", "give the URL it should be asked at")
     text = error_field(body)
     if text is not None:
         return from_text(spot, text, status)
     kind, advice = _STATUSES.get(status, (Refused, "see the server's log"))
-    return spot.error(kind, f"{f'HTTP {status} {_headline(body, content_type)}'.strip()}; {advice}")
+    return spot.error(kind, f"HTTP {status} {_headline(body, content_type)}".strip(), advice)
 
 
 def error_field(body: bytes) -> str | None:
@@ -158,23 +158,23 @@ def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelErro
     kind: type[ModelError]
     match error:
         case aiohttp.ConnectionTimeoutError():
-            kind, what = Unreachable, "no connection in time; is it running? (`ollama serve`)"
+            kind, what, fix = Unreachable, "no connection in time", "is it running? (`ollama serve`)"
         case aiohttp.ClientConnectorDNSError():
-            kind, what = Unreachable, "its host name is not known; check the URL"
+            kind, what, fix = Unreachable, "its host name is not known", "check the URL"
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
-            kind, what = Unreachable, f"no secure connection ({plain(str(error))}); check the URL's scheme and its certificate"
+            kind, what, fix = Unreachable, f"no secure connection ({plain(str(error))})", "check the URL's scheme and its certificate"
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno  # asyncio's own text for it ("Connect call failed (...)") says less than the system's
             reason = plain(os.strerror(number) if number else error.os_error.strerror or "no connection").lower()
-            kind, what = Unreachable, f"{reason}; is it running? (`ollama serve`)"
+            kind, what, fix = Unreachable, f"{reason}", "is it running? (`ollama serve`)"
         case TimeoutError():
-            kind, what = TimedOut, "it does not reply in time; is it overloaded?"
+            kind, what, fix = TimedOut, "it does not reply in time", "is it overloaded?"
         case aiohttp.ClientResponseError():
-            kind, what = BadReply, f"what answers there does not speak HTTP ({plain(error.message)}); check the URL"
+            kind, what, fix = BadReply, f"what answers there does not speak HTTP ({plain(error.message)})", "check the URL"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            kind, what = Unreachable, "its URL cannot be asked; check it"
+            kind, what, fix = Unreachable, "its URL cannot be asked", "check it"
         case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
-            kind, what = BadReply, "its reply is compressed in a way that cannot be read; is a proxy in between?"
+            kind, what, fix = BadReply, "its reply is compressed in a way that cannot be read", "is a proxy in between?"
         case _:
-            kind, what = Died if at_work else Unreachable, "the connection broke before the reply was complete; see the server's log"
-    return spot.error(kind, what)
+            kind, what, fix = Died if at_work else Unreachable, "the connection broke before the reply was complete", "see the server's log"
+    return spot.error(kind, what, fix)

@@ -126,7 +126,7 @@ async def pull(host: str, tag: str, on_progress: Callable[[PullProgress], None],
 
     async with _wire(host, tag, connect_s) as wire:
         if not await wire.about(tag).stream("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
-            raise wire.spot.error(Died, "the pull broke off; pull again, it goes on where it was")
+            raise wire.spot.error(Died, "the pull broke off", "pull again: it goes on where it was")
 
 
 @asynccontextmanager

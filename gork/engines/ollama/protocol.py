@@ -35,7 +35,7 @@ def text(record: Record, key: str, spot: Spot) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}; is it an Ollama server?")
+        raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}", "is it an Ollama server?")
     if value.isascii():
         return value
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON can smuggle in halves of characters
@@ -83,7 +83,7 @@ class ChatReader:
         message = mapping(record, "message")
         done = record.get("done") is True
         if not message and not done:
-            raise self._spot.error(BadReply, "its reply has a record without a message; is it an Ollama server?")
+            raise self._spot.error(BadReply, "its reply has a record without a message", "is it an Ollama server?")
         piece, thinking = text(message, "content", self._spot), text(message, "thinking", self._spot)
         values = [value for row in rows(record, "logprobs") if (value := logprob(row)) is not None]
         self._add(piece, thinking, values)
@@ -100,7 +100,7 @@ class ChatReader:
         """
         if self._repeats >= _REPEATS and self._draft.text.strip():
             return self._draft.completion("repetition")
-        raise self._spot.error(Died, "its reply ended before the model was done; see the server's log")
+        raise self._spot.error(Died, "its reply ended before the model was done", "see the server's log")
 
     def _add(self, piece: str, thinking: str, values: Sequence[float]) -> None:
         first = values[0] if values else None
@@ -116,7 +116,7 @@ class ChatReader:
     def _stop(self, record: Record) -> Literal["stop", "length"]:
         reason = record.get("done_reason")
         if reason in ("load", "unload"):
-            raise self._spot.error(BadReply, f"it answers {reason!r} instead of a text; see the server's log")
+            raise self._spot.error(BadReply, f"it answers {reason!r} instead of a text", "see the server's log")
         return "length" if reason == "length" else "stop"
 
 

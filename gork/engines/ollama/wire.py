@@ -97,7 +97,7 @@ class Wire:
             while chunk := await self._chunk(response, at_work=at_work):
                 content += chunk
                 if len(content) > MAX_LINE:
-                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_LINE} bytes; is it an Ollama server?")
+                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_LINE} bytes", "is it an Ollama server?")
         return self._record(bytes(content), response.content_type)
 
     async def stream(self, path: str, body: Record, take: Callable[[Record], _T | None], *, idle_s: float | None = None) -> _T | None:
@@ -110,11 +110,11 @@ class Wire:
             while chunk := await self._chunk(response, at_work=True):
                 total += len(chunk)
                 if total > MAX_REPLY:
-                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_REPLY} bytes; is it an Ollama server?")
+                    raise self.spot.error(BadReply, f"its reply is longer than {MAX_REPLY} bytes", "is it an Ollama server?")
                 try:
                     complete = lines.feed(chunk)
                 except OverflowError as error:
-                    raise self.spot.error(BadReply, f"its reply has {error}; is it an Ollama server?") from None
+                    raise self.spot.error(BadReply, f"its reply has {error}", "is it an Ollama server?") from None
                 for line in complete:
                     if line.strip() and (result := take(self._record(line, response.content_type))) is not None:
                         return result
@@ -160,9 +160,9 @@ class Wire:
             record = json.loads(line)
         except (ValueError, RecursionError):
             shown = plain(line[:100].decode("utf-8", "replace"))
-            raise self.spot.error(BadReply, f"its reply is no JSON ({plain(content_type)}: {shown!r}); is it an Ollama server?") from None
+            raise self.spot.error(BadReply, f"its reply is no JSON ({plain(content_type)}: {shown!r})", "is it an Ollama server?") from None
         if not isinstance(record, dict):
-            raise self.spot.error(BadReply, f"its reply is JSON but no object ({plain(str(record)[:100])!r}); is it an Ollama server?")
+            raise self.spot.error(BadReply, f"its reply is JSON but no object ({plain(str(record)[:100])!r})", "is it an Ollama server?")
         if "error" in record:
             raise from_text(self.spot, error_field(line) or plain(str(record["error"])))
         return record
