@@ -19,8 +19,8 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from gork.config.ensemble import Member
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines
 from gork.machine import free_cores
 from gork.turn import Event, Message
 

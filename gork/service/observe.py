@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gork.config.settings import Settings
-from gork.engines.model import Completion
+from gork.engines.call import Completion
 from gork.errors import GorkError, NoAnswer
 from gork.service.admission import Full, Stopping
 from gork.service.deadline import OutOfTime

@@ -10,7 +10,7 @@ import pytest
 import final_script
 from final_script import Limits, Team
 from gork.config.ensemble import Choosing, Ensemble
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
 from gork.turn import Answered, Failed, Fallback, FallbackKind, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
 from tests.judging.test_judging import letters_liking

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Calibration, Choosing
-from gork.engines.model import estimate_tokens
+from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
 from gork.turn import Answer, Fallback, FallbackKind, Question, Verdict
