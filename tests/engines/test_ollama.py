@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from unittest.mock import Mock
 
@@ -85,7 +86,7 @@ async def test_the_body_of_a_chat_is_exactly_this():
     bodies = []
 
     async def chat(_url, **request):
-        bodies.append(request["json"])
+        bodies.append(json.loads(request["data"]))
         return CallbackResult(payload={"message": {"content": "Hi"}, "done": True}, response_class=Response)
 
     class Response(ClientResponse):
