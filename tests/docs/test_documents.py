@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from gork.config.ensemble import load_ensemble
 from gork.config.fields import settings_table
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def test_the_table_of_settings_is_the_codes():

@@ -22,10 +22,11 @@ from gork.engines.llama.engine import EmbeddedEngine, EmbeddedModel
 from gork.engines.model import Deadlines
 from gork.errors import ConfigError, Died, EngineError, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut
 from gork.turn import Event, Message, Restarted, Token
+from tests.support.paths import ROOT
+from tests.support.processes import is_gone
 from tests.support.tiny_models import ARCHITECTURES, write_tiny
 
-ROOT = Path(__file__).parents[2]
-WORKER = ROOT / "gork" / "engines" / "worker.py"
+WORKER = ROOT / "gork" / "engines" / "llama" / "worker.py"
 QUESTION: list[Message] = [{"role": "user", "content": "What is A?"}]
 ENDLESS = {"num_predict": -1, "temperature": 0.8}
 
@@ -68,14 +69,6 @@ async def stop(*tasks: asyncio.Task) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process is no more; one that only waits to be buried counts as gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
 from gork.judging.signals import Desk, SlotPriors, listwise
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
+from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import SCHEMA, Program
+from tests.support.turns import SCHEMA
 
 
 def team_on(engine: Engine, ensemble: Ensemble) -> Team:

@@ -17,6 +17,7 @@ from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
 from gork.engines.model import Completion, Draft, Engine
 from gork.service.service import Service
+from tests.support.judges import letter_above
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.served import serving
 
@@ -26,11 +27,8 @@ ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "
 
 
 def likes_paris(messages: Sequence[Any], _: str) -> dict[str, float]:
-    """Letters' probabilities: nearly all of it for the one that stands over Paris."""
-    prompt = messages[-1]["content"]
-    places = {letter: prompt.find(f"Answer {letter}:") for letter in "ABC"}
-    paris = prompt.find("Paris")
-    liked = max((letter for letter in places if 0 <= places[letter] < paris), key=lambda letter: places[letter], default="")
+    """Letters' probabilities: nearly all of it for that of the answer with Paris in it."""
+    liked = letter_above("Paris", messages[-1]["content"])
     return {letter: 0.8 if letter == liked else 0.05 for letter in "ABC"}
 
 
