@@ -119,7 +119,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
         def kill_b(event: Event) -> None:
             events.append(event)
             if isinstance(event, Token) and event.member == "b" and not killed:
-                killed.append(engine.models["b"]._child.pid)
+                killed.append(engine.models["b"].child.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
         killed: list[int] = []

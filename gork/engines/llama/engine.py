@@ -20,7 +20,7 @@ import aiohttp
 
 from gork.config.ensemble import Member
 from gork.engines.labels import read_labels
-from gork.engines.llama.child import Child, NotStarted
+from gork.engines.llama.child import WORKER, Child, NotStarted
 from gork.engines.llama.protocol import Events, llama_options, logprob_of, on_slot, top_of, whole
 from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options
 from gork.errors import (
@@ -48,7 +48,9 @@ class EmbeddedModel(Model):
 
     def __init__(self, member: Member, deadlines: Deadlines, *, engine: EmbeddedEngine, child: Child, slots: range, path: Path) -> None:
         super().__init__(member, deadlines)
-        self._engine, self._child, self._path = engine, child, path
+        self._engine, self._path = engine, path
+        self.child = child
+        """The process that answers for it; shared with the members on the same file."""
         self._free = list(reversed(slots))
         self.reused_tokens = 0
         """Prompt tokens of the last request that were in the slot's cache already."""
@@ -66,12 +68,12 @@ class EmbeddedModel(Model):
     @property
     def context(self) -> int:
         """Tokens of prompt and completion together that one request can use."""
-        return self._child.context
+        return self.child.context
 
     @property
     def weights_id(self) -> str:
         """The weights file, symbolic links resolved."""
-        return str(self._child.path)
+        return str(self.child.path)
 
     async def check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
@@ -80,7 +82,7 @@ class EmbeddedModel(Model):
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
             return Health(ok=False, detail=f"there is no weights file {self._path}: fetch it again or correct the path", version=version)
-        if not self._child.up:
+        if not self.child.up:
             return Health(ok=True, detail="starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
@@ -92,11 +94,11 @@ class EmbeddedModel(Model):
         return Health(ok=True, detail="loaded", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
-        return self._child.up
+        return self.child.up
 
     async def _load(self) -> None:
         try:
-            await self._child.ensure()
+            await self.child.ensure()
         except NotStarted as error:
             kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
             raise kinds[error.cause](error.what, member=self.name, where=self.where) from None
@@ -111,7 +113,7 @@ class EmbeddedModel(Model):
         if answer_format is not None:
             body["json_schema"] = {"type": "object"} if answer_format == "json" else dict(answer_format)
         with self._slot_of_ours() as slot:
-            body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
+            body |= {"prompt": await self.render(messages), "n_probs": int(logprobs)}
             last = await self._complete(slot, body, lambda event: draft.add(event["content"], logprob=logprob_of(event)))
         stop: Literal["length", "stop"] = "length" if last["stop_type"] == "limit" else "stop"
         return draft.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
@@ -122,7 +124,7 @@ class EmbeddedModel(Model):
         Always a stream that tells of its progress, even if only its end is wanted: llama.cpp notices that we left when it writes, so
         that this is what makes it stop at the end of a batch.
         """
-        url, headers = f"{self._child.url}/completion", self._headers()
+        url, headers = f"{self.child.url}/completion", self.child.headers
         try:
             async with self._engine.session().post(url, json={**on_slot(slot), **body}, headers=headers) as response:
                 if response.status != 200:
@@ -160,7 +162,7 @@ class EmbeddedModel(Model):
         method: Literal["logprobs", "schema"] = "logprobs"
         began = asyncio.get_running_loop().time()
         with self._slot_of_ours() as slot:
-            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            body = {"prompt": await self.render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
             # Read from its start: a cached prefix is computed in other batches, and the rounding moves a label's log-probability by as
             # much as a small judge's opinion does. Read afresh, the same prompt always gives the same numbers.
             body["cache_prompt"] = False
@@ -185,7 +187,7 @@ class EmbeddedModel(Model):
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         with self._slot_of_ours() as slot:
-            prompt = await self._render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
+            prompt = await self.render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
             await self._complete(slot, {"prompt": prompt, "n_predict": 0}, lambda event: None)
 
     @contextmanager
@@ -197,7 +199,7 @@ class EmbeddedModel(Model):
         finally:
             self._free.append(slot)
 
-    async def _render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
+    async def render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
         """The prompt that the file's chat template makes of `messages`; a last message of the assistant's is left open, to be continued."""
         body = {"messages": list(messages), "chat_template_kwargs": {"enable_thinking": False}, **(more or {})}
         match await self._ask("POST", "/apply-template", body):
@@ -208,16 +210,13 @@ class EmbeddedModel(Model):
     async def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> dict[str, Any]:
         """One request with a short reply."""
         try:
-            async with self._engine.session().request(method, self._child.url + path, json=body, headers=self._headers()) as response:
+            async with self._engine.session().request(method, self.child.url + path, json=body, headers=self.child.headers) as response:
                 reply = await self._read(response)
                 if response.status != 200:
                     self._refuse(response.status, reply)
                 return reply
         except (aiohttp.ClientError, ConnectionError) as error:
             await self._lost(error)
-
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._child.key}"}
 
     async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
         parts, size = [], 0
@@ -247,7 +246,7 @@ class EmbeddedModel(Model):
 
     async def _lost(self, error: Exception | None) -> NoReturn:
         """Say why a connection broke: the process usually died, and may count as dead only a moment later."""
-        ending = await self._child.ended(_NEWS_OF_ITS_END_S)
+        ending = await self.child.ended(_NEWS_OF_ITS_END_S)
         if ending is not None:
             raise self._error(Died, f"its process went away: {ending}")
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
@@ -276,15 +275,17 @@ class EmbeddedEngine(Engine):
         cores: int,
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
+        worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
-        children share the `cores`; a child that works alone gets them all. Raises a `ConfigError` that lists every mistake.
+        children share the `cores`; a child that works alone gets them all. `worker` is the script that children run. Raises
+        a `ConfigError` that lists every mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines = deadlines
+        self._deadlines, self._worker = deadlines, worker
         _check(members, files)
         shared: dict[Path, list[Member]] = {}
         for member in members:
@@ -300,7 +301,7 @@ class EmbeddedEngine(Engine):
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
         slots = sum(member.parallel for member in sharers)
-        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load)
+        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load, worker=self._worker)
         first = 0
         for member in sharers:
             own = range(first, first + member.parallel)
