@@ -16,28 +16,13 @@ from gork.conversation import journal
 from gork.conversation.session_folder import default_folder, listing
 from gork.conversation.sessions import SessionLog, open_new, resume
 from gork.errors import UsageError
-from gork.turn import Answer, Question, Turn, Verdict
 from tests.support.fake_ollama import FakeOllama
-from tests.terminal.test_commandline import MODELS, ROOT, Program, likes_paris
+from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.paths import ROOT
+from tests.support.program import Program
+from tests.support.turns import turn
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and locks are POSIX's")
-
-
-def turn(text: str, answer: str) -> Turn:
-    """A turn with one answer."""
-    winner = Answer(member="a", model="a:1b", text=answer)
-    return Turn(
-        id="0123456789ab",
-        question=Question(text=text),
-        winner=winner,
-        answers=(winner,),
-        failures=(),
-        verdict=Verdict(winner="a", policy="prior"),
-        timings={"total": 1.0},
-        engine="ollama",
-        ensemble="heavy-lite",
-        seed=1,
-    )
 
 
 class Folder:
@@ -158,7 +143,7 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 from gork.conversation import journal
 from gork.conversation.sessions import open_new, resume
-from tests.conversation.test_sessions import turn
+from tests.support.turns import turn
 
 folder, seed = Path(sys.argv[1]), random.Random(7)
 torn = lost = glued = saved = 0
@@ -216,7 +201,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from gork.conversation.sessions import open_new
-from tests.conversation.test_sessions import turn
+from tests.support.turns import turn
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (12000, 12000))
 log = open_new(Path(sys.argv[1]), ensemble="x", say=print)

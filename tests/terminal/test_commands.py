@@ -26,7 +26,7 @@ from gork.terminal.input import Line, unfenced
 from gork.terminal.session import Backing, Hooks, Request, Session
 from gork.turn import Answer, Failure, Fallback, Question, Token, Turn, Verdict
 from tests.support.scripted_model import ScriptedModel
-from tests.terminal.test_commandline import SCHEMA
+from tests.support.turns import SCHEMA
 
 TEXTS = {"qwen-small": "Lyon\x1b[2J", "qwen": "Paris\n```\nindeed", "llama": "Nice"}
 
