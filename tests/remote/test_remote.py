@@ -349,8 +349,8 @@ class TestTrouble:
             (on_the_wire(replace(BEGINNING, members={"a": "candidate"}), Finished(TURN)), "not the one it had begun"),
             (on_the_wire(replace(BEGINNING, id="\x1b[31m")), "impossible beginning"),
             (on_the_wire(replace(BEGINNING, members={f"m{number}": "candidate" for number in range(11)})), "impossible beginning"),
-            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent what is no token event"),
-            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent what is no finished event"),
+            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent an invalid token event"),
+            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent an invalid finished event"),
         ],
         ids=range(12),
     )
