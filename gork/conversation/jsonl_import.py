@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
     import sqlite3
 
 _NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[a-z0-9]{3,6})\.jsonl")
-
+_BATCH = 50
+"""Files of one transaction: no other process waits longer for its own."""
 _HEADER = "gork_session"
 """The key that only a header has."""
 
 
 def take_over(store: Store, say: Say) -> None:
     """Put every session of the folder that the database does not have yet into it. What cannot be read now is tried again next time."""
+    counts: list[int | None] = []
     try:
         files = _files(store.folder)
         new = sorted(files.keys() - store.read(_ids, set[str]())) if files else []
-        counts = store.write(lambda db: [_insert(db, session, files[session]) for session in new]) if new else []
+        for at in range(0, len(new), _BATCH):
+            counts += store.write(partial(_insert_all, files={session: files[session] for session in new[at : at + _BATCH]}))
     except OSError as error:
         say(f"sessions of an earlier version cannot be taken over into {printable(str(store.path))}: {error.strerror}")
-        return
     if taken := [skipped for skipped in counts if skipped is not None]:
         lost = f" ({sum(taken)} damaged lines left out)" if any(taken) else ""
         say(f"sessions of an earlier version, now also in {store.path.name}: {len(taken)}{lost}; their files stay as they are")
@@ -50,6 +53,10 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _ids(db: sqlite3.Connection) -> set[str]:
     return {session for (session,) in db.execute("SELECT id FROM session")}
+
+
+def _insert_all(db: sqlite3.Connection, files: dict[str, Path]) -> list[int | None]:
+    return [_insert(db, session, path) for session, path in files.items()]
 
 
 def _insert(db: sqlite3.Connection, session: str, path: Path) -> int | None:

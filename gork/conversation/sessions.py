@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gork.config.folders import state_home
 from gork.config.urls import printable, quoted
 from gork.conversation import jsonl_import
 from gork.conversation.store import LONGEST_RECORD, InUse, Record, Say, Store, add_record, make_private, parsed
@@ -123,17 +124,9 @@ class SessionLog:
 
 
 def default_folder(environ: Mapping[str, str]) -> Path | None:
-    """Where sessions are kept if no setting says so: `sessions` in `state_folder`."""
-    state = state_folder(environ)
-    return state / "sessions" if state is not None else None
-
-
-def state_folder(environ: Mapping[str, str]) -> Path | None:
-    """Our folder for what a user's programs remember: $XDG_STATE_HOME/gork, else ~/.local/state/gork; None without a home directory."""
-    base, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME") or environ.get("USERPROFILE") or ""
-    if Path(base).is_absolute():
-        return Path(base) / "gork"
-    return Path(home) / ".local" / "state" / "gork" if Path(home).is_absolute() else None
+    """Where sessions are kept if no setting says so; None without a home directory."""
+    state = state_home(environ)
+    return None if state is None else state / "sessions"
 
 
 def open_new(folder: Path | None, say: Say, *, save: bool = True, before: Sequence[Record] = ()) -> SessionLog:

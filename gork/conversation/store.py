@@ -37,7 +37,7 @@ _TABLES = (
     "CREATE INDEX record_of_session ON record (session, number)",
     f"PRAGMA user_version = {VERSION}",
 )
-_BUSY_S = 5.0
+_BUSY_S = 10.0
 """Seconds that a transaction waits for those of other processes."""
 _DAMAGE = frozenset({1, 11, 24, 26})
 """SQLite's codes for a file that does not hold what it must: ERROR (a table is missing), CORRUPT, FORMAT, NOTADB."""

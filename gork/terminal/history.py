@@ -11,8 +11,8 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from gork.config.folders import state_home
 from gork.config.urls import printable
-from gork.conversation.sessions import state_folder
 
 MOST_BYTES = 4_000_000
 _MARK = b"\n# "
@@ -24,7 +24,7 @@ def open_history(environ: Mapping[str, str], *, wanted: bool, most_bytes: int = 
     """The history, and a line for people if it is kept in memory although a file was wanted."""
     if not wanted:
         return InMemoryHistory(), None
-    folder = state_folder(environ)
+    folder = state_home(environ)
     if folder is None:
         return InMemoryHistory(), "what you type is kept in memory only: there is no home folder (XDG_STATE_HOME or HOME)"
     path = folder / "history"

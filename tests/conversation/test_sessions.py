@@ -251,7 +251,7 @@ from gork.conversation.sessions import open_new
 from tests.support.turns import turn
 
 log = open_new(Path(sys.argv[1]), print)
-for number in range(40):
+for number in range(8):
     log.append(str(number), turn(str(number), "a"))
 log.close()
 """
@@ -260,13 +260,13 @@ log.close()
 def test_several_processes_at_once_save_every_turn(folder):
     """Each into its own session, from the first moment on, when there is no database yet."""
     writers = [
-        subprocess.Popen([sys.executable, "-c", SEVERAL, str(folder.path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", SEVERAL, str(folder.path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    assert [("", None, 0)] * 4 == [(*writer.communicate(timeout=60), writer.returncode) for writer in writers]
+    assert [("", None, 0)] * 3 == [(*writer.communicate(timeout=60), writer.returncode) for writer in writers]
 
     sessions = [listed.id for listed in listing(folder.path, folder.said.append)]
-    assert (4, []) == (len(sessions), folder.said)
-    assert [[str(number) for number in range(40)]] * 4 == [[user for user, _ in folder.history(session)] for session in sessions]
+    assert (3, []) == (len(sessions), folder.said)
+    assert [[str(number) for number in range(8)]] * 3 == [[user for user, _ in folder.history(session)] for session in sessions]
 
 
 def test_a_folder_that_cannot_be_is_said_at_once_and_only_once(tmp_path):

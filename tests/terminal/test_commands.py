@@ -15,7 +15,6 @@ import pytest
 from prompt_toolkit.history import History
 
 from gork.config.settings import load_settings
-from gork.conversation.sessions import state_folder
 from gork.conversation.thread import Conversation, Exchange
 from gork.errors import TimedOut, UsageError
 from gork.judging import explain
@@ -616,15 +615,15 @@ class TestHistory:
         history.append_string("typed")
         assert ["typed"] == history.get_strings()
 
-    @pytest.mark.parametrize(
-        ("environ", "path"),
-        [
-            ({"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/gork"),
-            ({"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/gork"),
-            ({"HOME": ""}, None),
-            ({}, None),
-        ],
-    )
-    def test_it_stands_where_state_belongs(self, environ, path):
+    @pytest.mark.parametrize(("environ", "path"), [({"XDG_STATE_HOME": "/s"}, "s/gork"), ({"XDG_STATE_HOME": "s"}, "h/.local/state/gork")])
+    def test_it_stands_where_state_belongs(self, tmp_path, environ, path):
         """A relative folder does not count."""
-        assert (None if path is None else Path(path)) == state_folder(environ)
+        state = environ["XDG_STATE_HOME"].replace("/s", f"{tmp_path}/s")
+        _, why = open_history({"XDG_STATE_HOME": state, "HOME": f"{tmp_path}/h"}, wanted=True)
+        assert (None, True) == (why, (tmp_path / path / "history").is_file())
+
+    def test_without_a_home_it_is_kept_in_memory(self):
+        """And a line says so."""
+        history, why = open_history({}, wanted=True)
+        history.append_string("typed")
+        assert (["typed"], True) == (list(history.load_history_strings()), "no home folder" in str(why))
