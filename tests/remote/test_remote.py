@@ -614,7 +614,7 @@ class TestOneQuestion:
         """One question here does not wait for what only a service needs."""
         script = "import sys, runpy; sys.argv = ['x', 'hello there']\n"
         script += f"try: runpy.run_path({str(ROOT / 'final_script.py')!r}, run_name='__main__')\n"
-        script += "finally: print([name for name in sys.modules if name in ('gork.remote', 'gork.wire', 'msgspec')], file=sys.stderr)"
+        script += "finally: print([name for name in sys.modules if name in ('gork.remote', 'gork.service_client', 'gork.wire')], file=sys.stderr)"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", script),
             env={**program.env, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": fake.url},
