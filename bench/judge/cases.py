@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.judge.checkers import Broken, Right, grade
-from bench.judge.memory import Remembering, Store
+from bench.judge.graders import Broken, Right
 from bench.judge.questions import Item
+from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Limits, Team, ask_all, promptimize
 from gork.config.ensemble import Ensemble
 from gork.engines.model import Engine
@@ -48,9 +48,9 @@ class Asked:
     """One line for each question that no candidate answered."""
 
 
-def team_of(engine: Engine, ensemble: Ensemble, store: Store) -> Team:
+def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore) -> Team:
     """The ensemble's models in their roles, their replies kept; deadlines are generous, since a bench does not wait for anybody."""
-    models = {name: Remembering(model, store) for name, model in engine.models.items()}
+    models = {name: CachedModel(model, store) for name, model in engine.models.items()}
     limits = Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0)
     return replace(Team.of(engine.name, ensemble, models), limits=limits)
 
@@ -67,7 +67,7 @@ async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewrit
         results = await ask_all(question, team, _unheard, seed=seed)
         answers = tuple(result for result in results if isinstance(result, Answer))
         failures = tuple(result for result in results if isinstance(result, Failure))
-        grades = {answer.member: grade(item, answer.text) for answer in answers}
+        grades = {answer.member: item.grade(answer.text) for answer in answers}
         mistakes = [f"{item.id}: {said.what}" for said in grades.values() if isinstance(said, Broken)]
         if mistakes:
             broken += mistakes

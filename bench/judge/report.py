@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.judge.figures import Bin, Interval, Members, Row
+from bench.judge.metrics import Bin, Interval, Members, Row
 from gork.terminal.views import table
 
 

@@ -257,7 +257,7 @@ async def brevity(rivals: Rivals, _: Desk) -> Said:
 
 async def checks(rivals: Rivals, _: Desk) -> Said:
     """What plain code finds for and against each answer (-3 to 3): equations, code, stated forms, degeneration."""
-    from gork.judging.checks.soundness import soundness  # noqa: PLC0415 - its patterns take 30 ms to compile, which no start should wait for
+    from gork.judging.checks.table import soundness  # noqa: PLC0415 - its patterns take 30 ms to compile, which no start should wait for
 
     return Said(tuple(soundness(rivals.question.text, text) for text in rivals.texts))
 

@@ -165,7 +165,7 @@ def _parts(pair: Pair) -> str | None:
         known: Counter[str] = sum((reading.keys(kind) for reading in pair.known), Counter())
         for lost in before - after:
             return f"lost the {_called(lost, name)} {_shown(_written(pair.before.pieces, kind, lost))}"
-        for added in (after - before).keys() - known.keys():
+        for added in [key for key in after - before if key not in known]:
             return f"added the {_called(added, name)} {_shown(_written(pair.after.pieces, kind, added) or added)}"
     lost_characters = pair.before.characters.keys() - pair.after.characters.keys()
     return f"lost {_shown(min(lost_characters))}" if lost_characters else None

@@ -15,6 +15,7 @@ from gork.config.ensemble import Member
 from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
 from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
+from gork.text.structure import FENCED, QUOTATION_MARKS, is_quoted
 from gork.turn import Message, Question
 
 LONGEST = 6000
@@ -27,14 +28,13 @@ DEFAULT_SYSTEM = (
 
 _TURNS, _CUT = 2, 300
 """How many exchanges of the history the promptimizer sees, and how many characters of each text."""
-_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", "`": "`"}
 _LEAD_IN = re.compile(
     r"(?:\s*(?:(?:sure|certainly|of course|okay|ok)[,.!]\s*)?(?:here(?:'s|’s| is)\s+)?(?:(?:the|your|a|my)\s+)?"
     r"(?:(?:rewritten|rewrite|improved|corrected|clarified|revised|better)(?:\s+(?:user\s+)?(?:prompt|question|version|query|request))?"
     r"|prompt|question)\s*[:：])+\s*",
     re.IGNORECASE,
 )
-_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_FENCED = re.compile(FENCED, re.DOTALL)
 _CODE_LINE = re.compile(
     r"^\s*(?:[\w.\[\]]+\s*[-+*/|&]?=\s*\S|(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|const|let|var|function|func|fn|"
     r"public|private|static|package|use|include|struct|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*[:;{(]|#include|[@<$>][\w/]|[})\]]+[;,]?\s*$|.*[;{}]\s*$"
@@ -111,7 +111,7 @@ def clean(reply: str, original: str = "") -> str:
     """
     keep_lead_in = _LEAD_IN.match(original) is not None
     bare = original.strip()
-    keep_quotes = len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]
+    keep_quotes = len(bare) > 1 and QUOTATION_MARKS.get(bare[0]) == bare[-1]
     text = reply.strip()
     if len(text) > 4 * LONGEST:
         return text  # no guard lets that through
@@ -119,18 +119,10 @@ def clean(reply: str, original: str = "") -> str:
         before = text
         if not keep_lead_in and (match := _LEAD_IN.match(text)) and match.end() < len(text):
             text = text[match.end() :]
-        if not keep_quotes and _is_wrapped(text):
+        if not keep_quotes and is_quoted(text):
             text = text[1:-1].strip()
         if text == before:
             return text
-
-
-def _is_wrapped(text: str) -> bool:
-    """Whether quotation marks around the whole text belong to each other, and not to two quotations at its ends."""
-    if len(text) < 3 or _QUOTES.get(text[0]) != text[-1]:
-        return False
-    inside = text[1:-1].strip()
-    return bool(inside) and text[0] not in inside and text[-1] not in inside
 
 
 def refuse(original: str, rewrite: str, history: Sequence[Message] = ()) -> str | None:

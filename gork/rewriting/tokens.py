@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gork.text.language import ALIASES, KEYED, NUMBERS, UNITS, UNSPACED_LIGHT
+from gork.text import numbers
+from gork.text.language import ALIASES, KEYED, UNSPACED_LIGHT
+from gork.text.numbers import UNITS
+from gork.text.structure import FENCED
 
 Kind = Literal["code", "quotation", "number", "chunk", "word"]
 
@@ -47,7 +50,7 @@ class Reading:
 
 
 _SPAN = re.compile(
-    r"""(?P<fence>```.*?(?:```|\Z)) | (?P<code>`[^`\n]+`) | "(?P<q1>[^"]+)" | “(?P<q2>[^“”]+)” | „(?P<q3>[^„“”]+)[“”] | «(?P<q4>[^«»]+)»
+    rf"""(?P<fence>{FENCED}) | (?P<code>`[^`\n]+`) | "(?P<q1>[^"]+)" | “(?P<q2>[^“”]+)” | „(?P<q3>[^„“”]+)[“”] | «(?P<q4>[^«»]+)»
     | ‹(?P<q5>[^‹›]+)› | 「(?P<q6>[^「」]+)」 | 『(?P<q7>[^『』]+)』
     | (?<!\w)'(?P<q8>(?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w) | (?<!\w)‘(?P<q9>(?:[^‘’\n]|(?<=\w)’(?=\w))+)’(?!\w)""",
     re.DOTALL | re.VERBOSE,
@@ -148,8 +151,8 @@ class _Reader:
         if low in ALIASES:
             for word in ALIASES[low].split():
                 self._word(word, bare)
-        elif low in NUMBERS:
-            self._pieces.append(Piece("number", NUMBERS[low], bare, exact=True))
+        elif low in numbers.KEYS:
+            self._pieces.append(Piece("number", numbers.KEYS[low], bare, exact=True))
         elif _LETTERS.fullmatch(bare):
             self._word(low, bare)
         elif _SPOKEN.fullmatch(bare):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import final_script
 from bench.judge.cases import Case
-from bench.judge.memory import Remembering
+from bench.judge.reply_cache import CachedModel
 from final_script import Team
 from gork.config.ensemble import JUDGE_SIGNALS, Choosing, Policy
 from gork.engines.model import Choice, Completion
@@ -66,7 +66,7 @@ class Contender:
     """Whether every listing is tried, or the file's order of candidates alone."""
 
 
-def _heard(judge: Remembering) -> tuple[tuple[Call, ...], int, int, float]:
+def _heard(judge: CachedModel) -> tuple[tuple[Call, ...], int, int, float]:
     """What the judge was asked since its replies were last emptied: its choices, tokens read and written, seconds."""
     calls = tuple(
         Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
@@ -107,7 +107,7 @@ async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[O
 
 async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
     listings = _listings(case) if contender.listings else [list(case.answers)]
-    judge = team.judge if isinstance(team.judge, Remembering) else None
+    judge = team.judge if isinstance(team.judge, CachedModel) else None
     if judge is not None:
         judge.forget()
     first = await _verdict(team, case, listings[0])

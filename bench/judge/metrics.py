@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.judge.cases import Case
-from bench.judge.compare import Outcome
+from bench.judge.policies import Outcome
 
 DRAWS = 2000
 """How often a bootstrap draws."""
