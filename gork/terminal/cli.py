@@ -16,8 +16,8 @@ from gork.engines import choose
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.flow import Assemble
+from gork.health import member_rows
 from gork.judging import explain
-from gork.roster import member_rows
 from gork.terminal import oneshot, prompt_text, repl, saved_sessions, server_option, verbs
 from gork.terminal.pull import pull_tags
 from gork.terminal.safe_text import tell

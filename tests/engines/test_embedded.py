@@ -17,9 +17,9 @@ import aiohttp
 import pytest
 
 from gork.config.ensemble import Member
+from gork.engines.call import Deadlines
 from gork.engines.llama import child as child_module
 from gork.engines.llama.engine import EmbeddedEngine, EmbeddedModel
-from gork.engines.model import Deadlines
 from gork.errors import ConfigError, Died, EngineError, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut
 from gork.turn import Event, Message, Restarted, Token
 from tests.support.tiny_models import ARCHITECTURES, write_tiny
@@ -640,7 +640,7 @@ PARENT = """
 import asyncio, json, os, signal, sys
 from pathlib import Path
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.config.ensemble import Member
 from gork.errors import ModelError
 from gork.turn import Token

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.engines.ollama import engine as ollama_engine
 from gork.errors import Died, ModelMissing, PromptTooLong, Refused, Unreachable
 from gork.turn import Restarted, Token

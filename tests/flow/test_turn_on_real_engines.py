@@ -16,8 +16,9 @@ import final_script
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble
 from gork.conversation.thread import Conversation
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines, Engine
+from gork.engines.model import Engine
 from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
 from gork.judging.signals import Desk, SlotPriors, listwise

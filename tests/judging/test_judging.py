@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Calibration, Choosing
-from gork.engines.model import estimate_tokens
+from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
-from gork.turn import Answer, Question, Verdict
+from gork.turn import Answer, Fallback, FallbackKind, Question, Verdict
 from tests.support.scripted_model import ScriptedModel
 
 QUESTION = Question(text="What is the capital of France?")
@@ -287,7 +287,7 @@ def test_a_tie_is_decided_by_the_configured_order_and_marked():
     """Equal scores are no verdict; the first candidate is never elected by accident."""
     result = verdict(0, 0, 0, prior=["b", "c", "a"])
 
-    assert ("b", "the best answers are tied") == (result.winner, result.fallback)
+    assert ("b", Fallback(FallbackKind.TIED, "the best answers are tied")) == (result.winner, result.fallback)
 
 
 def test_letters_without_mass_are_no_verdict():
@@ -295,7 +295,8 @@ def test_letters_without_mass_are_no_verdict():
     result = verdict(0.1, 0.2, 0.9, mass=0.001)
 
     assert "a" == result.winner
-    assert "0.1% of its probability" in result.fallback
+    assert FallbackKind.LABEL_MASS == result.fallback.kind
+    assert "0.1% of its probability" in result.fallback.text
 
 
 async def test_agreement_joins_the_sum():
@@ -321,7 +322,7 @@ async def test_a_policy_that_has_nothing_to_go_by_says_so():
     """Confidence alone between members of different weights is no verdict."""
     result = await decide.decide(rivals("Paris", "Lyon", confidences=(-0.1, -0.9)), desk(None, Choosing(policy="confidence")))
 
-    assert ("a", "the policy confidence has nothing to go by here") == (result.winner, result.fallback)
+    assert ("a", FallbackKind.NO_SIGNAL) == (result.winner, result.fallback.kind)
 
 
 def test_a_small_margin_is_called_close():
@@ -398,7 +399,8 @@ async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy)
     result = await decide.decide(rivals("x", "y", prior=["b", "a"]), desk(judge, Choosing(policy=policy)))
 
     assert "b" == result.winner
-    assert "it is tired" in result.fallback
+    assert "refused" == result.fallback.kind
+    assert "it is tired" in result.fallback.text
 
 
 async def test_a_verdict_tells_what_it_cost():

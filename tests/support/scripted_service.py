@@ -15,7 +15,8 @@ import aiohttp
 
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
-from gork.engines.model import Completion, Draft, Engine
+from gork.engines.call import Completion, PartialCompletion
+from gork.engines.model import Engine
 from gork.service.service import Service
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.served import serving
@@ -90,7 +91,7 @@ async def scripted_service(
 def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable[[], object] = lambda: None) -> Reply:
     """A reply that writes `before`, waits for the gate, then writes `text`."""
 
-    async def reply(draft: Draft) -> Completion:
+    async def reply(draft: PartialCompletion) -> Completion:
         if before:
             draft.add(before)
         reached()

@@ -17,7 +17,7 @@ from gork.terminal import cli, screen
 from gork.terminal.markdown import formatted
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
 from gork.terminal.summary import shortfall, summary
-from gork.turn import Answer, Failure, Question, Turn, Verdict
+from gork.turn import Answer, Failure, Fallback, Question, Turn, Verdict
 from tests.support.fake_ollama import Reply
 from tests.support.terminals import Terminal
 from tests.terminal.test_commandline import MODELS, ROOT, program, server  # noqa: F401  (fixtures)
@@ -258,7 +258,7 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
             "chosen: a (margin 0.50); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (
-            turn_of(A, LATE, fallback="tied"),
+            turn_of(A, LATE, fallback=Fallback("tied", "tied")),
             "b was cut short by its deadline; no verdict, the configured order chose",
             "chosen: a (no verdict: tied); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),

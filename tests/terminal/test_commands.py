@@ -16,15 +16,15 @@ import pytest
 from gork.config.settings import load_settings
 from gork.conversation.thread import Conversation, Exchange
 from gork.errors import TimedOut, UsageError
+from gork.health import MemberRow
 from gork.judging import explain
-from gork.roster import MemberRow
 from gork.terminal import commands
 from gork.terminal.actions import Edited, Leave
 from gork.terminal.ctrl_c import Signals, Stopped
 from gork.terminal.history import LONGEST_ENTRY, MOST_ENTRIES, FileHistory, history_path
 from gork.terminal.input import Line, unfenced
 from gork.terminal.session import Backing, Hooks, Request, Session
-from gork.turn import Answer, Failure, Question, Token, Turn, Verdict
+from gork.turn import Answer, Failure, Fallback, Question, Token, Turn, Verdict
 from tests.support.scripted_model import ScriptedModel
 from tests.terminal.test_commandline import SCHEMA
 
@@ -242,7 +242,7 @@ class TestTurns:
     @pytest.mark.parametrize(
         ("verdict", "says"),
         [
-            ({"fallback": "the judge is tired", "orders": ()}, "by the configured order: the judge is tired"),
+            ({"fallback": Fallback("refused", "the judge is tired"), "orders": ()}, "by the configured order: the judge is tired"),
             ({"note": "one usable answer: nothing to judge", "orders": ()}, "one usable answer: nothing to judge"),
         ],
     )
@@ -306,7 +306,9 @@ class TestTurns:
         assert "0 turns answered, 0 stopped, 0 without an answer" == desk.text
         desk.asked()
         desk.asked(finished=turn(winner="llama", close=True))
-        desk.asked(finished=replace(turn(fallback="tired"), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0}))
+        desk.asked(
+            finished=replace(turn(fallback=Fallback("tied", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0})
+        )
         await desk.run("/stats")
 
         assert ["qwen", "2", "3", "0"] == next(line.split() for line in desk.lines if line.startswith("qwen "))

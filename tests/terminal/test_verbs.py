@@ -15,8 +15,8 @@ from aiohttp import web
 
 from gork.config.ensemble import load_ensemble
 from gork.engines.model import Health
-from gork.memory import free_memory
-from gork.readiness import lacking, suffices
+from gork.health import lacking, suffices
+from gork.machine import free_memory
 from tests.support.fake_downloads import Hub, write_gguf
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.terminal.test_commandline import MODELS, ROOT, Program
@@ -535,7 +535,7 @@ async def test_ctrl_c_ends_wait_with_130(program):
 
 def test_one_candidate_suffices_and_nothing_else_does():
     """The rule that wait and a service's readiness share."""
-    ensemble, up, down = load_ensemble("heavy-lite"), Health(ok=True, detail=""), Health(ok=False, detail="gone")
+    ensemble, up, down = load_ensemble("heavy-lite"), Health(), Health(problem="gone")
     everyone = dict.fromkeys(MEMBERS, down)
 
     assert [False, True, True, True, False] == [suffices(ensemble, everyone | {name: up}) for name in MEMBERS]
