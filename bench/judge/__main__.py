@@ -25,11 +25,10 @@ from bench.judge import cases, fit, metrics, policies, report
 from bench.judge.questions import Item, QuestionSet, load_questions
 from bench.judge.reply_cache import ReplyStore
 from final_script import Team
-from gork.config.ensemble import JUDGE_SIGNALS
 from gork.config.settings import load_settings
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines import choose
 from gork.errors import GorkError
-from gork.judging.signals import SIGNALS
 
 _HERE = Path(__file__).parent / "questions"
 _SHIPPED = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}

@@ -12,7 +12,8 @@ import final_script
 from bench.judge.cases import Case
 from bench.judge.reply_cache import CachedModel
 from final_script import Team
-from gork.config.ensemble import JUDGE_SIGNALS, Choosing, Policy
+from gork.config.ensemble import Choosing
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines.call import Completion
 from gork.engines.model import Choice
 from gork.turn import Answer, Verdict
@@ -80,7 +81,7 @@ def _heard(judge: CachedModel) -> tuple[tuple[Call, ...], int, int, float]:
 
 def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bool) -> list[Contender]:
     """The ensemble's own policy, and what it is measured against."""
-    alone = [Contender(name=name, choosing=_alone(default, name)) for name in ("agreement", "confidence", "brevity", "checks")]
+    alone = [Contender(name=name, choosing=_alone(default, name)) for name in SIGNALS if name not in {"prior", *JUDGE_SIGNALS}]
     orders = math.factorial(candidates)
     all_orders = Contender(name=f"listwise, {orders} orders", choosing=_alone(default, "listwise", orders))
     found = [Contender(name="default", choosing=default), Contender(name="prior", choosing=_alone(default, "prior")), *alone]
@@ -92,11 +93,11 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
         found.append(all_orders)
         if every:
             found += [Contender(name=f"listwise, {count} orders", choosing=_alone(default, "listwise", count)) for count in (1, candidates)]
-            found += [Contender(name=name, choosing=_alone(default, name)) for name in ("pairwise", "pointwise", "reference")]
+            found += [Contender(name=name, choosing=_alone(default, name)) for name in SIGNALS if name in JUDGE_SIGNALS - {"listwise"}]
     return found
 
 
-def _alone(choosing: Choosing, policy: Policy, orders: int | None = None) -> Choosing:
+def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosing:
     return replace(choosing, policy=policy, orders=orders or choosing.orders)
 
 

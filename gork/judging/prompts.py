@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from gork.engines.call import estimate_tokens
-from gork.turn import Message
+from gork.turn import Message, as_messages
 
 ALPHABETS = ("ABCDEFGH", "KLMNOPQR", "STUVWXYZ")
 """The letters that answers may get. An answer that talks of a letter ("choose B") gets letters of another alphabet."""
@@ -33,7 +33,7 @@ _CONTROL = re.compile(
     r"<(?=\|[^|\s]{1,40}\|>|/?(?:start_of_turn|end_of_turn|start_of_image|bos|eos|pad|unk|s|think|tool_call|im_start|im_end)>)",
     re.IGNORECASE,
 )
-"""The opening of what chat templates use as control tokens: engines read them as such wherever they stand in a text."""
+"""The opening of a control token of chat templates, which engines obey wherever it stands in a text."""
 _FENCE = re.compile(r"^\s*(<{3,}|>{3,}|={3,}|-{3} ?answer\b.*)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ def excerpt(text: str, budget: int) -> str:
 
 
 def share_budget(sizes: Sequence[int], budget: int) -> list[int]:
-    """Divide `budget` so that nobody gets more than it needs and what short ones leave goes to the long ones.
+    """Divide `budget` so that no part gets more than its size, and what short parts leave goes to the long ones.
 
     >>> share_budget([10, 500, 500], 610)
     [10, 300, 300]
@@ -114,7 +114,8 @@ def pointwise_messages(question: str, answer: str, budget: int, rules: str | Non
 
 def own_messages(question: str, budget: int, examples: Sequence[tuple[str, str]] = ()) -> list[Message]:
     """What the judge reads to answer the question itself, in a few words; within about `budget` tokens."""
-    messages: list[Message] = [{"role": "system", "content": OWN_RULES}]
-    for user, assistant in examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
-    return [*messages, {"role": "user", "content": excerpt(_CONTROL.sub("< ", question), max(budget, 32))}]
+    return [
+        {"role": "system", "content": OWN_RULES},
+        *as_messages(examples),
+        {"role": "user", "content": excerpt(_CONTROL.sub("< ", question), max(budget, 32))},
+    ]

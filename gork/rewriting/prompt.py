@@ -16,7 +16,7 @@ from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
 from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
 from gork.text.structure import FENCED, QUOTATION_MARKS, is_quoted
-from gork.turn import Message, Question
+from gork.turn import Message, Question, as_messages
 
 LONGEST = 6000
 """Characters of the longest prompt that is rewritten: longer ones need more context than small models have, and are clear enough."""
@@ -75,8 +75,7 @@ def rewrite_messages(question: Question, member: Member) -> list[Message]:
     A prompt that leans on what was said before is shown with the last turns; others are not, since a small model mixes them up.
     """
     messages: list[Message] = [{"role": "system", "content": member.system or DEFAULT_SYSTEM}]
-    for user, assistant in member.examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages += as_messages(member.examples)
     earlier = [m for m in _recent(question.history) if m["role"] == "user"] if leans_on_history(question.text) else []
     lines = [f"Earlier prompt: {message['content']}" for message in earlier]
     prompt = "\n".join([*lines, f"Prompt: {question.text}"]) if lines else question.text
