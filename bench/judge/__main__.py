@@ -170,7 +170,7 @@ def _own(team: Team) -> policies.Contender:
 
 
 async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> list[metrics.Row]:
-    """Every contender on the same cases."""
+    """The metrics of every contender on the same cases."""
     rows: list[metrics.Row] = []
     everyone = policies.contenders(team.choosing, candidates=len(team.candidates), has_judge=team.judge is not None, every=every)
     told = _told("policies")
@@ -210,7 +210,7 @@ def _sort_of(refusal: str) -> str:
 
 
 async def _fit(team: Team, given: Sequence[cases.Case]) -> str:
-    """Weights for all signals and for those that cost nothing, and what the file's own margins are worth."""
+    """Weights for all signals and for those that cost nothing, and a calibration of the file's own policy."""
     lines = []
     found = await fit.examples(team, [case for case in given if case.differs], tuple(SIGNALS) if team.judge is not None else _FREE)
     for names in (tuple(SIGNALS), ("listwise", *_FREE), ("reference", *_FREE), _FREE) if team.judge is not None else (_FREE,):

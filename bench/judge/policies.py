@@ -19,7 +19,7 @@ from gork.engines.model import Choice
 from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24
-"""All listings of four answers; of more answers so many are drawn."""
+"""That is all listings of four answers; of more answers this many are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one policy made of one case."""
+    """The result of one policy in one case."""
 
     case: Case
     chances: Mapping[str, float]
@@ -45,7 +45,7 @@ class Outcome:
     """Tokens that the judge read for that verdict."""
     wrote: int = 0
     seconds: float = 0.0
-    """Of the judge, when its replies were made; 0 if it was not asked."""
+    """Of the judge's time, as measured when its replies were made; 0 if it was not asked."""
 
     @property
     def right(self) -> float:

@@ -57,7 +57,7 @@ class ReplyStore:
 
 
 def identity(model: Model) -> str:
-    """What stands for a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
+    """The identity of a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
     file = Path(model.weights_id)
     if not file.is_file():
         return f"{model.where} {model.model}"

@@ -1,9 +1,9 @@
 """The promptimizer: how it is asked to rewrite a prompt, and the guards that refuse a bad rewrite.
 
-It translates, it does not answer. A model of 135 or 350 million parameters often does otherwise: it answers, drops a number, takes a
-request for a poem as a question how poems are written. So a rewrite has to earn its place: every piece of the original is still there,
-nothing was put in that neither the original nor the history has, and it still asks for the same. Where that is in doubt the rewrite
-is refused and the user's own words go on, which costs nothing but the improvement.
+It rewrites, it does not answer. A model of 135 or 350 million parameters often does otherwise: it answers, drops a number, or makes a
+request for a poem a question about how poems are written. So a rewrite has to keep every piece of the original, add nothing that is
+neither in the original nor in the history, and ask for the same thing. Where that is in doubt it is refused and the candidates get the
+user's own words, which costs nothing but the improvement.
 """
 
 from __future__ import annotations
@@ -36,9 +36,17 @@ _LEAD_IN = re.compile(
 )
 _FENCED = re.compile(FENCED, re.DOTALL)
 _CODE_LINE = re.compile(
-    r"^\s*(?:[\w.\[\]]+\s*[-+*/|&]?=\s*\S|(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|const|let|var|function|func|fn|"
-    r"public|private|static|package|use|include|struct|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*[:;{(]|#include|[@<$>][\w/]|[})\]]+[;,]?\s*$|.*[;{}]\s*$"
-    r"|\s*return\b|\s*[\w.]+\(.*\)\s*$|//|/\*|\s+at \S+\(|Traceback \()"
+    r"""
+    ^\s*(?:
+        [\w.\[\]]+\s*[-+*/|&]?=\s*\S  # an assignment
+      | (?: def | class | import | from | return | if | elif | else | for | while | try | except | with | const | let | var | function
+          | func | fn | public | private | static | package | use | include | struct
+          | SELECT | INSERT | UPDATE | DELETE | CREATE )\b.*[:;{(]  # a statement
+      | \#include | [@<$>][\w/] | [})\]]+[;,]?\s*$ | .*[;{}]\s*$ | \s*return\b | \s*[\w.]+\(.*\)\s*$
+      | // | /\* | \s+at[ ]\S+\( | Traceback[ ]\(  # comments and tracebacks
+    )
+    """,
+    re.VERBOSE,
 )
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
@@ -103,7 +111,7 @@ def _recent(history: Sequence[Message]) -> list[Message]:
 
 
 def clean(reply: str, original: str = "") -> str:
-    r"""A reply without what only wraps the rewrite: blanks, a lead-in, one pair of quotation marks. What `original` has too stays.
+    r"""The rewrite in a reply, without blanks around it, a lead-in, or quotation marks around the whole; what `original` has too stays.
 
     >>> clean(' Rewritten prompt: "What is Kubernetes?"\n')
     'What is Kubernetes?'
@@ -113,7 +121,7 @@ def clean(reply: str, original: str = "") -> str:
     keep_quotes = len(bare) > 1 and QUOTATION_MARKS.get(bare[0]) == bare[-1]
     text = reply.strip()
     if len(text) > 4 * LONGEST:
-        return text  # no guard lets that through
+        return text  # the guards refuse that
     while True:
         before = text
         if not keep_lead_in and (match := _LEAD_IN.match(text)) and match.end() < len(text):

@@ -23,7 +23,7 @@ _OR = frozenset({"or", "/"})
 _SAYS = word_set("is was are were be : = it's that's called answer")
 _NO_NAME = _NOT | _VERBS | _FILLERS | _OR | word_set("no non rather than instead of and but i yes")
 _FAR = 4
-"""A negation reaches so many words: "not the city of Paris"."""
+"""How many words a negation reaches over: "not the city of Paris"."""
 
 
 def whole_name(text: Sequence[Token], span: Span) -> Span:
@@ -196,7 +196,7 @@ def in_question(text: Sequence[Token], span: Span) -> bool:
 
 
 def is_conclusion(text: Sequence[Token], span: Span) -> bool:
-    """Whether the phrase is what its sentence says, not what it speaks of."""
+    """Whether the phrase is what its sentence concludes ("It is Paris"), not what it is about ("Paris is large")."""
     start, end = sentence(text, span[0])
     before = skip(text, span[0] - 1, SETTING | {"the", "a", "an", "indeed", "actually", "therefore"}, step=-1)
     alone = before < start and skip(text, span[1], SETTING) >= end

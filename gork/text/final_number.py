@@ -185,14 +185,14 @@ def _final(text: Sequence[Token], values: Mapping[int, Value], asked: frozenset[
 
 
 def _operand(text: Sequence[Token], values: Mapping[int, Value], value: Value) -> bool:
-    """Whether a number is part of a calculation that is left open: "12 times 8"."""
+    """Whether a number is an operand of a calculation: "12 times 8"."""
     goes_on = value.end < len(text) and text[value.end].folded in _OPERATORS and value.end + 1 in values
     follows = value.start >= 2 and text[value.start - 1].folded in _OPERATORS and text[value.start - 2].kind == "number"
     return goes_on or follows
 
 
 def _stated(text: Sequence[Token], values: Mapping[int, Value], noun: int) -> Value | None:
-    """What a noun such as "answer" is said to be, within its sentence."""
+    """The number that the sentence of a noun such as "answer" gives for it."""
     for at in range(noun + 1, min(noun + 16, len(text))):
         if ends_sentence(text, at):
             return None
@@ -208,7 +208,7 @@ def _stated(text: Sequence[Token], values: Mapping[int, Value], noun: int) -> Va
 
 
 def _led(text: Sequence[Token], values: Mapping[int, Value], at: int) -> Value | None:
-    """The number here, or the one that the calculation here comes to; None if that is left open."""
+    """The number at this token, or the result of the calculation here; None for a calculation without a result."""
     value = values.get(skip(text, at, _LEAD, most=10))
     if value is None and 0 <= (at := skip(text, at, _LEAD | {"-", "minus", "negative"}, most=10)) < len(text):
         value = values.get(at)

@@ -193,6 +193,12 @@ def count_sentences(text: str) -> int:
     return count
 
 
+def shown(text: str) -> str:
+    """A piece of a text as it can stand in a one-line reason: printable, at most 40 characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[:200]).split())
+    return line if len(line) <= 40 else f"{line[:39]}…"
+
+
 def sentence_start(text: str, at: int) -> int:
     """Where the sentence around a place begins: after the last mark that ends one, or after the last line's end."""
     return max(text.rfind(mark, 0, at) for mark in ".!?\n") + 1

@@ -21,9 +21,3 @@ class Finding:
 
 Check = Callable[[str, str], Iterator[Finding]]
 """Takes the question and the answer."""
-
-
-def shown(text: str) -> str:
-    """A piece of a text as it can stand in a one-line reason: printable, at most 40 characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[:200]).split())
-    return line if len(line) <= 40 else f"{line[:39]}…"

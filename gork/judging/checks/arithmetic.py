@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
-from gork.judging.checks import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.expressions import Agreement, Evaluated, agreement, evaluate, readings
 from gork.text.language import stem
 from gork.text.numbers import NUMBER, spelt_to_digits
-from gork.text.structure import bare, split_code
+from gork.text.structure import bare, shown, split_code
 
 _LEAD = re.compile(
     r"""
@@ -279,7 +279,7 @@ def _judged(line: str, asked: set[str]) -> Iterator[tuple[str, Agreement]]:
 
 
 def _links(run: str, asked: set[str], *, opens: bool, closes: bool, counted: bool) -> Iterator[tuple[str, Agreement]]:
-    """Each two neighbours of a chain "a = b = c" that can be compared."""
+    """Each pair of neighbours in a chain "a = b = c" that can be compared."""
     sides = re.split("([=≡])", run)
     texts, signs = [side.strip() for side in sides[::2]], sides[1::2]
     for at, (left, right) in enumerate(pairwise(texts)):
@@ -298,7 +298,7 @@ def _links(run: str, asked: set[str], *, opens: bool, closes: bool, counted: boo
 
 
 def _compared(left: str, right: str, asked: set[str]) -> tuple[str, Agreement, frozenset[str]] | None:
-    """What the link says, whether it is right, and the operators in it: in the reading of its commas that is kindest to it."""
+    """What the equation says, whether it is right, and its operators; of two readings of its commas the better one counts."""
     found: list[tuple[str, Agreement, frozenset[str]]] = []
     for reading in readings(f"{left} = {right}"):
         one, _, other = reading.partition(" = ")

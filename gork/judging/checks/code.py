@@ -1,4 +1,4 @@
-"""Code in an answer: is it there where it was asked for, can it be parsed, is the function there that was named. Nothing is executed."""
+"""Code in an answer: whether it is there if it was asked for, parses, and defines the function that was named. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 
-from gork.judging.checks import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.numbers import count
-from gork.text.structure import QUOTED, Block, split_code
+from gork.text.structure import QUOTED, Block, shown, split_code
 
 _LANGUAGES = (
     ("python", r"python ?[23]?(?:\.\d+)?"),
@@ -218,7 +218,7 @@ def parses_as_json(text: str) -> bool:
 
 
 def _sql(text: str, question: str) -> str | None:
-    """A syntax error that SQLite's parser sees, in a statement that uses nothing of other databases' own."""
+    """A syntax error that SQLite's parser finds, in a statement without words and signs of other databases."""
     bare = re.sub(r"--[^\n]*|/\*.{0,400}?\*/", " ", text, flags=re.DOTALL)
     unquoted = re.sub(r"'[^']*'", "''", bare)
     if _OTHER_BASES.search(question) or len(text) > 5000:
@@ -248,7 +248,7 @@ def _statements(text: str) -> list[str]:
 
 
 def _function(question: str, trees: list[ast.Module]) -> Iterator[Finding]:
-    """The function that was asked for by its name, with as many parameters."""
+    """Whether the function that was asked for by its name is defined, and takes as many arguments."""
     names = {match["called"] or match["quoted"] or match["open"]: match for match in _NAMED.finditer(question[:4000])}
     names = {name: match for name, match in names.items() if name.lower() not in _NO_NAME}
     if len(names) != 1:

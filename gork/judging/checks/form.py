@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gork.judging.checks import Finding, shown
+from gork.judging.checks import Finding
 from gork.judging.checks.code import asked_language, parses_as_json
 from gork.text.numbers import COUNT, count
-from gork.text.structure import Item, bare, instructions, items, sentence_count, sentence_start, split_code, words
+from gork.text.structure import Item, bare, instructions, items, sentence_count, sentence_start, shown, split_code, words
 
 _KEPT, _BROKEN = 0.7, -1.2
 _UNIT = r"(?P<unit>words?|sentences?|lines?|bullet\ points?|bullets|items?|paragraphs?)"
@@ -95,7 +95,7 @@ _WITHOUT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""A word or letter that shall be left out: "without the letter e", "do not use the word 'very'"."""
+"""A word or letter that has to be left out: "without the letter e", "do not use the word 'very'"."""
 _FREE = re.compile(
     r"\b(?:write|describe|explain|tell|compose|answer|reply|respond|summari[sz]e|rewrite|define|say|express)\b", re.IGNORECASE
 )

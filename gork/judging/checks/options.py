@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gork.judging.checks import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.numbers import NUMBER, spelt_to_digits
-from gork.text.structure import bare, split_code
+from gork.text.structure import bare, shown, split_code
 
 _WORD = r"[^\W_][\w'’+#-]{0,30}"
 _OPTION = rf"(?:[\"'“‘`]{_WORD}(?: {_WORD}){{0,3}}[\"'”’`]|{_WORD}(?: {_WORD}){{0,2}})"

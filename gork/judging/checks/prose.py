@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gork.judging.checks import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.language import ASKING, DENYING, LIGHT, language, script
-from gork.text.structure import bare, split_code, words
+from gork.text.structure import bare, shown, split_code, words
 
 _LOOPING = re.compile(
     r"\b(?:repeat\w*|times|poem|poems|song|lyrics|chorus|verse|chant|rhyme|mantra|again and again|list|table|copies|over and over|sing"
@@ -131,7 +131,7 @@ def _foreign(question: str, answer: str, prose: str) -> Finding | None:
 
 
 def _tongue(question: str, prose: str) -> Finding | None:
-    """Languages are told apart by their small words; both texts need enough of them."""
+    """Languages are recognised by their light words; both texts need enough of them."""
     before, after = ([word.casefold() for word in re.findall(r"[^\W\d_]+", text[:4000])] for text in (question, prose))
     tongue, spoken = language(frozenset(before)), language(frozenset(after))
     if tongue is None or spoken is None or tongue == spoken or len(after) < 10:
