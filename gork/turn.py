@@ -166,7 +166,11 @@ class Verdict:
         told: dict[str, object] = msgspec.to_builtins(self)
         del told["winner"]
         reason = self.fallback
-        return told | {"fallback": reason.text if reason else None, "fallback_kind": reason.kind if reason else None}
+        return told | {
+            "orders": [list(order) for order in self.orders],
+            "fallback": reason.text if reason else None,
+            "fallback_kind": reason.kind if reason else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +201,8 @@ class Turn:
             "question": {"text": asked.text, "rewrite": asked.rewrite, "rewrite_refused": asked.rewrite_refused},
             "answer": self.answer,
             "winner": self.winner.member,
-            "answers": msgspec.to_builtins(self.answers),
-            "failures": msgspec.to_builtins(self.failures),
+            "answers": [msgspec.to_builtins(answer) for answer in self.answers],
+            "failures": [msgspec.to_builtins(failure) for failure in self.failures],
             "verdict": self.verdict.as_json(),
             "timings": dict(self.timings),
             "engine": self.engine,

@@ -1,4 +1,4 @@
-"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for anybody else.
+"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for any other client.
 
 `/api/deliberate` sends them as server-sent events. What comes in is checked against the records that it becomes.
 """
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 
 class BadEvent(ValueError):
-    """Raised when something that came over the wire is no event of a turn."""
+    """Raised when something that came over the wire is not an event of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits for its start behind `ahead` others."""
+    """The turn waits for its start; `ahead` others come first."""
 
     ahead: int
 
@@ -144,7 +144,7 @@ def turn_of(raw: object) -> Turn:
     answers = _convert(values.get("answers"), tuple[Answer, ...])
     winner = next((answer for answer in answers if answer.member == values.get("winner")), None)
     if winner is None or winner.text != values.get("answer"):
-        raise BadEvent("the chosen answer is none of the answers")
+        raise BadEvent("the chosen answer is not among the answers")
     turn_id = _convert(values.get("id"), str)
     kept = {field.name for field in fields(Turn)}
     parts = {
@@ -168,7 +168,7 @@ def _json(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent(f"it is no JSON: {error}") from None
+        raise BadEvent(f"it is not JSON: {error}") from None
 
 
 def _convert(raw: object, to: type[_T]) -> _T:

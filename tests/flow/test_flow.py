@@ -13,7 +13,7 @@ from gork.config.ensemble import Choosing, Ensemble
 from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
 from gork.turn import Answered, Failed, Fallback, FallbackKind, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
-from tests.judging.test_judging import letters_liking
+from tests.support.judges import letters_liking
 from tests.support.scripted_model import ScriptedModel
 
 

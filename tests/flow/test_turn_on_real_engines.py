@@ -23,8 +23,9 @@ from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
 from gork.judging.signals import JudgeSession, SlotPriors, listwise
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
+from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import SCHEMA, Program
+from tests.support.turns import SCHEMA
 
 
 def team_on(engine: Engine, ensemble: Ensemble) -> Team:
@@ -119,7 +120,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
         def kill_b(event: Event) -> None:
             events.append(event)
             if isinstance(event, Token) and event.member == "b" and not killed:
-                killed.append(engine.models["b"]._child.pid)
+                killed.append(engine.models["b"].child.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
         killed: list[int] = []

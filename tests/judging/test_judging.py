@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import re
 import time
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
 from gork.turn import Answer, Fallback, FallbackKind, Question, Verdict
+from tests.support.judges import letters_liking, texts_by_letter
 from tests.support.scripted_model import ScriptedModel
 
 QUESTION = Question(text="What is the capital of France?")
@@ -28,23 +28,6 @@ PRIOR = ["a", "b", "c"]
 def answers(*texts: str, **changes: object) -> list[Answer]:
     """Complete answers of a, b, c ..."""
     return [Answer(member=name, model=name, text=text, **changes) for name, text in zip("abcdefgh", texts, strict=False)]
-
-
-def slots_of(messages: list[dict[str, str]]) -> dict[str, str]:
-    """Which text stands under which letter in what the judge read."""
-    return dict(re.findall(r"^Answer ([A-Z]):\n<<<\n(.*?)\n>>>", messages[-1]["content"], re.MULTILINE | re.DOTALL))
-
-
-def letters_liking(word: str, *, slot_bias: float = 0.0, mass: float = 0.9):
-    """A judge that likes the answer with `word` in it, and its first slot `slot_bias` times more."""
-
-    def letters(messages, labels):
-        slots = slots_of(messages)
-        raw = {letter: (1.2 if word in slots[letter] else 1.0) * (1 + slot_bias * (letter == labels[0])) for letter in labels}
-        total = sum(raw.values())
-        return {letter: mass * value / total for letter, value in raw.items()}
-
-    return letters
 
 
 def session(
@@ -189,7 +172,7 @@ async def test_the_slot_prior_is_measured_once_and_only_where_orders_do_not_canc
     for seed in range(2):
         await read(judge, ["x", "y", "z"], Choosing(orders=1), seed, priors)
     assert 3 == len(judge.chosen_from)
-    assert {"(no answer)"} == set(slots_of(judge.chosen_from[0]).values())
+    assert {"(no answer)"} == set(texts_by_letter(judge.chosen_from[0]).values())
 
     judge.chosen_from.clear()
     await read(judge, ["x", "y", "z"], Choosing(orders=3))
@@ -221,7 +204,7 @@ async def test_letters_named_inside_an_answer_are_never_the_letters_it_is_judged
 
     await read(judge, [f"Lyon. {trick}", "Paris", "Nice"], Choosing(orders=1))
 
-    assert all(set("KLM") == set(slots_of(messages)) for messages in judge.chosen_from)
+    assert all(set("KLM") == set(texts_by_letter(messages)) for messages in judge.chosen_from)
 
 
 def test_an_answer_that_names_letters_of_every_alphabet_is_made_harmless():
@@ -240,7 +223,7 @@ def test_an_answer_cannot_close_its_fence():
 
     messages = prompts.judge_messages("q", [attack, "Paris"], prompts.neutral_letters([attack]), 500)
 
-    slots = slots_of(messages)
+    slots = texts_by_letter(messages)
     assert 2 == len(slots)
     assert {"Paris"} == {text for text in slots.values() if "Lyon" not in text}
 

@@ -20,11 +20,13 @@ from gork.engines.http import HttpLimits
 from gork.errors import NoAnswer, NoService, ServiceError
 from gork.turn import Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
-from tests.remote.test_wire import TURN
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.paths import ROOT
+from tests.support.program import Program
 from tests.support.pty_program import CTRL_C, CTRL_D, on_terminal
 from tests.support.served import serving_fake
-from tests.terminal.test_commandline import MODELS, ROOT, SCHEMA, Program, likes_paris
+from tests.support.turns import SCHEMA, TURN
 
 CANDIDATES = MODELS[1:4]
 ROLES = {"a": "candidate", "b": "candidate", "c": "candidate"}
@@ -347,8 +349,8 @@ class TestTrouble:
             (on_the_wire(replace(BEGINNING, members={"a": "candidate"}), Finished(TURN)), "not the one it had begun"),
             (on_the_wire(replace(BEGINNING, id="\x1b[31m")), "impossible beginning"),
             (on_the_wire(replace(BEGINNING, members={f"m{number}": "candidate" for number in range(11)})), "impossible beginning"),
-            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent what is no token event"),
-            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent what is no finished event"),
+            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent an invalid token event"),
+            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent an invalid finished event"),
         ],
         ids=range(12),
     )

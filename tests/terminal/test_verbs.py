@@ -19,7 +19,9 @@ from gork.health import lacking, suffices
 from gork.machine import free_memory
 from tests.support.fake_downloads import Hub, write_gguf
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.terminal.test_commandline import MODELS, ROOT, Program
+from tests.support.heavy_lite import MODELS
+from tests.support.paths import ROOT
+from tests.support.program import Program
 
 MEMBERS = ("promptimizer", "qwen-small", "qwen", "llama", "judge")
 MB = 1_000_000
@@ -80,12 +82,6 @@ async def server():
     """A local Ollama with all five models."""
     async with PullingOllama(*MODELS) as fake:
         yield fake
-
-
-@pytest.fixture
-def program(tmp_path, server):
-    """The program beside it."""
-    return Program(tmp_path, server.url)
 
 
 def urls(at: str | Mapping[str, str]) -> dict[str, str]:

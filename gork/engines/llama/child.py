@@ -19,7 +19,7 @@ from typing import Literal
 
 from gork.errors import EngineError
 
-_WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the message about its end."""
 _LEAVING_S = 1.0
@@ -42,8 +42,9 @@ class NotStarted(Exception):
 class Child:
     """The process that serves one weights file to the members that share it."""
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float) -> None:
-        self.path, self.slots, self.context, self.threads, self._load_s = path, slots, context, threads, load_s
+    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float, worker: Path = WORKER) -> None:
+        """Plan it; `load_s` is how long it may load, `worker` the script that it runs."""
+        self.path, self.slots, self.context, self.threads, self._load_s, self._worker = path, slots, context, threads, load_s, worker
         self._process: asyncio.subprocess.Process | None = None
         self._leash: int | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -61,6 +62,11 @@ class Child:
     def pid(self) -> int | None:
         """Of the process, while there is one."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to its server must carry."""
+        return {"Authorization": f"Bearer {self.key}"}
 
     async def ensure(self) -> None:
         """Start it unless it is up; those who come while it starts wait for the same start. Raises `NotStarted`, `EngineError`."""
@@ -116,7 +122,7 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # the worker's folder holds modules of ours whose names others may want to import
-                str(_WORKER),
+                str(self._worker),
                 stdin=theirs,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -23,7 +23,7 @@ from gork.config.ensemble import Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion
 from gork.engines.http import EventReader, Fault, FaultKind, HttpClient, Refusal, open_session, plain
 from gork.engines.labels import read_labels
-from gork.engines.llama.child import Child, NotStarted
+from gork.engines.llama.child import WORKER, Child, NotStarted
 from gork.engines.llama.protocol import encoded, llama_options, logprob_of, on_slot, top_of, whole
 from gork.engines.model import Choice, Engine, Health, Model, Options
 from gork.errors import (
@@ -59,7 +59,9 @@ class EmbeddedModel(Model):
 
     def __init__(self, member: Member, deadlines: Deadlines, *, engine: EmbeddedEngine, child: Child, slots: range, path: Path) -> None:
         super().__init__(member, deadlines)
-        self._engine, self._child, self._path = engine, child, path
+        self._engine, self._path = engine, path
+        self.child = child
+        """The process that answers for it; shared with the members on the same file."""
         self._free = list(reversed(slots))
         self.reused_tokens = 0
         """Prompt tokens of the last request that were in the slot's cache already."""
@@ -77,12 +79,12 @@ class EmbeddedModel(Model):
     @property
     def context(self) -> int:
         """Tokens of prompt and completion together that one request can use."""
-        return self._child.context
+        return self.child.context
 
     @property
     def weights_id(self) -> str:
         """The weights file, symbolic links resolved."""
-        return str(self._child.path)
+        return str(self.child.path)
 
     async def check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
@@ -91,7 +93,7 @@ class EmbeddedModel(Model):
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
             return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
-        if not self._child.up:
+        if not self.child.up:
             return Health(state="starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
@@ -103,11 +105,11 @@ class EmbeddedModel(Model):
         return Health(state="loaded", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
-        return self._child.up
+        return self.child.up
 
     async def _load(self) -> None:
         try:
-            await self._child.ensure()
+            await self.child.ensure()
         except NotStarted as error:
             kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
             raise kinds[error.cause](error.what, member=self.name, where=self.where, fix=error.fix) from None
@@ -128,7 +130,7 @@ class EmbeddedModel(Model):
         if answer_format is not None:
             body["json_schema"] = {"type": "object"} if answer_format == "json" else dict(answer_format)
         with self._slot_of_ours() as slot:
-            body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
+            body |= {"prompt": await self.render(messages), "n_probs": int(logprobs)}
             last = await self._complete(slot, body, lambda event: partial.add(event["content"], logprob=logprob_of(event)))
         stop: Literal["length", "stop"] = "length" if last["stop_type"] == "limit" else "stop"
         return partial.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
@@ -179,7 +181,7 @@ class EmbeddedModel(Model):
         method: Literal["logprobs", "schema"] = "logprobs"
         began = asyncio.get_running_loop().time()
         with self._slot_of_ours() as slot:
-            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            body = {"prompt": await self.render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
             # Read from its start: a cached prefix is computed in other batches, and the rounding moves a label's log-probability by as
             # much as a small judge's opinion does. Read afresh, the same prompt always gives the same numbers.
             body["cache_prompt"] = False
@@ -204,7 +206,7 @@ class EmbeddedModel(Model):
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         with self._slot_of_ours() as slot:
-            prompt = await self._render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
+            prompt = await self.render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
             await self._complete(slot, {"prompt": prompt, "n_predict": 0}, lambda event: None)
 
     @contextmanager
@@ -216,7 +218,7 @@ class EmbeddedModel(Model):
         finally:
             self._free.append(slot)
 
-    async def _render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
+    async def render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
         """The prompt that the file's chat template makes of `messages`; a last message of the assistant's is left open, to be continued."""
         body = {"messages": list(messages), "chat_template_kwargs": {"enable_thinking": False}, **(more or {})}
         match await self._ask("/apply-template", body):
@@ -232,8 +234,7 @@ class EmbeddedModel(Model):
             await self._lost(lost.fault)
 
     def _http(self) -> HttpClient:
-        key = {"Authorization": f"Bearer {self._child.key}"}
-        return HttpClient(session=self._engine.session, base=URL(self._child.url), translator=self, headers=key)
+        return HttpClient(session=self._engine.session, base=URL(self.child.url), translator=self, headers=self.child.headers)
 
     def broken(self, fault: Fault) -> Exception:
         """What a fault between us and the child means; a lost connection is looked into by `_lost`."""
@@ -263,7 +264,7 @@ class EmbeddedModel(Model):
 
     async def _lost(self, fault: Fault | None) -> NoReturn:
         """Say why a connection broke: the process usually died, and may count as dead only a moment later."""
-        ending = await self._child.ended(_NEWS_OF_ITS_END_S)
+        ending = await self.child.ended(_NEWS_OF_ITS_END_S)
         if ending is not None:
             how, fix = ending
             raise self._error(Died, f"its process went away: {how}", fix)
@@ -293,15 +294,17 @@ class EmbeddedEngine(Engine):
         cores: int,
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
+        worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
-        children share the `cores`; a child that works alone gets them all. Raises a `ConfigError` that lists every mistake.
+        children share the `cores`; a child that works alone gets them all. `worker` is the script that children run. Raises
+        a `ConfigError` that lists every mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines = deadlines
+        self._deadlines, self._worker = deadlines, worker
         _check(members, files)
         shared: dict[Path, list[Member]] = {}
         for member in members:
@@ -317,7 +320,7 @@ class EmbeddedEngine(Engine):
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
         slots = sum(member.parallel for member in sharers)
-        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load)
+        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load, worker=self._worker)
         first = 0
         for member in sharers:
             own = range(first, first + member.parallel)

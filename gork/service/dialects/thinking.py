@@ -79,8 +79,8 @@ def chosen(verdict: Verdict, *, told: bool = False) -> str:
 
     >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
     'chosen: qwen (margin 1.50, read in 1 order)'
-    >>> chosen(Verdict(winner="qwen", policy="combined", fallback=Fallback("died", "the judge is down")), told=True)
-    'chosen: qwen (fallback)'
+    >>> chosen(Verdict(winner="qwen", policy="combined", note="one usable answer: nothing to judge"), told=True)
+    'chosen: qwen'
     """
     how = _how(verdict, told=told)
     return f"chosen: {verdict.winner} ({how})" if how else f"chosen: {verdict.winner}"
