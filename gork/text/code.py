@@ -1,4 +1,4 @@
-"""The code in an answer: fenced blocks, `inline`, or lines that are commands."""
+"""The code in an answer: fenced blocks, inline code, lines that are shell commands, the first SQL query."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import re
 from collections.abc import Iterator
 from sqlite3 import complete_statement
 
-_FENCE = re.compile(r"[ \t>]{0,12}(`{3,}|~{3,})[ \t]*([^`\n]{0,40})$")
+from gork.text.language import word_set
+from gork.text.structure import split_code
+
 _INLINE = re.compile(r"(`{1,3})([^`\n]+)\1(?!`)")
 _PROMPT = re.compile(r"\A[ \t]*(?:[\w.@~:/-]{0,40}\$|>)[ \t]+(?=\S)")
-_COMMANDS = frozenset(
-    # a hundred words, which would fill a page as a list
-    """
-    alias apt awk bash base64 cat cd chmod chown cmp comm cp crontab curl cut date dd df diff dig dirname docker du echo env
-    export file find for free git grep egrep fgrep gunzip gzip head history hostname id if ifconfig ip journalctl kill killall
-    kubectl less ln ls lsof man md5sum mkdir mktemp more mount mv nano nc netstat nl nproc paste pgrep ping pip pip3 pkill
-    printenv printf ps pwd python python3 rename rm rmdir rsync scp sed seq sha256sum sh shuf sleep sort split ss ssh stat sudo su
-    systemctl tac tail tar tee test time top touch tr tree type umask uname uniq unzip uptime wc wget whereis which while who
-    whoami xargs yes zip
-    """.split()  # noqa: SIM905
-)
+_COMMANDS = word_set("""
+alias apt awk bash base64 cat cd chmod chown cmp comm cp crontab curl cut date dd df diff dig dirname docker du echo env
+export file find for free git grep egrep fgrep gunzip gzip head history hostname id if ifconfig ip journalctl kill killall
+kubectl less ln ls lsof man md5sum mkdir mktemp more mount mv nano nc netstat nl nproc paste pgrep ping pip pip3 pkill
+printenv printf ps pwd python python3 rename rm rmdir rsync scp sed seq sha256sum sh shuf sleep sort split ss ssh stat sudo su
+systemctl tac tail tar tee test time top touch tr tree type umask uname uniq unzip uptime wc wget whereis which while who
+whoami xargs yes zip""")
 _DEFINES = r"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{0}\b|^{0}[ \t]*(?::[^=\n]*)?="
 _LONGEST_SQL = 4000
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))+", re.DOTALL)
@@ -34,48 +32,18 @@ def fenced(answer: str) -> list[str]:
     >>> fenced("Like so:\n```python\nx = 1\n```\nand\n~~~\ny")
     ['x = 1', 'y']
     """
-    return _parted(answer)[0]
-
-
-def _parted(answer: str) -> tuple[list[str], str]:
-    """The blocks between fences, and the lines outside them."""
-    blocks: list[str] = []
-    fence, lines, outside = "", list[str](), list[str]()
-    for line in answer.splitlines():
-        mark = _FENCE.match(line)
-        if not fence and mark:
-            fence, lines = mark[1], []
-        elif not fence:
-            outside.append(line)
-        elif mark and mark[1].startswith(fence) and not mark[2].strip():
-            blocks.append("\n".join(lines))
-            fence = ""
-        else:
-            lines.append(line)
-    return [*blocks, "\n".join(lines)] if fence else blocks, "\n".join(outside)
+    return [block.text for block in split_code(answer)[1]]
 
 
 def inline(answer: str) -> list[str]:
-    """What stands between backticks within a line."""
+    """The inline code: what stands between backticks within a line."""
     return [match[2].strip() for match in _INLINE.finditer(answer)]
-
-
-def unfenced(answer: str) -> str:
-    """The answer without one fence or pair of quotes around the whole of it."""
-    text = answer.strip()
-    lines = text.splitlines()
-    if len(lines) >= 2 and (mark := _FENCE.match(lines[0])) and lines[-1].strip() == mark[1]:
-        return "\n".join(lines[1:-1]).strip()
-    for opening, closing in ('""', "''", "``", "“”", "‘’", "«»"):
-        if len(text) >= 2 and text[0] == opening and text[-1] == closing and closing not in text[1:-1]:
-            return text[1:-1].strip()
-    return text
 
 
 def commands(answer: str) -> list[str]:
     """The pieces of an answer that are shell code, without prompts and comments."""
-    blocks, outside = _parted(answer)
-    pieces = [_bare(block) for block in blocks] + inline(outside if blocks else answer)
+    prose, blocks = split_code(answer)
+    pieces = [_bare(block.text) for block in blocks] + inline(prose)
     if not blocks:
         pieces += [line for line in (_bare(line) for line in answer.splitlines()) if line.split(maxsplit=1)[:1] and _is_command(line)]
     return [piece for piece in pieces if piece]
@@ -106,28 +74,27 @@ def first_query(answer: str) -> str | None:
     >>> first_query("Use SELECT name FROM t WHERE x = 'a;b'; It selects.")
     "SELECT name FROM t WHERE x = 'a;b'"
     """
-    blocks, outside = _parted(answer)
-    for piece in [*blocks, *inline(answer)]:
+    prose, blocks = split_code(answer)
+    for piece in [*(block.text for block in blocks), *inline(answer)]:
         for statement in _statements(piece):
             if _QUERY.match(statement):
                 return statement
     # A statement of another kind (INSERT ... SELECT) is not searched for a query inside it.
-    text = outside if blocks else answer
     for pattern, group in ((_QUERY_LINE, 1), (_QUERY_ANYWHERE, 0)):
-        match = pattern.search(text)
-        if match and not (group == 0 and _inside_another(text, match.start())):
+        match = pattern.search(prose)
+        if match and not (group == 0 and _inside_another(prose, match.start())):
             return next(_statements(re.split(r"\n[ \t]*\n", match[group], maxsplit=1)[0]), None)
     return None
 
 
 def _inside_another(text: str, at: int) -> bool:
-    """Whether a statement that writes begins before this place, in the same sentence."""
+    """Whether a statement that writes begins before this place, in the same line and statement."""
     before = re.split(r"[;\n]", text[max(0, at - 300) : at])[-1]
     return re.search(r"\b(?:INSERT|REPLACE|CREATE|UPDATE|DELETE)\b", before) is not None
 
 
 def _statements(code: str) -> Iterator[str]:
-    """The statements of a piece of SQL, without comments before them; at most so many as anyone would write."""
+    """The statements of a piece of SQL without the comments before them; at most 50."""
     rest = code[:_LONGEST_SQL]
     for _ in range(50):
         rest = rest[match.end() :] if (match := _COMMENTS.match(rest)) else rest

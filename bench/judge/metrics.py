@@ -1,4 +1,4 @@
-"""The figures of a comparison: accuracy, recovery, flips, costs, and how far margins can be believed."""
+"""The metrics of a comparison: accuracy, recovery, flips, costs, and the reliability of margins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.judge.cases import Case
-from bench.judge.compare import Outcome
+from bench.judge.policies import Outcome
 
 DRAWS = 2000
 """How often a bootstrap draws."""
@@ -29,10 +29,7 @@ class Interval:
 
 
 def random_choice(case: Case) -> float:
-    """How often an answer drawn by lot is right.
-
-    A policy without knowledge does as well as this.
-    """
+    """How often an answer that is drawn at random is right: what a policy without knowledge achieves."""
     return sum(case.truths) / len(case.truths)
 
 
@@ -53,7 +50,7 @@ def bootstrap(cases: Sequence[Case], figure: Callable[[Sequence[int]], float], *
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; not a number where there is nothing."""
+    """The mean; NaN for no values."""
     return math.fsum(values) / len(values) if values else math.nan
 
 
@@ -64,9 +61,9 @@ class Row:
     name: str
     accuracy: Interval
     recovery: Interval
-    """(accuracy - random) / (oracle - random): 0 is a lot, 1 is the best that choosing can do."""
+    """(accuracy - random) / (oracle - random): 0 is as good as drawing at random, 1 is the best that choosing can do."""
     over_best: Interval
-    """Accuracy less that of the best single member."""
+    """Accuracy minus that of the best single member."""
     flips: float
     by_member: Mapping[str, float]
     by_slot: Mapping[str, float]
@@ -144,7 +141,7 @@ class Bin:
 
 
 def reliability(outcomes: Sequence[Outcome], bins: int = 4) -> list[Bin]:
-    """Verdicts in bins of equal size by their margin; without those that were no verdict."""
+    """Verdicts in bins of equal size by their margin; without those that the configured order decided."""
     said = sorted((outcome for outcome in outcomes if outcome.verdict.scores), key=lambda outcome: outcome.verdict.margin)
     found = []
     for number in range(bins):
@@ -165,7 +162,7 @@ def reliability(outcomes: Sequence[Outcome], bins: int = 4) -> list[Bin]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """How often each member alone, a lot and the best possible choice are right, over all cases."""
+    """How often each member alone, a random choice and the best possible choice are right, over all cases."""
 
     by_member: Mapping[str, float]
     lot: float

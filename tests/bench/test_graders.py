@@ -1,4 +1,4 @@
-"""What checks an answer tells right from wrong, near misses too, and never breaks on one."""
+"""The graders tell right answers from wrong ones, near misses too, and never break on one."""
 
 from __future__ import annotations
 
@@ -15,23 +15,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.judge import sandbox
-from bench.judge.check import CheckFailed
-from bench.judge.checkers import (
+from bench.judge.graders import (
     LONGEST_ANSWER,
+    Bounds,
     Broken,
+    CheckFailed,
     Matches,
     Mentions,
     Number,
-    PythonCalls,
     Right,
     Says,
     Shape,
-    SqlRows,
     Wrong,
     grade,
 )
-from bench.judge.questions import Item
-from bench.judge.shapes import Bounds
+from bench.judge.programs import PythonCalls, SqlRows
 
 CAPITAL = "what is the capital of France"
 PARIS = Says(phrases=("Paris",))
@@ -41,14 +39,9 @@ PEOPLE = "CREATE TABLE people (id INTEGER, name TEXT, age INTEGER); INSERT INTO 
 ADULTS = SqlRows(setup=PEOPLE, rows=(("Ada",),))
 
 
-def asked(check, ask=CAPITAL):
-    """A question with this check."""
-    return Item(id="a", kind="fact", ask=ask, check=check, right=("x",), wrong=("y",))
-
-
 def graded(check, answer, ask=CAPITAL):
-    """What an answer to it gets."""
-    return grade(asked(check, ask), answer)
+    """What an answer to this question gets."""
+    return grade(check, answer, ask)
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 
 import final_script
 from bench.judge.cases import Case
-from bench.judge.memory import Remembering
+from bench.judge.reply_cache import CachedModel
 from final_script import Team
-from gork.config.ensemble import JUDGE_SIGNALS, Choosing, Policy
+from gork.config.ensemble import Choosing
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines.call import Completion
 from gork.engines.model import Choice
 from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24
-"""All listings of four answers; of more answers so many are drawn."""
+"""That is all listings of four answers; of more answers this many are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one policy made of one case."""
+    """The result of one policy in one case."""
 
     case: Case
     chances: Mapping[str, float]
@@ -44,7 +45,7 @@ class Outcome:
     """Tokens that the judge read for that verdict."""
     wrote: int = 0
     seconds: float = 0.0
-    """Of the judge, when its replies were made; 0 if it was not asked."""
+    """Of the judge's time, as measured when its replies were made; 0 if it was not asked."""
 
     @property
     def right(self) -> float:
@@ -67,7 +68,7 @@ class Contender:
     """Whether every listing is tried, or the file's order of candidates alone."""
 
 
-def _heard(judge: Remembering) -> tuple[tuple[Call, ...], int, int, float]:
+def _heard(judge: CachedModel) -> tuple[tuple[Call, ...], int, int, float]:
     """What the judge was asked since its replies were last emptied: its choices, tokens read and written, seconds."""
     calls = tuple(
         Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
@@ -80,7 +81,7 @@ def _heard(judge: Remembering) -> tuple[tuple[Call, ...], int, int, float]:
 
 def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bool) -> list[Contender]:
     """The ensemble's own policy, and what it is measured against."""
-    alone = [Contender(name=name, choosing=_alone(default, name)) for name in ("agreement", "confidence", "brevity", "checks")]
+    alone = [Contender(name=name, choosing=_alone(default, name)) for name in SIGNALS if name not in {"prior", *JUDGE_SIGNALS}]
     orders = math.factorial(candidates)
     all_orders = Contender(name=f"listwise, {orders} orders", choosing=_alone(default, "listwise", orders))
     found = [Contender(name="default", choosing=default), Contender(name="prior", choosing=_alone(default, "prior")), *alone]
@@ -92,11 +93,11 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
         found.append(all_orders)
         if every:
             found += [Contender(name=f"listwise, {count} orders", choosing=_alone(default, "listwise", count)) for count in (1, candidates)]
-            found += [Contender(name=name, choosing=_alone(default, name)) for name in ("pairwise", "pointwise", "reference")]
+            found += [Contender(name=name, choosing=_alone(default, name)) for name in SIGNALS if name in JUDGE_SIGNALS - {"listwise"}]
     return found
 
 
-def _alone(choosing: Choosing, policy: Policy, orders: int | None = None) -> Choosing:
+def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosing:
     return replace(choosing, policy=policy, orders=orders or choosing.orders)
 
 
@@ -108,7 +109,7 @@ async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[O
 
 async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
     listings = _listings(case) if contender.listings else [list(case.answers)]
-    judge = team.judge if isinstance(team.judge, Remembering) else None
+    judge = team.judge if isinstance(team.judge, CachedModel) else None
     if judge is not None:
         judge.forget()
     first = await _verdict(team, case, listings[0])

@@ -20,7 +20,7 @@ from gork.errors import ConfigError
 from gork.turn import AnswerFormat, Message, OnEvent
 
 
-class Store:
+class ReplyStore:
     """Replies by key, in a SQLite file."""
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class Store:
 
 
 def identity(model: Model) -> str:
-    """What stands for a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
+    """The identity of a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
     file = Path(model.weights_id)
     if not file.is_file():
         return f"{model.where} {model.model}"
@@ -65,18 +65,18 @@ def identity(model: Model) -> str:
     return f"{file.name} {found.st_size} {found.st_mtime_ns}"
 
 
-class Remembering(Model):
-    """A model whose replies are kept. What it is asked a second time it does not think about again."""
+class CachedModel(Model):
+    """A model whose replies are kept: what it is asked a second time comes from the store."""
 
-    def __init__(self, inner: Model, store: Store) -> None:
+    def __init__(self, inner: Model, store: ReplyStore) -> None:
         super().__init__(inner.member, inner.deadlines)
         self._inner, self._store = inner, store
         self.choices: list[tuple[tuple[str, ...], Choice]] = []
-        """What it chose since this was last emptied: the labels, and what it said of them."""
+        """Its choices since `forget`: the labels, and their probabilities."""
         self.completions: list[Completion] = []
 
     def forget(self) -> None:
-        """Begin to listen anew."""
+        """Empty the lists of choices and completions."""
         self.choices.clear()
         self.completions.clear()
 

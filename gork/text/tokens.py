@@ -1,4 +1,7 @@
-"""Text as words, numbers and signs, with typography evened out, so that a phrase is found however it was set."""
+"""A text as words, numbers and signs, with one typography, so that a phrase is found however it was typeset.
+
+For answers of models; the promptimizer's guards read prompts by rules of their own (`gork/rewriting/tokens.py`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _TYPOGRAPHY = str.maketrans(
         "⁄": "/",
     }
 )
-# Blanks that only ever group digits; an ordinary blank or an apostrophe could as well stand between two numbers.
+# Blanks that only ever group digits; an ordinary blank or an apostrophe may as well separate two numbers.
 _GROUPED = re.compile(r"(?<=[0-9])[\u00a0\u202f\u2009](?=[0-9]{3}(?![0-9]))")
 _TOKEN = re.compile(
     r"""(?P<newline>\n)
@@ -36,9 +39,14 @@ _ENDS = frozenset(".!?\n")
 _STOPS = frozenset(".;:!?,()\n")
 _CONJUNCTIONS = frozenset({"but", "however", "although", "though", "while", "whereas", "because", "yet"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "mt", "no", "vs", "approx"})
+"""Abbreviations that stand before a word; others lose their inner full stops when tokens are made."""
 _MOST_FOUND, _LONGEST_SENTENCE = 300, 400
-"""What is looked at of a text that says the same over and over, or never ends a sentence; keeps every check about linear."""
+"""Bounds for texts that repeat one phrase or never end a sentence: they keep the time about linear in the length of the text."""
 _ORDINAL = frozenset({"st", "nd", "rd", "th", "s"})
+
+
+Span = tuple[int, int]
+"""A run of tokens: its first token and the one after its last."""
 
 
 class Token(NamedTuple):
@@ -61,12 +69,12 @@ def normalised(text: str) -> str:
 
 
 def _spelled(char: str) -> str:
-    """A fraction that is one character, set apart from the whole number before it."""
+    """A fraction that is one character, separated from the whole number before it."""
     return f" {char}" if char in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞" else char
 
 
 def tokens(text: str) -> list[Token]:
-    """The pieces of a text, as it stands.
+    """The tokens of a text, in order.
 
     >>> [token.folded for token in tokens("The U.S. had 1,000 **dogs**.")]
     ['the', 'us', 'had', '1000', '*', '*', 'dogs', '*', '*', '.']
@@ -91,13 +99,13 @@ def _read(text: str) -> Iterator[Token]:
 
 
 def phrase_tokens(phrase: str) -> tuple[str, ...]:
-    """What of a phrase has to be found: its words, numbers and telling signs."""
+    """What of a phrase has to be found: its words, numbers and the signs that distinguish it from others."""
     found = tokens(phrase)
     return tuple(t.folded for t in found if t.folded not in SOFT and t.folded != "\n") or tuple(t.folded for t in found)
 
 
-def find(within: Sequence[Token], phrase: Sequence[str], *, beginning: bool = False) -> list[tuple[int, int]]:
-    """Where a phrase stands, as first token and the token behind; with `beginning`, its last word may go on.
+def find(within: Sequence[Token], phrase: Sequence[str], *, beginning: bool = False) -> list[Span]:
+    """Where a phrase stands; with `beginning`, its last word may go on.
 
     >>> find(tokens("New-York, new york; New Yorkers"), ("new", "york"))
     [(0, 3), (4, 6)]
@@ -138,7 +146,7 @@ def continued(within: Sequence[Token], end: int) -> bool:
 
 
 def is_ordinal(within: Sequence[Token], end: int) -> bool:
-    """Whether the number that ends here counts a place, not things: 12th, 1990s."""
+    """Whether the number that ends here is an ordinal or a decade: 12th, 1990s."""
     return end < len(within) and within[end].glued and within[end].folded in _ORDINAL
 
 
@@ -156,8 +164,8 @@ def ends_sentence(within: Sequence[Token], at: int) -> bool:
     return within[at].folded in _ENDS and is_boundary(within, at)
 
 
-def sentence(within: Sequence[Token], at: int) -> tuple[int, int]:
-    """The sentence around a token, as first token and the token that ends it (or the end)."""
+def sentence(within: Sequence[Token], at: int) -> Span:
+    """The sentence around a token, without the token that ends it."""
     start = at
     while start and at - start < _LONGEST_SENTENCE and not ends_sentence(within, start - 1):
         start -= 1
@@ -168,9 +176,9 @@ def sentence(within: Sequence[Token], at: int) -> tuple[int, int]:
 
 
 def skip(within: Sequence[Token], at: int, words: frozenset[str], *, step: int = 1, most: int = 8) -> int:
-    """The first token from here on, or back, that is none of these, after `most` of them at the latest."""
+    """The first token from here on (or back, with `step` -1) that is not one of these words; after `most` of them at the latest."""
     for _ in range(most):
-        # "May" is a month, "may" is none.
+        # "May" is a month, "may" is not.
         if not 0 <= at < len(within) or within[at].folded not in words or within[at].text == "May":
             break
         at += step

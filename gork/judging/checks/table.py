@@ -1,35 +1,30 @@
-"""What can be found out about an answer without any model: right and wrong arithmetic, forms kept and broken, code, degeneration.
-
-A finding is right nearly always: what is not understood entirely gives none.
-"""
+"""The table of all checks, and what their findings come to. A new check is one more function in `CHECKS`."""
 
 from __future__ import annotations
 
 import math
 
-from gork.judging.checks import asked_arithmetic, code, degeneration, equations, form, options
-from gork.judging.checks.finding import Finding
-
-__all__ = ["BOUND", "LONGEST", "Finding", "findings", "soundness"]
+from gork.judging.checks import Check, Finding, arithmetic, code, form, options, prose
 
 LONGEST = 20_000
 """Characters of a question and of an answer that are looked at."""
 BOUND = 3.0
 """The most that all findings together say for or against an answer."""
-_CHECKS = (
-    asked_arithmetic.findings,
-    equations.findings,
-    form.findings,
-    code.findings,
-    options.findings,
-    degeneration.findings,
+CHECKS: tuple[Check, ...] = (
+    arithmetic.asked_result,
+    arithmetic.stated_equations,
+    form.stated_forms,
+    code.code,
+    options.offered_options,
+    options.extracted_things,
+    prose.degeneration,
 )
 
 
 def findings(question: str, answer: str) -> tuple[Finding, ...]:
     """Everything that plain code finds in an answer to a question; the same for the same texts."""
     question, answer = (text[:LONGEST].replace("\r\n", "\n").replace("\0", " ") for text in (question, answer))
-    return tuple(finding for check in _CHECKS for finding in check(question, answer))
+    return tuple(finding for check in CHECKS for finding in check(question, answer))
 
 
 def soundness(question: str, answer: str) -> float:

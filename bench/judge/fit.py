@@ -15,7 +15,7 @@ from bench.judge.cases import Case
 from final_script import Team
 from gork.config.ensemble import Calibration
 from gork.judging import decide
-from gork.judging.signals import SIGNALS
+from gork.judging.signals import SIGNAL_FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +31,13 @@ async def examples(team: Team, cases: Sequence[Case], names: Sequence[str]) -> l
     """What the signals say in each case whose usable, different answers differ in truth."""
     found = []
     for case in cases:
-        usable = decide.select(case.question, case.answers)
-        rivals = team.rivals(case.question, usable.answers)
-        right = tuple(case.right[answer.member] for answer in rivals.answers)
+        usable = decide.shortlist(case.question, case.answers)
+        contest = team.contest(case.question, usable.answers)
+        right = tuple(case.right[answer.member] for answer in contest.answers)
         if len(set(right)) < 2:
             continue
-        desk = team.desk(lambda _: None, seed=case.seed)
-        said = {name: await SIGNALS[name](rivals, desk) for name in names}
+        session = team.judge_session(lambda _: None, seed=case.seed)
+        said = {name: await SIGNAL_FUNCTIONS[name](contest, session) for name in names}
         columns = {name: decide.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
         rows = tuple({name: column[index] for name, column in columns.items()} for index in range(len(right)))
         found.append(Example(id=case.item.id, rows=rows, right=right))

@@ -1,4 +1,4 @@
-"""How the check of a question is read from its file: one main key says which check it is, the others belong to that one."""
+"""The syntax of a question's check in a file: one main key says which grader it is for, the others belong to that one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from bench.judge.check import Check, CheckFailed
-from bench.judge.code import PythonCalls, Scalar, SqlRows, database
-from bench.judge.numbers import Number
-from bench.judge.saying import Mentions, Says
-from bench.judge.shapes import Bounds, Matches, Shape, schema_check
+from bench.judge.graders import Bounds, Check, CheckFailed, Matches, Mentions, NotASchema, Number, Says, Shape, schema_check
+from bench.judge.programs import PythonCalls, Scalar, SqlRows, database
 from gork.config.values import Wrong, choice, describe, flag, suggestion, text, whole
 from gork.config.values import number as number_of
 from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_list, read_mapping
@@ -75,10 +72,10 @@ def _schema(place: Located, mistakes: Mistakes) -> Mapping[str, Any]:
         return {}
     try:
         schema_check(schema)
-    except CheckFailed as error:
-        # Without jsonschema the file may still be good: a question of this sort then says so itself when it is graded.
-        if "no JSON schema" in str(error):
-            mistakes.add(place, str(error))
+    except NotASchema as error:
+        mistakes.add(place, str(error))
+    except CheckFailed:
+        pass  # jsonschema is missing: the file may still be right, and grading an answer to the question says what is missing
     return cast("Mapping[str, Any]", schema)
 
 
@@ -112,7 +109,7 @@ def _calls(place: Located, mistakes: Mistakes) -> tuple[tuple[str, Any], ...]:
             continue
         for call in checked(item.value[:1], _CALL, mistakes):
             if fault := _fault(call):
-                mistakes.add(item.value[0], f"is no Python expression: {fault}")
+                mistakes.add(item.value[0], f"is not a Python expression: {fault}")
             calls.append((call, plain(item.value[1])))
     if place.value == []:
         mistakes.add(place, "has no call, there must be at least one")
@@ -120,7 +117,7 @@ def _calls(place: Located, mistakes: Mistakes) -> tuple[tuple[str, Any], ...]:
 
 
 def _fault(call: str) -> str:
-    """Why this is no Python expression, empty if it is one."""
+    """Why this is not a Python expression, empty if it is one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -179,7 +176,7 @@ def _pattern(place: Located, mistakes: Mistakes) -> str:
                 warnings.simplefilter("error")
                 re.compile(pattern)
         except (re.error, RecursionError, OverflowError, Warning) as error:
-            mistakes.add(place, f"is no regular expression: {error}")
+            mistakes.add(place, f"is not a regular expression: {error}")
             return ""
         return pattern
     return ""

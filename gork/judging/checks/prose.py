@@ -1,4 +1,4 @@
-"""Answers that went wrong as texts: repetition, echoes, cut ends, a foreign language, hedging."""
+"""Answers that degenerated as prose: repetition, echoes of the question, cut ends, another language, hedging."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gork.judging.checks.finding import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.language import ASKING, DENYING, LIGHT, language, script
-from gork.text.structure import bare, take_apart, words
+from gork.text.structure import bare, shown, split_code, words
 
 _LOOPING = re.compile(
     r"\b(?:repeat\w*|times|poem|poems|song|lyrics|chorus|verse|chant|rhyme|mantra|again and again|list|table|copies|over and over|sing"
@@ -22,15 +22,22 @@ _COPYING = re.compile(
     re.IGNORECASE,
 )
 _LINGUISTIC = re.compile(
-    r"\b(?:translat\w*|language|alphabet|script|letters?|characters?|kanji|hiragana|katakana|pinyin|symbols?|emoji|unicode|anthem|word for"
-    r"|how do (?:you|i|we) (?:say|write|spell)|phrase|saying|proverb|lyrics|motto|idiom|english|german|french|spanish|italian|portuguese"
-    r"|dutch|russian|arabic|chinese|mandarin|cantonese|japanese|korean|hindi|greek|hebrew|thai|latin|turkish|polish|ukrainian|persian|farsi"
-    r"|urdu|bengali|tamil|vietnamese|bilingual|multilingual|cyrillic|sanskrit|swedish|danish|norwegian|finnish|czech|deutsch\w*|englisch\w*"
-    r"|übersetz\w*|traduc\w*|traduis\w*|traduire|anglais\w*|français\w*|inglés|español\w*|auf|französisch\w*|spanisch\w*|en)\b"
-    r"|перевед|перевод"
-    r"|翻译|翻訳|英语|英語",
-    re.IGNORECASE,
+    r"""
+    \b(?: translat\w* | language | alphabet | script | letters? | characters? | kanji | hiragana | katakana | pinyin | symbols? | emoji
+        | unicode | anthem | word[ ]for | how[ ]do[ ](?: you | i | we )[ ](?: say | write | spell ) | phrase | saying | proverb | lyrics
+        | motto | idiom
+        # languages by name
+        | english | german | french | spanish | italian | portuguese | dutch | russian | arabic | chinese | mandarin | cantonese
+        | japanese | korean | hindi | greek | hebrew | thai | latin | turkish | polish | ukrainian | persian | farsi | urdu | bengali
+        | tamil | vietnamese | bilingual | multilingual | cyrillic | sanskrit | swedish | danish | norwegian | finnish | czech
+        # the same in other languages
+        | deutsch\w* | englisch\w* | übersetz\w* | traduc\w* | traduis\w* | traduire | anglais\w* | français\w* | inglés | español\w*
+        | auf | französisch\w* | spanisch\w* | en )\b
+    | перевед | перевод | 翻译 | 翻訳 | 英语 | 英語
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Questions about languages, whose answers may be in another one."""
 _CREATIVE = re.compile(
     r"\b(?:write|draft|compose|story|poem|email|letter|dialogue|translate|rewrite|rephrase|paraphrase|summari[sz]e|correct|proofread|reply"
     r"|say|role|pretend|act as|quote|sentence|who are you|are you|your|you an?)\b",
@@ -51,9 +58,9 @@ _GRAMMAR = re.compile(
 _EAST = frozenset({"Han", "Kana", "Hangul"})
 
 
-def findings(question: str, answer: str) -> Iterator[Finding]:
-    """What of the answer looks like a model that lost its way."""
-    prose = take_apart(answer)[0]
+def degeneration(question: str, answer: str) -> Iterator[Finding]:
+    """Signs of a model that degenerated."""
+    prose = split_code(answer)[0]
     for check in (_repetition, _echo, _cut, _foreign, _hedge):
         if found := check(question, answer, prose):
             yield found
@@ -81,7 +88,7 @@ def _repetition(question: str, _: str, prose: str) -> Finding | None:
 
 
 def _echo(question: str, answer: str, _: str) -> Finding | None:
-    """The question and nothing else, once or more."""
+    """The question and nothing else, once or several times."""
     asked, said = ([word.casefold() for word in words(text)] for text in (question, answer))
     if len(asked) < 3 or _COPYING.search(question) or len(said) % len(asked) or not said:
         return None
@@ -89,8 +96,8 @@ def _echo(question: str, answer: str, _: str) -> Finding | None:
 
 
 def _cut(question: str, answer: str, prose: str) -> Finding | None:
-    """An end at which nobody ends: in an open block of code, or behind "and the"."""
-    blocks = take_apart(answer)[1]
+    """An end in the middle: in an open block of code, or after "and the"."""
+    blocks = split_code(answer)[1]
     if blocks and not blocks[-1].closed and blocks[-1].text.strip() and "`" not in question:
         return Finding("ends inside a block of code", -0.5)
     end = bare(prose).rstrip(" \n*_")
@@ -110,7 +117,7 @@ def _cut(question: str, answer: str, prose: str) -> Finding | None:
 
 
 def _foreign(question: str, answer: str, prose: str) -> Finding | None:
-    """Another script or language than the question's, where nobody spoke of languages."""
+    """Another script or language than the question's, unless the question is about languages."""
     if _LINGUISTIC.search(question) or "`" in answer:
         return None
     asked, said = (Counter(_family(script(char)) for char in text[:4000] if char.isalpha()) for text in (question, prose))
@@ -124,7 +131,7 @@ def _foreign(question: str, answer: str, prose: str) -> Finding | None:
 
 
 def _tongue(question: str, prose: str) -> Finding | None:
-    """Languages are told apart by their small words; both texts need enough of them."""
+    """Languages are recognised by their light words; both texts need enough of them."""
     before, after = ([word.casefold() for word in re.findall(r"[^\W\d_]+", text[:4000])] for text in (question, prose))
     tongue, spoken = language(frozenset(before)), language(frozenset(after))
     if tongue is None or spoken is None or tongue == spoken or len(after) < 10:
@@ -141,7 +148,7 @@ def _family(name: str) -> str:
 
 
 def _hedge(question: str, answer: str, _: str) -> Finding | None:
-    """Words that put the rest in doubt, where nobody asked for such words."""
+    """Words that put the rest in doubt, unless the question asks for such words."""
     match = _HEDGE.search(answer[:400].replace("’", "'"))
     if match is None or _CREATIVE.search(question) or match[0].casefold() in question.casefold():
         return None

@@ -1,4 +1,4 @@
-"""Checks of code: a Python function is called, an SQL query is run."""
+"""Graders that run what a model wrote: a Python function is called, an SQL query is executed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.judge import sandbox
-from bench.judge.check import CheckFailed
-from bench.judge.extracting import defining, first_query
+from bench.judge.graders import CheckFailed
+from gork.text.code import defining, first_query
 
 _EQUAL = 1e-6
 _MOST_STEPS, _STEPS = 2_000, 1_000
-"""A query ends after so many times so many steps of SQLite's virtual machine, well under a second."""
+"""A query ends after `_MOST_STEPS` times `_STEPS` steps of SQLite's virtual machine, well under a second."""
 _LARGEST_VALUE = 100_000
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _LEAVES_THE_DATABASE = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE})
@@ -32,7 +32,7 @@ class PythonCalls:
     needs: str
     calls: tuple[tuple[str, Any], ...]
 
-    def holds(self, answer: str, question: str) -> bool:  # the interface of all checks
+    def holds(self, answer: str, question: str) -> bool:
         """Whether it does; runs the answer's code. Raises a `CheckFailed` if there is no sandbox to run it in."""
         code = textwrap.dedent(defining(answer, self.needs)).strip("\n")
         results = sandbox.run_calls(code, [call for call, _ in self.calls])
@@ -44,13 +44,13 @@ class PythonCalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlRows:
-    """The answer's first query gives these rows on a database that is set up so."""
+    """The answer's first query gives these rows on a database after this setup."""
 
     setup: str
     rows: tuple[tuple[Scalar, ...], ...]
     ordered: bool = False
 
-    def holds(self, answer: str, question: str) -> bool:  # the interface of all checks
+    def holds(self, answer: str, question: str) -> bool:
         """Whether it does. Raises a `CheckFailed` if the setup fails."""
         query = first_query(answer)
         if query is None:
@@ -89,7 +89,7 @@ def _only(allowed: Callable[[int], bool]) -> Callable[..., int]:
 
 
 def _comparable(row: Sequence[object]) -> tuple[tuple[str, object], ...]:
-    """A row whose numbers compare as numbers, apart from what rounding makes of them."""
+    """A row whose numbers compare as numbers, up to rounding."""
     return tuple(("number", round(float(value), 6)) if isinstance(value, int | float) else (type(value).__name__, value) for value in row)
 
 
