@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gork.config.ensemble import is_file_name
 from gork.config.fields import FIELDS, MEMBER_KEYS, PREFIX, Field
+from gork.config.folders import config_home
 from gork.config.members import NAME
 from gork.config.urls import printable
 from gork.config.values import Kind, Secret, Wrong, path, suggestion
@@ -56,11 +57,9 @@ def config_path(flag: object, environ: Mapping[str, str]) -> Path | None:
                 return path().check(given)
             except Wrong as wrong:
                 raise Wrong(f"{origin}: {wrong}") from None
-    base, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME") or environ.get("USERPROFILE")
-    if not Path(base).is_absolute():
-        base = str(Path(home) / ".config") if home else ""
-    usual = Path(base) / "gork" / "config.yaml"
-    return usual if base and usual.exists() else None
+    home = config_home(environ)
+    usual = None if home is None else home / "config.yaml"
+    return usual if usual is not None and usual.exists() else None
 
 
 def read_config(file: Path, mistakes: list[str]) -> Layer:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gork.config.folders import state_home
 from gork.config.urls import printable, quoted
 from gork.conversation import journal
 from gork.conversation.journal import Record
@@ -35,10 +36,8 @@ class Listed:
 
 def default_folder(environ: Mapping[str, str]) -> Path | None:
     """Where sessions are kept: $XDG_STATE_HOME/gork/sessions, else ~/.local/state/gork/sessions; None without a home directory."""
-    base, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME") or environ.get("USERPROFILE")
-    if not Path(base).is_absolute():
-        base = str(Path(home) / ".local" / "state") if home else ""
-    return Path(base) / "gork" / "sessions" if base else None
+    base = state_home(environ)
+    return None if base is None else base / "sessions"
 
 
 def new_id() -> str:

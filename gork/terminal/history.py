@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import History, InMemoryHistory
 
+from gork.config.folders import state_home
 from gork.config.urls import printable
 
 MOST_ENTRIES = 1000
@@ -24,10 +25,8 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 def history_path(environ: Mapping[str, str]) -> Path | None:
     """Where it is kept: $XDG_STATE_HOME/gork/history, else ~/.local/state/gork/history; None without a home."""
-    base, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME") or environ.get("USERPROFILE") or ""
-    if Path(base).is_absolute():
-        return Path(base) / "gork" / "history"
-    return Path(home) / ".local" / "state" / "gork" / "history" if Path(home).is_absolute() else None
+    base = state_home(environ)
+    return None if base is None else base / "history"
 
 
 def open_history(environ: Mapping[str, str], *, wanted: bool) -> tuple[History, str | None]:
