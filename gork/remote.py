@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from gork.config.ensemble import MOST_CANDIDATES, Ensemble, Member
-from gork.config.fields import FIELDS
-from gork.config.settings import Settings
+from gork.config.settings import SETTINGS, Layer, Origin, Settings
 from gork.engines.ollama.errors import plain
 from gork.errors import NoAnswer
 from gork.judging.explain import LIMIT_S
@@ -31,7 +31,7 @@ REPLY_S: Final = 10.0
 """For what a service knows of itself, once it is connected to."""
 _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
-_TIMEOUTS: Final = {"timeout": "turn", "rewrite_timeout": "rewrite", "candidate_timeout": "candidate", "judge_timeout": "judge"}
+_TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout")
 _USED: Final = {"server", "seed", "optimize", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
@@ -65,17 +65,17 @@ async def reach(settings: Settings, *, again: str = "ask again") -> Remote:
     """
     if settings.server is None:
         raise ValueError("no service is given")
-    place = Place(url=settings.server, token=settings.token, connect_s=settings.connect, again="try again")
+    place = Place(url=settings.server, token=settings.token, connect_s=settings.connect_timeout, again="try again")
     said = await _members(place)
-    origins = {**settings.origins, "ensemble": f"the service at {settings.server}"}
+    origins = {**settings.origins, "ensemble": Origin(Layer.SERVICE, f"the service at {settings.server}")}
     engine = plain(_ENGINES.get(said.engine, said.engine))
     line = f"engine: {engine}, ensemble {said.ensemble} (the service at {place.url}, version {plain(said.version)})"
-    return Remote(place, replace(settings, ensemble=_ensemble(said, place), origins=origins), line, again)
+    return Remote(place, structs.replace(settings, ensemble=_ensemble(said, place), origins=origins), line, again)
 
 
 def unused_flags(settings: Settings) -> list[str]:
     """The flags that were given and say nothing to a service, which has its own models."""
-    return [field.flag for field in FIELDS if field.name not in _USED and settings.origins[field.name].startswith("--")]
+    return [one.flag for name, one in SETTINGS.items() if name not in _USED and settings.origins[name].layer is Layer.FLAG]
 
 
 class Remote:
@@ -97,12 +97,12 @@ class Remote:
         how = how or self.settings
         place = replace(self._place, again=self._again)
         ear = _Ear(place, on_event, roles_of(self.settings.ensemble))
-        return await _hear(place, "/api/deliberate", _body(question, how), ear.turn, limit_s=how.turn + how.load)
+        return await _hear(place, "/api/deliberate", _body(question, how), ear.turn, limit_s=how.timeout + how.load_timeout)
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
         ear = _Ear(self._place, on_event)
-        return await _hear(self._place, "/api/explain", {"turn": turn.as_json()}, ear.reason, limit_s=LIMIT_S + self.settings.load)
+        return await _hear(self._place, "/api/explain", {"turn": turn.as_json()}, ear.reason, limit_s=LIMIT_S + self.settings.load_timeout)
 
 
 async def _hear(place: Place, path: str, body: object, take: Callable[[WireEvent], _T | None], *, limit_s: float) -> _T:
@@ -233,7 +233,7 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
     body: dict[str, Any] = {"question": whole(question.text), "history": history}
     if how.seed is not None:
         body["seed"] = how.seed
-    if not how.optimize or how.origins["optimize"] != "default":
+    if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
         body["optimize"] = how.optimize
-    body |= {name: getattr(how, field) for name, field in _TIMEOUTS.items() if how.origins[name] != "default"}
+    body |= {name: getattr(how, name) for name in _TIMEOUTS if how.origins[name].layer is not Layer.DEFAULT}
     return body

@@ -18,8 +18,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from gork.config.schema import Secret
 from gork.config.urls import masked
-from gork.config.values import Secret
 from gork.engines.ollama.errors import error_field, plain
 from gork.engines.ollama.wire import MAX_LINE, MAX_REPLY, LineSplitter
 from gork.errors import GorkError

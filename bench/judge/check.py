@@ -11,6 +11,10 @@ class CheckFailed(GorkError):
     """Raised when a checker itself cannot do its work; it says nothing about the answer."""
 
 
+class NotASchema(CheckFailed):
+    """Raised for what is given as a JSON schema and is not one."""
+
+
 class Check(Protocol):
     """One stated truth about an answer."""
 

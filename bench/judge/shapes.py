@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from bench.judge.check import CheckFailed
+from bench.judge.check import CheckFailed, NotASchema
 from bench.judge.extracting import commands, unfenced
 from bench.judge.tokens import normalised
 
@@ -151,7 +151,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def schema_check(schema: Schema) -> Callable[[object], bool]:
-    """What checks a value against a JSON schema. Raises a `CheckFailed` if the schema is none, or if jsonschema is missing."""
+    """What checks a value against a JSON schema. Raises `NotASchema`, or a `CheckFailed` if jsonschema is missing."""
     try:
         import jsonschema  # noqa: PLC0415 # a requirement of developers alone
         from referencing import Registry  # noqa: PLC0415 # comes with it
@@ -160,7 +160,7 @@ def schema_check(schema: Schema) -> Callable[[object], bool]:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise CheckFailed(f"no JSON schema: {error.message}") from None
+        raise NotASchema(f"is not a JSON schema: {error.message}") from None
     # An empty registry: a reference to another document is an error, nothing is fetched.
     checker = jsonschema.Draft202012Validator(schema, registry=Registry())
     return lambda value: bool(checker.is_valid(value))

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from gork.config.ensemble import OptionValue
+from gork.config.ensemble import LOAD_TIME, OptionValue
 from gork.engines.model import Options
 
 _DEFAULTS: Mapping[str, OptionValue] = {
@@ -31,8 +31,6 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 }
 """What Ollama does when an option is not given, so that a member behaves alike on both engines."""
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
-_AS_THEY_ARE = {"mirostat", "mirostat_tau", "mirostat_eta"}
-_LOAD_TIME = {"num_ctx": "context", "num_thread": "cores"}
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 _MAX_EVENT = 1 << 20
@@ -46,12 +44,10 @@ def llama_options(options: Options) -> dict[str, Any]:
     """
     mistakes = []
     for name in options:
-        if name in _LOAD_TIME:
-            mistakes.append(f"option {name} is settled when the model loads: set `{_LOAD_TIME[name]}` instead")
-        elif name not in _DEFAULTS and name not in _RENAMED and name not in _AS_THEY_ARE:
-            mistakes.append(
-                f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED, *_AS_THEY_ARE}))}"
-            )
+        if name in LOAD_TIME:
+            mistakes.append(f"option {name} is settled when the model loads: {LOAD_TIME[name]}")
+        elif name not in _DEFAULTS and name not in _RENAMED:
+            mistakes.append(f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED}))}")
     for name, value in options.items():
         wanted = (str, tuple, list) if name == "stop" else (int, float)
         if isinstance(value, bool) or not isinstance(value, wanted):

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.labels import read_labels
 from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options, estimate_prompt
 from gork.engines.ollama.errors import Spot
@@ -33,7 +33,6 @@ from gork.turn import AnswerFormat, Message
 
 __all__ = ["OllamaEngine", "OllamaModel", "PullProgress", "answers", "installed", "missing", "pull"]
 
-LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"})
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _FRESH_S = 5.0
@@ -58,7 +57,7 @@ class OllamaEngine(Engine):
         places: list[tuple[Member, Wire, _Runner]] = []
         for member in members:
             url, shown = server_url(member.url or host, member.name)
-            own = {key: value for key, value in member.options.items() if key in LOAD_OPTIONS}
+            own = {key: value for key, value in member.options.items() if key in LOAD_TIME}
             runner = runners.setdefault((shown, normal(member.model or "")), _Runner())
             runner.join(member, own if member.url else {**local, **own})
             places.append((member, Wire(self._session, url, Spot(member.name, shown)), runner))
@@ -93,7 +92,7 @@ class _Runner:
         """Add a member; one with other load-time options would make every call reload the model, so it is an error."""
         if self._members and load != self.load:
             both = f"{self._members[0].name} and {member.name}"
-            raise ConfigError([f"{both} share a model but not its load-time options ({', '.join(sorted(LOAD_OPTIONS))}); make them equal"])
+            raise ConfigError([f"{both} share a model but not its load-time options ({', '.join(sorted(LOAD_TIME))}); make them equal"])
         self.load = load
         self._members.append(member)
         self.slots = asyncio.Semaphore(max(other.parallel for other in self._members))
@@ -294,6 +293,6 @@ class OllamaModel(Model):
 
     def _body(self, tag: str, options: Options, **fields: object) -> Record:
         """Put a request together; load-time options are the model's own, whatever a call says."""
-        asked = {key: value for key, value in options.items() if key not in LOAD_OPTIONS}
+        asked = {key: value for key, value in options.items() if key not in LOAD_TIME}
         keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
         return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}
