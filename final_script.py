@@ -264,8 +264,8 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
     for note in usable.notes:
         on_event(Notice(note))
     verdict = await decide.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
-    if verdict.fallback:
-        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
+    if verdict.fallback is not None:
+        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
     return verdict
 

@@ -15,7 +15,8 @@ from bench.judge.cases import Case
 from bench.judge.memory import Remembering
 from final_script import Team
 from gork.config.ensemble import JUDGE_SIGNALS, Choosing, Policy
-from gork.engines.model import Choice, Completion
+from gork.engines.call import Completion
+from gork.engines.model import Choice
 from gork.turn import Answer, Verdict
 
 MOST_LISTINGS = 24

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from gork.engines.model import Choice, Completion, Draft, Health, Model, Options
+from gork.engines.call import Completion, PartialCompletion
+from gork.engines.model import Choice, Health, Model, Options
 from gork.errors import ConfigError
 from gork.turn import AnswerFormat, Message, OnEvent
 
@@ -152,7 +153,13 @@ class Remembering(Model):
         _not_asked()
 
     async def _stream(
-        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
     ) -> Completion:
         _not_asked()
 

@@ -14,13 +14,14 @@ from typing import Any, Literal, TypeVar
 
 from gork.config.ensemble import Member, Weights, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
-from gork.cores import Cores, free_cores
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines, Engine
+from gork.engines.model import Engine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
 from gork.errors import EngineError, WeightsError
+from gork.machine import Cores, free_cores
 
 FULL, STARTER = "heavy-lite", "starter"
 
@@ -93,9 +94,8 @@ def _choose_embedded(settings: Settings, why: str) -> Chosen:
         return Chosen(engine="embedded", settings=settings, why=why)
     full = load_ensemble(FULL)
     if all(ready_file(member, settings) is not None for member in full.members):
-        return Chosen(
-            engine="embedded", settings=settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache")), why=why
-        )
+        settings = settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache"))
+        return Chosen(engine="embedded", settings=settings, why=why)
     settings = settings.with_ensemble(load_ensemble(STARTER), Origin())
     more = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
     return Chosen(engine="embedded", settings=settings, why=why, more=more)
@@ -157,8 +157,9 @@ def _embedded(chosen: Chosen, desk: Desk) -> Selected:
             f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
         )
     settings, cores = chosen.settings, cores_for(chosen.settings)
+    threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}"
     more = f"\n  {chosen.more}" if chosen.more else ""
-    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {cores.count} threads for {cores.why} ({chosen.why}){more}")
+    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {threads}: {cores.why} ({chosen.why}){more}")
     files = {member.name: _file(member, settings, desk) for member in settings.ensemble.members}
     return Selected(settings, lambda: embedded_engine(settings, files))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from gork.config.ensemble import JUDGE_SIGNALS, Choosing
 from gork.errors import ModelError
 from gork.judging.signals import SIGNALS, Desk, Rivals, Said, words_of
-from gork.turn import Answer, Failed, Failure, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
+from gork.turn import Answer, Failed, Failure, Fallback, FallbackKind, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
 
 LEAST_MASS = 0.01
 """Below this share of the judge's probability on the labels, what it says of them is noise."""
@@ -95,7 +95,7 @@ def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:
     return ranked + [name for name in candidates if name not in ranked]
 
 
-def by_prior(answers: Sequence[Answer], prior: Sequence[str], fallback: str | None, note: str | None = None) -> Verdict:
+def by_prior(answers: Sequence[Answer], prior: Sequence[str], fallback: Fallback | None, note: str | None = None) -> Verdict:
     """The verdict when nothing was judged or nothing can be read from the judge: the configured order decides, and it says why."""
     winner = min(answers, key=lambda answer: prior.index(answer.member))
     return Verdict(winner=winner.member, policy="prior", fallback=fallback, note=note)
@@ -145,20 +145,20 @@ async def decide(rivals: Rivals, desk: Desk) -> Verdict:
     answers, choosing = rivals.answers, desk.choosing
     if len(answers) == 1:
         note = "all answers are the same: nothing to judge" if len(rivals.voters) > 1 else "one usable answer: nothing to judge"
-        desk.on_event(Notice(note))
+        desk.on_event(Notice(note, about_verdict=True))
         return by_prior(answers, rivals.prior, fallback=None, note=note)
     if choosing.policy == "prior":
         return by_prior(answers, rivals.prior, fallback=None, note="the configured order decides: the judge is not asked")
     asked = asks_judge(choosing)
     if asked and desk.judge is None:
-        return by_prior(answers, rivals.prior, fallback="this ensemble has no judge")
+        return by_prior(answers, rivals.prior, fallback=Fallback(FallbackKind.NO_JUDGE, "this ensemble has no judge"))
     if asked:
         desk.on_event(StageStarted(Stage.JUDGE, (desk.reader.name,)))
     try:
         said = {name: await SIGNALS[name](rivals, desk) for name in weights_of(choosing)}
     except ModelError as error:
         desk.on_event(Failed(Failure(member=desk.reader.name, kind=error.kind, message=str(error))))
-        return by_prior(answers, rivals.prior, fallback=str(error))
+        return by_prior(answers, rivals.prior, fallback=Fallback(error.kind, str(error)))
     if asked:
         desk.on_event(MemberState(desk.reader.name, State.DONE))
     verdict = weigh(rivals, {name: signal for name, signal in said.items() if signal is not None}, choosing)
@@ -170,14 +170,15 @@ def weigh(rivals: Rivals, said: Mapping[str, Said], choosing: Choosing) -> Verdi
     masses = {name: signal.mass for name, signal in said.items() if signal.mass is not None}
     if masses and min(masses.values()) < LEAST_MASS:
         why = f"the judge put {min(masses.values()):.1%} of its probability on the labels"
-        return by_prior(rivals.answers, rivals.prior, fallback=why)
+        return by_prior(rivals.answers, rivals.prior, fallback=Fallback(FallbackKind.LABEL_MASS, why))
     if not said:
-        return by_prior(rivals.answers, rivals.prior, fallback=f"the policy {choosing.policy} has nothing to go by here")
+        why = f"the policy {choosing.policy} has nothing to go by here"
+        return by_prior(rivals.answers, rivals.prior, fallback=Fallback(FallbackKind.NO_SIGNAL, why))
     scores = combine({name: signal.values for name, signal in said.items()}, weights_of(choosing))
     ranked = sorted(scores, reverse=True)
     margin = ranked[0] - ranked[1]
     if margin < 1e-6:
-        return by_prior(rivals.answers, rivals.prior, fallback="the best answers are tied")
+        return by_prior(rivals.answers, rivals.prior, fallback=Fallback(FallbackKind.TIED, "the best answers are tied"))
     names = [answer.member for answer in rivals.answers]
     return Verdict(
         winner=names[scores.index(ranked[0])],

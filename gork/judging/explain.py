@@ -6,7 +6,8 @@ import string
 from collections.abc import Mapping
 
 from gork.config.ensemble import Ensemble
-from gork.engines.model import Model, estimate_tokens
+from gork.engines.call import estimate_tokens
+from gork.engines.model import Model
 from gork.flow import Explain
 from gork.judging import prompts
 from gork.turn import Message, OnEvent, Turn

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gork.engines.model import estimate_tokens
+from gork.engines.call import estimate_tokens
 from gork.turn import Message
 
 ALPHABETS = ("ABCDEFGH", "KLMNOPQR", "STUVWXYZ")

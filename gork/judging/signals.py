@@ -19,7 +19,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gork.config.ensemble import Choosing
-from gork.engines.model import Choice, Model, estimate_tokens
+from gork.engines.call import estimate_tokens
+from gork.engines.model import Choice, Model
 from gork.errors import ModelError
 from gork.judging.prompts import LEAD_IN, YES_NO, YES_NO_LEAD_IN, judge_messages, neutral_letters, own_messages, pointwise_messages
 from gork.text.language import LIGHT

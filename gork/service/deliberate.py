@@ -15,7 +15,7 @@ from gork.config.schema import Wrong, fields_of, read_value, suggestion
 from gork.config.settings import Settings
 from gork.config.urls import quoted
 from gork.errors import GorkError, NoAnswer
-from gork.roster import rows_of
+from gork.health import rows_of
 from gork.service.admission import Full, Stopping
 from gork.service.bodies import read_body
 from gork.service.dialects.requests import Wishes, checked_text, understand

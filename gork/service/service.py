@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from gork.config.ensemble import Ensemble
 from gork.config.settings import Settings
-from gork.engines.model import Completion, Engine, Model, Options
+from gork.engines.call import Completion
+from gork.engines.model import Engine, Model, Options
 from gork.errors import GorkError
 from gork.flow import Ask, Explain
-from gork.roster import roles_of
+from gork.health import roles_of
 from gork.service.admission import Full, Gate, Stopping
 from gork.service.deadline import within
 from gork.service.health import Healths

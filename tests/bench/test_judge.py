@@ -18,10 +18,10 @@ from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble
 from gork.errors import ConfigError
 from gork.turn import Answer, Question, Verdict
-from tests.judging.test_judging import letters_liking
+from tests.support.judges import letters_liking
+from tests.support.paths import ROOT
 from tests.support.scripted_model import ScriptedModel
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import ROOT
 
 QUESTIONS = """name: mine
 questions:

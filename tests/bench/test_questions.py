@@ -6,7 +6,6 @@ import hashlib
 import re
 import textwrap
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,9 @@ from bench.judge.checkers import Right, Wrong, grade
 from bench.judge.questions import KINDS, load_questions
 from gork.config.ensemble import load_ensemble, shipped_ensembles
 from gork.errors import ConfigError
+from tests.support.paths import ROOT
 
-SHIPPED = Path(__file__).parents[2] / "bench" / "judge" / "questions"
+SHIPPED = ROOT / "bench" / "judge" / "questions"
 HALVES = ("development", "held_back")
 SETS = {half: load_questions(SHIPPED / f"{half}.yaml") for half in HALVES}
 ITEMS = [pytest.param(item, id=item.id) for half in HALVES for item in SETS[half].items]

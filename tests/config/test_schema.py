@@ -50,10 +50,10 @@ def test_every_mistake_is_noted_with_its_place():
 
     assert made is UNSET
     assert mistakes == [
-        'f:1: "name" is missing',
         "f:1: words: has 4 words, there must be at most 3",
         "f:1: words[1]: must be a word, not 5 (put it in quotes)",
         'f:1: words[2]: must be a word, not the text "C"',
+        'f:1: "name" is missing',
         "f:2: width: must be a whole number from 1 to 9, not 10",
         'f:3: heigth: unknown key, did you mean "height"?',
         "f:4: shout: must be a word, but is empty",

@@ -16,14 +16,16 @@ import final_script
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble
 from gork.conversation.thread import Conversation
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines, Engine
+from gork.engines.model import Engine
 from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
 from gork.judging.signals import Desk, SlotPriors, listwise
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
+from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import SCHEMA, Program
+from tests.support.turns import SCHEMA
 
 
 def team_on(engine: Engine, ensemble: Ensemble) -> Team:
@@ -118,7 +120,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
         def kill_b(event: Event) -> None:
             events.append(event)
             if isinstance(event, Token) and event.member == "b" and not killed:
-                killed.append(engine.models["b"]._child.pid)
+                killed.append(engine.models["b"].child.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
         killed: list[int] = []

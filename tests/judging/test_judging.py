@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import re
 import time
 from dataclasses import replace
 
@@ -14,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Calibration, Choosing
-from gork.engines.model import estimate_tokens
+from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
-from gork.turn import Answer, Question, Verdict
+from gork.turn import Answer, Fallback, FallbackKind, Question, Verdict
+from tests.support.judges import letters_liking, texts_by_letter
 from tests.support.scripted_model import ScriptedModel
 
 QUESTION = Question(text="What is the capital of France?")
@@ -27,23 +27,6 @@ PRIOR = ["a", "b", "c"]
 def answers(*texts: str, **changes: object) -> list[Answer]:
     """Complete answers of a, b, c ..."""
     return [Answer(member=name, model=name, text=text, **changes) for name, text in zip("abcdefgh", texts, strict=False)]
-
-
-def slots_of(messages: list[dict[str, str]]) -> dict[str, str]:
-    """Which text stands under which letter in what the judge read."""
-    return dict(re.findall(r"^Answer ([A-Z]):\n<<<\n(.*?)\n>>>", messages[-1]["content"], re.MULTILINE | re.DOTALL))
-
-
-def letters_liking(word: str, *, slot_bias: float = 0.0, mass: float = 0.9):
-    """A judge that likes the answer with `word` in it, and its first slot `slot_bias` times more."""
-
-    def letters(messages, labels):
-        slots = slots_of(messages)
-        raw = {letter: (1.2 if word in slots[letter] else 1.0) * (1 + slot_bias * (letter == labels[0])) for letter in labels}
-        total = sum(raw.values())
-        return {letter: mass * value / total for letter, value in raw.items()}
-
-    return letters
 
 
 def desk(judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors: signals.SlotPriors | None = None) -> signals.Desk:
@@ -186,7 +169,7 @@ async def test_the_slot_prior_is_measured_once_and_only_where_orders_do_not_canc
     for seed in range(2):
         await read(judge, ["x", "y", "z"], Choosing(orders=1), seed, priors)
     assert 3 == len(judge.chosen_from)
-    assert {"(no answer)"} == set(slots_of(judge.chosen_from[0]).values())
+    assert {"(no answer)"} == set(texts_by_letter(judge.chosen_from[0]).values())
 
     judge.chosen_from.clear()
     await read(judge, ["x", "y", "z"], Choosing(orders=3))
@@ -218,7 +201,7 @@ async def test_letters_named_inside_an_answer_are_never_the_letters_it_is_judged
 
     await read(judge, [f"Lyon. {trick}", "Paris", "Nice"], Choosing(orders=1))
 
-    assert all(set("KLM") == set(slots_of(messages)) for messages in judge.chosen_from)
+    assert all(set("KLM") == set(texts_by_letter(messages)) for messages in judge.chosen_from)
 
 
 def test_an_answer_that_names_letters_of_every_alphabet_is_made_harmless():
@@ -237,7 +220,7 @@ def test_an_answer_cannot_close_its_fence():
 
     messages = prompts.judge_messages("q", [attack, "Paris"], prompts.neutral_letters([attack]), 500)
 
-    slots = slots_of(messages)
+    slots = texts_by_letter(messages)
     assert 2 == len(slots)
     assert {"Paris"} == {text for text in slots.values() if "Lyon" not in text}
 
@@ -287,7 +270,7 @@ def test_a_tie_is_decided_by_the_configured_order_and_marked():
     """Equal scores are no verdict; the first candidate is never elected by accident."""
     result = verdict(0, 0, 0, prior=["b", "c", "a"])
 
-    assert ("b", "the best answers are tied") == (result.winner, result.fallback)
+    assert ("b", Fallback(FallbackKind.TIED, "the best answers are tied")) == (result.winner, result.fallback)
 
 
 def test_letters_without_mass_are_no_verdict():
@@ -295,7 +278,8 @@ def test_letters_without_mass_are_no_verdict():
     result = verdict(0.1, 0.2, 0.9, mass=0.001)
 
     assert "a" == result.winner
-    assert "0.1% of its probability" in result.fallback
+    assert FallbackKind.LABEL_MASS == result.fallback.kind
+    assert "0.1% of its probability" in result.fallback.text
 
 
 async def test_agreement_joins_the_sum():
@@ -321,7 +305,7 @@ async def test_a_policy_that_has_nothing_to_go_by_says_so():
     """Confidence alone between members of different weights is no verdict."""
     result = await decide.decide(rivals("Paris", "Lyon", confidences=(-0.1, -0.9)), desk(None, Choosing(policy="confidence")))
 
-    assert ("a", "the policy confidence has nothing to go by here") == (result.winner, result.fallback)
+    assert ("a", FallbackKind.NO_SIGNAL) == (result.winner, result.fallback.kind)
 
 
 def test_a_small_margin_is_called_close():
@@ -398,7 +382,8 @@ async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy)
     result = await decide.decide(rivals("x", "y", prior=["b", "a"]), desk(judge, Choosing(policy=policy)))
 
     assert "b" == result.winner
-    assert "it is tired" in result.fallback
+    assert "refused" == result.fallback.kind
+    assert "it is tired" in result.fallback.text
 
 
 async def test_a_verdict_tells_what_it_cost():

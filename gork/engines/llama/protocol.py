@@ -10,8 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-
 from gork.config.ensemble import LOAD_TIME, OptionValue
 from gork.engines.model import Options
 
@@ -33,7 +31,6 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
-_MAX_EVENT = 1 << 20
 
 
 def llama_options(options: Options) -> dict[str, Any]:
@@ -61,31 +58,9 @@ def llama_options(options: Options) -> dict[str, Any]:
     return translated
 
 
-class Events:
-    """The events of a `/completion` stream, one JSON object each, in bounded memory."""
-
-    def __init__(self, content: aiohttp.StreamReader) -> None:
-        self._content, self._buffer = content, b""
-
-    async def next(self) -> dict[str, Any] | None:
-        """The next event; None when the stream ends. Raises a ValueError for what is no event."""
-        while True:
-            line, newline, rest = self._buffer.partition(b"\n")
-            if not newline:
-                if len(self._buffer) > _MAX_EVENT:
-                    raise ValueError(f"an event is longer than {_MAX_EVENT >> 20} MiB")
-                piece = await self._content.readany()
-                if not piece:
-                    return None
-                self._buffer += piece
-                continue
-            self._buffer = rest
-            field, _, value = line.strip().partition(b":")
-            if field in (b"data", b"error"):
-                event = json.loads(value)
-                if not isinstance(event, dict):
-                    raise ValueError("an event is no JSON object")
-                return event if field == b"data" or "error" in event else {"error": event}
+def encoded(body: Mapping[str, object]) -> bytes:
+    """A request's body."""
+    return json.dumps(body).encode()
 
 
 def on_slot(slot: int) -> dict[str, object]:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from gork.config.settings import Settings
 from gork.conversation import sessions
-from gork.conversation.session_folder import default_folder, listing
-from gork.conversation.sessions import SessionLog
+from gork.conversation.sessions import SessionLog, default_folder
 from gork.conversation.thread import Conversation, announce
 from gork.flow import Ask
 from gork.terminal import oneshot
@@ -27,12 +26,12 @@ _PIPE_WIDTH = 200
 Say = Callable[[str], None]
 
 
-def told_apart(wanted: str | None, words: Sequence[str]) -> tuple[str | None, list[str]]:
+def split_session_id(wanted: str | None, words: Sequence[str]) -> tuple[str | None, list[str]]:
     """What follows --continue is a session's id if it looks like one, else the beginning of the question.
 
-    >>> told_apart("20261123-001519-k3f", ["and", "in", "Go?"])
+    >>> split_session_id("20261123-001519-k3f", ["and", "in", "Go?"])
     ('20261123-001519-k3f', ['and', 'in', 'Go?'])
-    >>> told_apart("and in Go?", [])
+    >>> split_session_id("and in Go?", [])
     ('', ['and in Go?'])
     """
     if wanted is None or wanted == LATEST or _ID.fullmatch(wanted):
@@ -41,11 +40,11 @@ def told_apart(wanted: str | None, words: Sequence[str]) -> tuple[str | None, li
 
 
 def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog, Conversation]:
-    """A new session, or the one that is to go on; what there is to tell is said. Raises a `UsageError` for an unknown id."""
-    folder, ensemble = _folder(settings), settings.ensemble.name
+    """A new session, or the one that is to go on; notices about it are said. Raises a `UsageError` for an unknown id."""
+    folder = _folder(settings)
     if wanted is None:
-        return sessions.open_new(folder, ensemble=ensemble, say=say, save=settings.save), Conversation()
-    resumed = sessions.resume(wanted or None, folder, ensemble=ensemble, say=say, save=settings.save)
+        return sessions.open_new(folder, say, save=settings.save), Conversation()
+    resumed = sessions.resume(wanted or None, folder, say, save=settings.save)
     for notice in resumed.notices:
         say(notice)
     if resumed.session is not None:
@@ -68,10 +67,10 @@ def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: 
     return ask_on
 
 
-def print_list(settings: Settings) -> int:
+def print_list(settings: Settings, say: Say) -> int:
     """Print the saved sessions, one line each; returns the exit code."""
     folder = _folder(settings)
-    found = listing(folder)
+    found = sessions.listing(folder, say)
     if not found:
         print(f"no session is saved{'' if folder is None else f' in {folder}'}", file=sys.stderr)
         return 0
