@@ -275,7 +275,7 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
     priors = SlotPriors()
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
-        limits = Limits(rewrite=how.rewrite, candidate=how.candidate, judge=how.judge, turn=how.turn)
+        limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
         team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors)
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gork.config.ensemble import Member, Weights, load_ensemble
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Origin, Settings
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
@@ -72,14 +73,14 @@ class Chosen:
 
 def choose(settings: Settings, run: Run[Any]) -> Chosen:
     """Find out which engine is the one, by the settings and by what is there on this machine."""
-    full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), "default")
+    full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), Origin())
     if settings.engine == "embedded":
         return _choose_embedded(settings, "as the settings say")
     with_url = [member.name for member in full.ensemble.members if member.url]
     if with_url:
         why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
         return Chosen(engine="ollama", settings=full, why=why)
-    version = run(library.answers(settings.ollama_host, settings.connect))
+    version = run(library.answers(settings.ollama_host, settings.connect_timeout))
     if version is not None:
         why = f"version {version} answers at {settings.ollama_host}"
         return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
@@ -93,8 +94,9 @@ def _choose_embedded(settings: Settings, why: str) -> Chosen:
         return Chosen(engine="embedded", settings=settings, why=why)
     full = load_ensemble(FULL)
     if all(ready_file(member, settings) is not None for member in full.members):
-        return Chosen(engine="embedded", settings=settings.with_ensemble(full, "its weights are in the cache"), why=why)
-    settings = settings.with_ensemble(load_ensemble(STARTER), "default")
+        settings = settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache"))
+        return Chosen(engine="embedded", settings=settings, why=why)
+    settings = settings.with_ensemble(load_ensemble(STARTER), Origin())
     more = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
     return Chosen(engine="embedded", settings=settings, why=why, more=more)
 
@@ -126,7 +128,7 @@ def ollama_engine(settings: Settings) -> OllamaEngine:
     at_once = max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
     return OllamaEngine(
-        ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
+        ensemble.members, host=settings.ollama_host, deadlines=deadlines_of(settings), load_options=options, context=ensemble.context
     )
 
 
@@ -136,7 +138,7 @@ def _local_ollama(chosen: Chosen, desk: Desk) -> Selected:
     if lacking:
         wish = "quit" if desk.ask_missing is None or desk.pull is None else desk.ask_missing(settings.ollama_host, lacking)
         if wish == "starter":
-            starter = settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt")
+            starter = settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
             return _embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), desk)
         if wish == "quit" or desk.pull is None:
             commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
@@ -162,6 +164,17 @@ def _embedded(chosen: Chosen, desk: Desk) -> Selected:
     return Selected(settings, lambda: embedded_engine(settings, files))
 
 
+def deadlines_of(settings: Settings) -> Deadlines:
+    """The deadlines of one call to a model."""
+    return Deadlines(
+        connect=settings.connect_timeout,
+        load=settings.load_timeout,
+        first_token=settings.first_token_timeout,
+        prefill_rate=settings.prefill_rate,
+        idle=settings.idle_timeout,
+    )
+
+
 def has_llama() -> bool:
     """Whether the embedded engine is installed."""
     return importlib.util.find_spec("xllamacpp") is not None
@@ -175,7 +188,7 @@ def embedded_engine(settings: Settings, files: Mapping[str, Path]) -> EmbeddedEn
         files=files,
         context=ensemble.context,
         cores=cores_for(settings).count,
-        deadlines=settings.deadlines,
+        deadlines=deadlines_of(settings),
         together=[member.name for member in ensemble.candidates],
     )
 

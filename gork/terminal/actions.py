@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
+from gork.config.schema import suggestion
 from gork.config.urls import printable
-from gork.config.values import suggestion
 from gork.errors import UsageError
 from gork.judging.explain import letters_of
 from gork.terminal import set_command, views

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from gork import __version__
-from gork.config.fields import FIELDS
-from gork.config.settings import Settings, load_settings, show_config
+from gork.config.settings import SETTINGS, Settings, load_settings
+from gork.config.show import show_config
 from gork.engines import choose
 from gork.engines.model import Engine
 from gork.errors import UsageError
@@ -62,13 +62,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
     made.add_argument("--version", action="version", version=__version__)
     settings = made.add_argument_group("settings")
-    for field in FIELDS:
+    for field in SETTINGS.values():
         if field.secret:
             settings.add_argument(f"{field.flag}-file", metavar="FILE", help=f"{field.help} Read from this file.")
         elif isinstance(field.default, bool):
             settings.add_argument(field.flag, action=argparse.BooleanOptionalAction, default=None, help=field.help)
         else:
-            settings.add_argument(field.flag, metavar=field.kind.what.split()[-1].upper(), help=field.help)
+            settings.add_argument(field.flag, metavar=field.what.split()[-1].upper(), help=field.help)
     return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gork.config.values import suggestion
+from gork.config.schema import suggestion
 from gork.errors import UsageError
 from gork.terminal import actions, set_command
 from gork.terminal.actions import Outcome

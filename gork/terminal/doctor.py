@@ -208,7 +208,7 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
                 files[str(file)] = file.stat().st_size
     elif chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
         try:
-            there = await library.sizes(settings.ollama_host, settings.connect)
+            there = await library.sizes(settings.ollama_host, settings.connect_timeout)
         except ModelError:
             return 0
         tags = {library.normal(member.model) for member in waiting if member.model is not None}

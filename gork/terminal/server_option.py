@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Settings
 from gork.errors import NoService
 from gork.terminal.session import Backing
 
 Say = Callable[[str], None]
-_BY_HAND = "--server"
 
 
 async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None:
@@ -20,12 +19,12 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
     """
     from gork import remote  # noqa: PLC0415 - turns in this process do not wait for its import
 
-    by_hand = settings.origins["server"] == _BY_HAND
+    by_hand = settings.origins["server"].layer is Layer.FLAG
     try:
         there = await remote.reach(settings, again=again)
     except NoService as error:
         if by_hand:
-            advice = f"start one there (final_script.py serve), or leave out {_BY_HAND} to have models here answer"
+            advice = "start one there (final_script.py serve), or leave out --server to have models here answer"
             raise NoService(f"{error}; {advice}") from None
         say(f"{error}; models here answer instead ({settings.origins['server']} names it)")
         return None
@@ -42,5 +41,5 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
 
 def tell_unused(verb: str, settings: Settings, say: Say) -> None:
     """Say that a verb is not about the service, where somebody may think so."""
-    if settings.server is not None and (verb == "doctor" or settings.origins["server"] == _BY_HAND):
+    if settings.server is not None and (verb == "doctor" or settings.origins["server"].layer is Layer.FLAG):
         say(f"{verb} is about models here: the service at {settings.server} is not asked")

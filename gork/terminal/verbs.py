@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
 
 from gork.config.ensemble import load_ensemble
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Origin, Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
 from gork.engines.model import Engine
@@ -65,7 +65,7 @@ def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pull.Board:
 
 def _seconds(settings: Settings, default: float) -> float:
     """--timeout, if it was given as a flag: everywhere else it is a turn's."""
-    return settings.turn if settings.origins["timeout"] == "--timeout" else default
+    return settings.timeout if settings.origins["timeout"].layer is Layer.FLAG else default
 
 
 def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: Say) -> int:
@@ -96,7 +96,7 @@ def _engine(chosen: Chosen, embedded: Callable[[], Engine]) -> Engine:
 def _to_wait_for(settings: Settings, runner: asyncio.Runner) -> Chosen:
     """What is waited for: servers that were named are, even if nothing answers there yet."""
     if settings.engine == "auto" and settings.ollama_host_given:
-        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(choose.FULL), "default")
+        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(choose.FULL), Origin())
         return Chosen(engine="ollama", settings=full, why=f"{settings.origins['ollama_host']} names it", local=True)
     return choose.choose(settings, runner.run)
 

@@ -8,13 +8,13 @@ import re
 import pytest
 
 from gork.config.ensemble import load_ensemble
-from gork.config.fields import settings_table
+from gork.config.show import DOCUMENT, settings_document
 from tests.support.paths import ROOT
 
 
-def test_the_table_of_settings_is_the_codes():
-    """docs/settings.md has exactly the table that the settings themselves make."""
-    assert settings_table() in (ROOT / "docs" / "settings.md").read_text()
+def test_the_document_of_settings_is_the_one_that_the_settings_make():
+    """docs/settings.md is what `python -m gork.config.show` writes."""
+    assert DOCUMENT.read_text(encoding="utf-8") == settings_document()
 
 
 def test_the_test_command_of_the_readme_is_the_one_that_ci_calls():

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion, estimate_prompt
 from gork.engines.http import STANDARD_LIMITS, HttpLimits, open_session
 from gork.engines.labels import read_labels
@@ -32,7 +32,6 @@ from gork.engines.ollama.protocol import ChatReader, chosen_label, count, likely
 from gork.errors import Died, ModelError, ModelMissing, Refused
 from gork.turn import AnswerFormat, Message
 
-LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"})
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _FRESH_S = 5.0
@@ -307,6 +306,6 @@ class OllamaModel(Model):
 
     def _body(self, tag: str, options: Options, **fields: object) -> Record:
         """Put a request together; load-time options are the model's own, whatever a call says."""
-        asked = {key: value for key, value in options.items() if key not in LOAD_OPTIONS}
+        asked = {key: value for key, value in options.items() if key not in LOAD_TIME}
         keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
         return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}
