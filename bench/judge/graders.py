@@ -16,7 +16,8 @@ from gork.errors import GorkError
 from gork.text.claims import Hedge, in_question, is_conclusion, negated, outermost, whole_name
 from gork.text.code import commands
 from gork.text.final_number import final_number
-from gork.text.structure import count_sentences, unwrapped
+from gork.text.sentences import count_sentences
+from gork.text.structure import unwrapped
 from gork.text.tokens import Span, Token, find, normalised, phrase_tokens, tokens
 
 LONGEST_ANSWER = 20_000
