@@ -20,8 +20,8 @@ from wcwidth import wcswidth
 
 from gork.config.ensemble import Ensemble, Member
 from gork.terminal import screen
-from gork.terminal.progress import PlainProgress, make_progress
-from gork.terminal.rows import Rows
+from gork.terminal.output import make_progress
+from gork.terminal.progress import PlainProgress, Rows
 from gork.turn import (
     Answer,
     Answered,
@@ -256,7 +256,7 @@ def test_a_stream_that_breaks_does_not_break_the_turn():
 def test_a_pipe_does_without_rich():
     """Its import is paid for only where rows are drawn or answers formatted."""
     code = (
-        "import io, sys; import final_script; from gork.terminal.progress import make_progress;"
+        "import io, sys; import final_script; from gork.terminal.output import make_progress;"
         "make_progress(io.StringIO(), {'TERM': 'xterm'}); print([m for m in ('rich', 'prompt_toolkit', 'pygments') if m in sys.modules])"
     )
     child = pexpect.spawn(sys.executable, ["-c", code], cwd=str(ROOT), timeout=30)
