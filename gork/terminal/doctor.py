@@ -1,4 +1,4 @@
-"""`doctor`: is everything there that a turn needs? Every member is asked for one real token; what is wrong comes with its fix."""
+"""`doctor`: does everything work that a turn needs? Every member is asked for one real token; each problem is shown with its fix."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _CHECK_S = 15.0
 _NARROWEST = 12
 """Columns to which names are shortened before a column of the table is left out."""
 _MORE_THAN_ITS_FILE = 1.15
-"""What a model takes in memory beside its weights, as a factor."""
+"""A model's memory as a multiple of its weights file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberReport:
-    """What was found of one member."""
+    """The result for one member."""
 
     member: str
     role: str
@@ -44,7 +44,7 @@ class MemberReport:
     version: str | None = None
     present: bool = False
     loaded: bool = False
-    """Before it was asked."""
+    """Before it was asked for a token."""
     context: int | None = None
     first_token_s: float | None = None
     problem: str | None = None
@@ -58,7 +58,7 @@ class MemberReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorReport:
-    """Everything that was found."""
+    """The results for all members, and what the machine offers."""
 
     chosen: Chosen
     cores: Cores
@@ -109,7 +109,7 @@ class DoctorReport:
 
 
 async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each_s: float = EACH_S) -> DoctorReport:
-    """Ask every member; `models` are those that can be asked at all (the embedded engine has none without its weights)."""
+    """Ask every member for a token; `models` has those that can be asked at all (on the embedded engine, those with weights)."""
     ensemble = chosen.settings.ensemble
     healths = dict(zip(models, await asyncio.gather(*(check(model, _CHECK_S) for model in models.values())), strict=True))
     memory, cache, warnings = free_memory(), None, list[str]()
@@ -179,7 +179,7 @@ def _checked(model: Model, health: Health, ensemble: Ensemble) -> MemberReport:
 
 
 def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> MemberReport:
-    """A member of the embedded engine that cannot even be opened."""
+    """The report on a member of the embedded engine that cannot be opened, for lack of weights."""
     finding = MemberReport(member=member.name, role=_role(member.name, ensemble), model=member.model or "-", where="this machine")
     if not has_llama():
         return _with_problem(finding, f"the embedded engine is not installed, and {chosen.why}; pip install -r requirements.txt")
@@ -206,7 +206,7 @@ def _role(name: str, ensemble: Ensemble) -> str:
 
 
 async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
-    """Bytes that models on this machine will still take; models elsewhere are somebody else's memory."""
+    """Bytes of memory that models on this machine will still take; models on other machines do not count."""
     settings = chosen.settings
     waiting = [member for member in settings.ensemble.members if member.name in healths and not healths[member.name].loaded]
     files: dict[str, int] = {}

@@ -329,25 +329,30 @@ def test_rows_are_gone_however_a_turn_ends(pty_pair, error):
         assert not thread.is_alive()
 
 
-def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair, monkeypatch):
+class Interrupting(io.TextIOWrapper):
+    """A stream at whose next write, once armed, Ctrl-C is pressed."""
+
+    armed = False
+
+    def write(self, text: str) -> int:
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair):
     """The second of two: it counts, but only after the last row is gone."""
-    from gork.terminal.live import _Live
-
-    stop = _Live.stop
-
-    def interrupted(self: _Live) -> None:
-        signal.raise_signal(signal.SIGINT)
-        stop(self)
-
-    monkeypatch.setattr(_Live, "stop", interrupted)
-    progress = live(pty_pair)
+    stream = Interrupting(pty_pair.stream.buffer, encoding="utf-8")
+    progress = make_progress(stream, {"TERM": "xterm"}, ENSEMBLE)
 
     def turn() -> None:
         with progress.turn():
-            pass
+            stream.armed = True
 
     with pytest.raises(KeyboardInterrupt):
         turn()
+    stream.detach()
     assert [] == pty_pair.lines()
 
 
