@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gork.config.ensemble import Member, Weights, load_ensemble
-from gork.config.settings import Settings
-from gork.cores import Cores, free_cores
+from gork.config.settings import Layer, Origin, Settings
 from gork.engines.background import in_background
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
@@ -26,6 +26,7 @@ from gork.engines.weights import cache
 from gork.engines.weights.progress import Bar
 from gork.engines.weights.sources import source_of
 from gork.errors import EngineError, WeightsError
+from gork.machine import Cores, free_cores
 
 FULL, STARTER = "heavy-lite", "starter"
 
@@ -101,7 +102,7 @@ async def choose(settings: Settings) -> Chosen:
     if with_url:
         why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
         return Chosen(engine="ollama", settings=full, why=why)
-    version = await library.answers(settings.ollama_host, settings.connect)
+    version = await library.answers(settings.ollama_host, settings.connect_timeout)
     if version is not None:
         why = f"version {version} answers at {settings.ollama_host}"
         return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
@@ -112,7 +113,7 @@ async def choose(settings: Settings) -> Chosen:
 
 def with_default_ensemble(settings: Settings) -> Settings:
     """The settings with the full ensemble, unless they name another one."""
-    return settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), "default")
+    return settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), Origin())
 
 
 def _choose_embedded(settings: Settings, why: str) -> Chosen:
@@ -120,8 +121,9 @@ def _choose_embedded(settings: Settings, why: str) -> Chosen:
         return Chosen(engine="embedded", settings=settings, why=why)
     full = load_ensemble(FULL)
     if all(ready_file(member, settings) is not None for member in full.members):
-        return Chosen(engine="embedded", settings=settings.with_ensemble(full, "its weights are in the cache"), why=why)
-    settings = settings.with_ensemble(load_ensemble(STARTER), "default")
+        settings = settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache"))
+        return Chosen(engine="embedded", settings=settings, why=why)
+    settings = settings.with_ensemble(load_ensemble(STARTER), Origin())
     about = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
     return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=about)
 
@@ -153,7 +155,7 @@ async def _prepare_ollama(chosen: Chosen, frontend: Frontend) -> Selected:
     if chosen.local:
         lacking = await library.missing(settings.ensemble.members, settings.ollama_host)
         if lacking and await _remedied(settings, lacking, frontend) == "starter":
-            starter = settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt")
+            starter = settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
             return await _prepare_embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), frontend)
     frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why})")
     return Selected(settings, lambda: ollama_engine(settings))
@@ -180,7 +182,7 @@ def ollama_engine(settings: Settings) -> OllamaEngine:
     at_once = max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
     return OllamaEngine(
-        ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
+        ensemble.members, host=settings.ollama_host, deadlines=deadlines_of(settings), load_options=options, context=ensemble.context
     )
 
 
@@ -212,6 +214,17 @@ def _embedded_available(chosen: Chosen) -> EmbeddedEngine:
     return embedded_engine(chosen.settings, files)
 
 
+def deadlines_of(settings: Settings) -> Deadlines:
+    """The deadlines of one call to a model."""
+    return Deadlines(
+        connect=settings.connect_timeout,
+        load=settings.load_timeout,
+        first_token=settings.first_token_timeout,
+        prefill_rate=settings.prefill_rate,
+        idle=settings.idle_timeout,
+    )
+
+
 def has_llama() -> bool:
     """Whether the embedded engine is installed."""
     return importlib.util.find_spec("xllamacpp") is not None
@@ -225,7 +238,7 @@ def embedded_engine(settings: Settings, files: Mapping[str, Path]) -> EmbeddedEn
         files=files,
         context=ensemble.context,
         cores=cores_for(settings).count,
-        deadlines=settings.deadlines,
+        deadlines=deadlines_of(settings),
         together=[member.name for member in ensemble.candidates],
     )
 

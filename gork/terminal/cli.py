@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from gork import __version__
-from gork.config.fields import FIELDS
-from gork.config.settings import Settings, load_settings, show_config
+from gork.config.settings import SETTINGS, Layer, Settings, load_settings
+from gork.config.show import show_config
 from gork.engines import choose
-from gork.errors import UsageError
+from gork.errors import NoService, UsageError
 from gork.flow import Assemble
+from gork.health import member_rows
 from gork.judging import explain
-from gork.roster import member_rows
 from gork.terminal import input as prompt_input
-from gork.terminal import oneshot, repl, saved_sessions, verbs
+from gork.terminal import oneshot, repl, session_options, verbs
 from gork.terminal.pull import pull_tags
 from gork.terminal.safe_text import tell
 from gork.terminal.session import Backend, ConversationHooks
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--continue",
         dest="session",
         nargs="?",
-        const=saved_sessions.LATEST,
+        const=session_options.LATEST,
         metavar="ID",
         help="go on with the session used last, or this one",
     )
@@ -65,13 +65,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
     made.add_argument("--version", action="version", version=__version__)
     settings = made.add_argument_group("settings")
-    for field in FIELDS:
+    for field in SETTINGS.values():
         if field.secret:
             settings.add_argument(f"{field.flag}-file", metavar="FILE", help=f"{field.help} Read from this file.")
         elif isinstance(field.default, bool):
             settings.add_argument(field.flag, action=argparse.BooleanOptionalAction, default=None, help=field.help)
         else:
-            settings.add_argument(field.flag, metavar=field.kind.what.split()[-1].upper(), help=field.help)
+            settings.add_argument(field.flag, metavar=field.what.split()[-1].upper(), help=field.help)
     return made
 
 
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         print(show_config(settings))
         return 0
     if listed:
-        return saved_sessions.print_list(settings)
+        return session_options.print_list(settings, _say)
     verb = verbs.verb_of(words, sys.argv[1:] if arguments is None else arguments)
     if verb is not None:
         if interactive or session is not None:
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         if settings.server is not None and (verb == "doctor" or _server_by_flag(settings)):
             _say(f"{verb} is about the models of this machine: the service at {settings.server} is not asked")
         return asyncio.run(verbs.run(verb, settings, assemble, as_json=as_json, say=_say))
-    session, words = saved_sessions.told_apart(session, words)
+    session, words = session_options.split_session_id(session, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
     return asyncio.run(main(settings, assemble, prompt=prompt, session=session, as_json=as_json))
 
@@ -102,7 +102,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
 async def main(settings: Settings, assemble: Assemble, *, prompt: str | None, session: str | None, as_json: bool) -> int:
     """Ask one question, or hold a conversation if `prompt` is None; returns the exit code.
 
-    `session` is the saved session to continue: None for a new one, `saved_sessions.LATEST` for the one used last.
+    `session` is the saved session to continue: None for a new one, `session_options.LATEST` for the one used last.
     """
     async with AsyncExitStack() as stack:
         again = "/retry asks it again" if prompt is None else "ask again"
@@ -110,12 +110,12 @@ async def main(settings: Settings, assemble: Assemble, *, prompt: str | None, se
         backend = backend or await _own_models(settings, assemble, stack, interactive=prompt is None)
         ask, settings = backend.ask, backend.settings
         if prompt is None or session is not None:
-            log, conversation = saved_sessions.begin(settings, session, _say)
+            log, conversation = session_options.begin(settings, session, _say)
             stack.callback(log.close)
             if prompt is None:
                 hooks = ConversationHooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
                 return await repl.run(backend, conversation=conversation, hooks=hooks)
-            ask = saved_sessions.remembered(ask, log, conversation, settings, _say)
+            ask = session_options.remembered(ask, log, conversation, settings, _say)
         prompt_input.check_prompt(prompt, context=settings.ensemble.context)
         return await oneshot.run(ask, prompt, settings, as_json=as_json)
 
@@ -179,7 +179,7 @@ async def _ask_remedy(host: str, tags: list[str]) -> choose.Remedy:
 
 
 def _server_by_flag(settings: Settings) -> bool:
-    return settings.origins["server"] == "--server"
+    return settings.origins["server"].layer is Layer.FLAG
 
 
 async def _service(settings: Settings, *, again: str) -> Backend | None:
@@ -193,10 +193,10 @@ async def _service(settings: Settings, *, again: str) -> Backend | None:
     origin = settings.origins["server"]
     try:
         service = await remote.reach(settings, again=again)
-    except remote.NoService as error:
+    except NoService as error:
         if _server_by_flag(settings):
             advice = "start one there (final_script.py serve), or leave out --server to have the models of this machine answer"
-            raise remote.NoService(f"{error}; {advice}") from None
+            raise NoService(f"{error}; {advice}") from None
         _say(f"{error}; the models of this machine answer instead ({origin} names the service)")
         return None
     if unused := remote.unused_flags(settings):

@@ -12,10 +12,11 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from gork.config.fields import BY_NAME, Field
-from gork.config.settings import Settings
+from msgspec import structs
+
+from gork.config.schema import Wrong, parse_value, suggestion
+from gork.config.settings import SETTINGS, Layer, Origin, Setting, Settings
 from gork.config.urls import printable
-from gork.config.values import Wrong, suggestion
 from gork.errors import UsageError
 from gork.judging.explain import letters_of
 from gork.terminal import views
@@ -32,7 +33,7 @@ _REPLACE = "--replace"
 _CHANGEABLE = ("optimize", "seed", "timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout", "history_tokens", "strict")
 _UNSET = "none"
 """Clears a setting that may be without a value."""
-_SET_ORIGIN = "/set"
+_SET_ORIGIN = Origin(Layer.COMMAND, "/set")
 """Where a value that was changed here comes from."""
 
 
@@ -288,44 +289,44 @@ async def _set(session: Session, argument: str) -> Outcome:
     return None
 
 
-def _setting(name: str) -> Field:
+def _setting(name: str) -> Setting:
     """The setting with this name (as it is, or spelled like its flag); raises `UsageError` if it cannot be changed here."""
     name = name.lower().removeprefix("--").replace("-", "_")
     if name in _CHANGEABLE:
-        return BY_NAME[name]
-    if name in BY_NAME:
-        raise UsageError(f"{name} is decided when the program starts ({BY_NAME[name].flag}); here you can set {', '.join(_CHANGEABLE)}")
+        return SETTINGS[name]
+    if name in SETTINGS:
+        raise UsageError(f"{name} is decided when the program starts ({SETTINGS[name].flag}); here you can set {', '.join(_CHANGEABLE)}")
     raise UsageError(f"there is no setting {name[:40]}{suggestion(name, _CHANGEABLE)}; you can set {', '.join(_CHANGEABLE)}")
 
 
-def _setting_line(settings: Settings, field: Field) -> str:
+def _setting_line(settings: Settings, field: Setting) -> str:
     """A setting with its value and its origin."""
-    value = getattr(settings, field.attribute or field.name)
+    value = getattr(settings, field.field)
     spelled = str(value).lower() if isinstance(value, bool) else _UNSET if value is None else f"{value:g}"
     return f"{field.name} = {spelled}  ({settings.origins[field.name]})"
 
 
-def _changed(settings: Settings, field: Field, text: str) -> Settings:
+def _changed(settings: Settings, field: Setting, text: str) -> Settings:
     """The settings with a new value for this one; raises `UsageError` if the value does not fit."""
     if field.default is None and text.lower() == _UNSET:
         value: object = None
     else:
         try:
-            value = field.kind.parse(text)
+            value = parse_value(field.kind, text)
         except Wrong as wrong:
             unset = f" (or {_UNSET})" if field.default is None else ""
             raise UsageError(f"{field.name} {wrong}{unset}") from None
-    changes = {field.attribute or field.name: value, "origins": {**settings.origins, field.name: _SET_ORIGIN}}
-    return replace(settings, **changes)  # type: ignore[arg-type] # by the table
+    changes = {field.field: value, "origins": {**settings.origins, field.name: _SET_ORIGIN}}
+    return structs.replace(settings, **changes)
 
 
 def _setting_values(name: str) -> Sequence[str]:
     """Completions of a setting's value."""
     if name not in _CHANGEABLE:
         return ()
-    if isinstance(BY_NAME[name].default, bool):
+    if isinstance(SETTINGS[name].default, bool):
         return "true", "false"
-    return (_UNSET,) if BY_NAME[name].default is None else ()
+    return (_UNSET,) if SETTINGS[name].default is None else ()
 
 
 async def _bye(_session: Session, _argument: str) -> Outcome:

@@ -246,7 +246,7 @@ async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list
 
 async def _installed(host: str, settings: Settings) -> set[str] | ModelError:
     try:
-        return {library.normal(tag) for tag in await library.installed(host, settings.connect)}
+        return {library.normal(tag) for tag in await library.installed(host, settings.connect_timeout)}
     except ModelError as error:
         return error
 

@@ -12,7 +12,8 @@ import secrets
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TextIO, get_args
 
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
 from gork.errors import EngineError, UsageError
@@ -69,7 +69,7 @@ def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pull.Board:
 
 def _seconds(settings: Settings, default: float) -> float:
     """--timeout, if it was given as a flag: everywhere else it is a turn's."""
-    return settings.turn if settings.origins["timeout"] == "--timeout" else default
+    return settings.timeout if settings.origins["timeout"].layer is Layer.FLAG else default
 
 
 async def _serve(settings: Settings, assemble: Assemble, say: Say) -> int:
