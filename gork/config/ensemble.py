@@ -91,7 +91,7 @@ class SamplingOptions(Record, frozen=True, kw_only=True):
 
 
 class OllamaOptions(SamplingOptions, frozen=True, kw_only=True):
-    """All options: also those that a model is loaded with. A request that differs in one of them would load the model anew."""
+    """All options: also those that a model is loaded with. A request that differs in one of them would reload the model."""
 
     num_ctx: Annotated[int, Help('give "context" beside the members instead')] | None = None
     num_thread: Annotated[int, Help('give "threads" in the settings instead')] | None = None

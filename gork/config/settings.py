@@ -243,7 +243,7 @@ def _members(given: Values) -> dict[str, MemberPlace]:
 
 
 def _check_members(given: Values, ensemble: Ensemble, environ: Mapping[str, str]) -> list[str]:
-    """A mistake for each variable that is none of ours, and for each member in the settings file that there is not.
+    """A mistake for each unknown variable, and for each member of the settings file that the ensemble does not have.
 
     Settings may speak of the ensemble's members, and of those of the shipped ones, which may yet be chosen.
     """
