@@ -179,8 +179,8 @@ class TestTurns:
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
         assert [
-            Notice("the service is at another turn: this one waits in line, behind 1 other that wait"),
-            Notice("the service is at another turn: this one waits in line"),
+            Notice("the service is busy with another turn: this one waits in line, after 1 other"),
+            Notice("the service is busy with another turn: this one waits in line"),
             Finished(TURN),
         ] == events
 
@@ -731,7 +731,7 @@ class TestAtThePrompt:
             async with on_terminal(program, "--server", url, "--no-optimize") as terminal:
                 await terminal.prompt()
                 await terminal.enter("second")
-                await terminal.see("the service is at another turn: this one waits in line")
+                await terminal.see("the service is busy with another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
                 assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)
