@@ -16,8 +16,8 @@ GorkError                  the base; catching it means "print the message, choos
 │   └── Died               the model's process or connection went away while it was at work
 └── NoAnswer               no candidate answered; lists each with its reason (exit code 1)
 
-A message says what happened, where (model and URL) and what to do next. Bugs are not in this tree: they are ordinary exceptions and
-keep their traceback.
+A message says what happened, where (model and URL) and what to do next; the three are fields too (`what`, `where`, `fix`), so that
+nothing has to read them out of a sentence. Bugs are not in this tree: they are ordinary exceptions and keep their traceback.
 """
 
 from __future__ import annotations
@@ -27,9 +27,24 @@ from typing import ClassVar
 
 
 class GorkError(Exception):
-    """Safe to show to the user as it stands, one line unless it lists several mistakes."""
+    """Safe to show to the user as it stands, one line unless it lists several mistakes.
+
+    `what` is what happened, `fix` what to do about it (None where there is nothing to advise). The message is both.
+
+    >>> str(GorkError("the disk is full", fix="free 100 MB"))
+    'the disk is full; free 100 MB'
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, fix: str | None = None) -> None:
+        self.what, self.fix = what, fix
+        super().__init__(advised(what, fix))
+
+
+def advised(what: str, fix: str | None) -> str:
+    """What happened and what to do about it, as one sentence for people."""
+    return what if fix is None else f"{what}; {fix}"
 
 
 class UsageError(GorkError):
@@ -57,14 +72,17 @@ class EngineError(GorkError):
 class ModelError(GorkError):
     """Raised when one model cannot answer.
 
-    `member` is the member's name, `where` the URL or file it was asked at, `what` the reason without either.
+    `member` is the member's name, `where` the URL or file it was asked at, `what` the reason without either, `fix` the remedy.
+
+    >>> str(ModelError("connection refused", member="qwen", where="http://qwen:11434", fix="is it running?"))
+    'qwen at http://qwen:11434: connection refused; is it running?'
     """
 
     kind: ClassVar[str] = "error"
 
-    def __init__(self, what: str, *, member: str, where: str) -> None:
+    def __init__(self, what: str, *, member: str, where: str, fix: str | None = None) -> None:
+        super().__init__(f"{member} at {where}: {what}", fix=fix)
         self.what, self.member, self.where = what, member, where
-        super().__init__(f"{member} at {where}: {what}")
 
 
 class Unreachable(ModelError):

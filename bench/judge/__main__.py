@@ -28,6 +28,7 @@ from final_script import Team
 from gork.config.ensemble import JUDGE_SIGNALS
 from gork.config.settings import load_settings
 from gork.engines import choose
+from gork.engines.weights.progress import Lines
 from gork.errors import GorkError
 from gork.judging.signals import SIGNALS
 
@@ -110,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
-        selected = choose.select(settings, choose.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
+        selected = choose.select(settings, choose.Desk(say=_say, run=runner.run, progress=lambda: Lines(_say)))
         path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
         with Store(path) as store:
             found = runner.run(_measure(arguments, selected, store, questions))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from gork.config.members import ANSWER_TOKENS, NAME, Member, OptionValue, Weights, read_member
+from gork.config.members import ANSWER_TOKENS, NAME, Member, OptionValue, read_member
 from gork.config.urls import printable, quoted
 from gork.config.values import Wrong, choice, number, path, suggestion, text, whole
+from gork.config.weights import Weights, in_folder
 from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
 from gork.errors import ConfigError
 
@@ -202,9 +203,7 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
     """The ensemble with paths of weights that stand on their own. Raises `Wrong`."""
 
     def placed(member: Member) -> Member:
-        if member.weights is None or member.weights.path is None:
-            return member
-        return replace(member, weights=replace(member.weights, path=str(folder / path().check(member.weights.path))))
+        return member if member.weights is None else replace(member, weights=in_folder(member.weights, folder))
 
     return with_members(ensemble, placed)
 

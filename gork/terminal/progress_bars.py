@@ -10,7 +10,7 @@ _PER_SECOND = 8
 
 
 class Bars:
-    """A board with one bar for each job; the bars are gone when it is left, lines stay."""
+    """One bar for each download; the bars are gone when it is left, lines stay."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""The words that are no question: `doctor`, `pull`, `serve` and `wait`, each with its engine opened as far as it needs one."""
+"""The words that are no question: `doctor`, `pull`, `serve`, `wait` and `weights`, each with its engine opened as far as it needs one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from gork.config.settings import Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
 from gork.engines.model import Engine
+from gork.engines.weights.progress import Lines, Progress
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
-from gork.terminal import pull, wait
+from gork.terminal import pull, wait, weights
 
-VERBS: Final = ("doctor", "pull", "serve", "wait")
+VERBS: Final = ("doctor", "pull", "serve", "wait", "weights")
 HELP = """\
 verbs, each the only word of the command line (to ask one as a question: final_script.py -- wait):
   doctor   asks every model for one token and prints what is there, what is missing and the fix (--json: as JSON; --timeout S: each
@@ -27,6 +28,8 @@ verbs, each the only word of the command line (to ask one as a question: final_s
   pull     fetches the models that are missing; run it again to go on after a break
   serve    answers programs and browsers at http://127.0.0.1:8080 (--host, --port), until Ctrl-C or SIGTERM
   wait     waits until the models can answer (--timeout S: at most, 900 if not given); at the end one candidate suffices, else 1
+  weights  lists the weights in the cache, their sizes and which ensemble uses them; weights path NAME prints where one is (for
+           ollama create), weights remove NAME removes it
 """
 
 Say = Callable[[str], None]
@@ -34,13 +37,19 @@ Say = Callable[[str], None]
 
 def verb_of(words: Sequence[str], arguments: Sequence[str]) -> str | None:
     """The verb that a command line means, if it means one: the only word, without a -- that makes it a question."""
-    return words[0] if len(words) == 1 and words[0] in VERBS and "--" not in arguments else None
+    if not words or words[0] not in VERBS or "--" in arguments:
+        return None
+    more = words[0] == "weights" and len(words) == 3 and words[1] in weights.ACTIONS
+    return words[0] if len(words) == 1 or more else None
 
 
-def run(verb: str, settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
-    """Do what the verb says; returns the exit code. Raises a `GorkError`."""
+def run(words: Sequence[str], settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
+    """Do what the verb, the first of the words, says; returns the exit code. Raises a `GorkError`."""
+    verb = words[0]
     if as_json and verb != "doctor":
         raise UsageError(f"--json goes with a question or with doctor, not with {verb}")
+    if verb == "weights":
+        return weights.run(words[1:], settings, say)
     with asyncio.Runner() as runner:
         if verb == "serve":
             return _serve(settings, assemble, runner, say)
@@ -54,13 +63,13 @@ def run(verb: str, settings: Settings, assemble: Assemble, *, as_json: bool, say
         return runner.run(_doctor(chosen, as_json=as_json, say=say))
 
 
-def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pull.Board:
+def board(stream: TextIO | None, environ: Mapping[str, str], say: Say) -> Progress:
     """Bars where a terminal can show them, else lines."""
-    if stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
+    if stream is not None and stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
         from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes its time to import
 
         return Bars()
-    return pull.Lines(say)
+    return Lines(say)
 
 
 def _seconds(settings: Settings, default: float) -> float:
@@ -73,7 +82,7 @@ def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: 
 
     with logs.logging_to(sys.stderr, settings):
         say = logs.speaker(settings, say)
-        desk = choose.Desk(say=say, run=runner.run, progress=sys.stderr is not None and sys.stderr.isatty())
+        desk = choose.Desk(say=say, run=runner.run, progress=lambda: board(sys.stderr, os.environ, say))
         return runner.run(serve.run(choose.select(settings, desk), assemble, say))
 
 

@@ -61,7 +61,7 @@ def test_each_layer_stands_above_the_one_before(config):
     """Defaults < ensemble file < user's file < environment < flags, and each value says which layer it is from."""
     file = config("context: 2048\norders: 2\nseed: 1\nstrict: true\ntimeout: 100\n")
 
-    settings = load({"config": file, "ensemble": "starter", "timeout": "50"}, GORK_SEED="2", GORK_TIMEOUT="60", GORK_STRICT="no")
+    settings = load({"config": file, "ensemble": "tiny", "timeout": "50"}, GORK_SEED="2", GORK_TIMEOUT="60", GORK_STRICT="no")
 
     assert settings.ensemble.choosing.judge_tokens == 450
     assert settings.ensemble.context == 2048
@@ -69,7 +69,7 @@ def test_each_layer_stands_above_the_one_before(config):
     assert (settings.seed, settings.strict, settings.turn, settings.idle) == (2, False, 50, 30)
     names = ("judge_tokens", "context", "orders", "seed", "strict", "timeout", "idle_timeout", "ensemble")
     assert [settings.origins[name] for name in names] == [
-        "ensemble starter",
+        "ensemble tiny",
         "config.yaml:1",
         "config.yaml:2",
         "GORK_SEED",
@@ -85,7 +85,7 @@ def test_each_layer_stands_above_the_one_before(config):
 def test_every_setting_can_be_given_in_every_layer(config, field, layer):
     """One table feeds all layers: a value given in any of them arrives, with its origin."""
     text = {
-        "ensemble": "starter",
+        "ensemble": "tiny",
         "engine": "ollama",
         "ollama_host": "h:1",
         "cache": "/c",
@@ -207,18 +207,18 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     settings = load({"config": file}, GORK_CODER_MODEL="other:1b")
     before = settings.with_ensemble(load_ensemble("heavy-lite"))
 
-    after = settings.with_ensemble(load_ensemble("starter"), "no Ollama answers")
+    after = settings.with_ensemble(load_ensemble("tiny"), "no Ollama answers")
 
     assert before.ensemble == settings.ensemble
     assert before.ensemble.candidates[1].model == "mine:1b"
-    assert after.ensemble.name == "starter"
+    assert after.ensemble.name == "tiny"
     assert [member.model for member in after.ensemble.candidates] == ["smollm2:135m", "other:1b", "smollm2:135m"]
     assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
     assert after.origins["ensemble"] == "no Ollama answers"
-    assert (after.origins["orders"], after.origins["judge_tokens"]) == ("config.yaml:1", "ensemble starter")
+    assert (after.origins["orders"], after.origins["judge_tokens"]) == ("config.yaml:1", "ensemble tiny")
     assert after.origins["members.coder.model"] == "GORK_CODER_MODEL"
     assert "members.qwen.model" not in after.origins
-    assert "# not used, there is no qwen in starter: config.yaml:2" in show_config(after)
+    assert "# not used, there is no qwen in tiny: config.yaml:2" in show_config(after)
     assert after.with_ensemble(load_ensemble("heavy-lite"), "default") == settings
 
 
@@ -226,7 +226,7 @@ def test_values_that_do_not_go_together_are_named_when_the_ensemble_is_known():
     """A context that the ensemble's own limits do not fit is a mistake for that ensemble, not for one that is not yet chosen."""
     settings = load(GORK_CONTEXT="512")
 
-    assert settings.with_ensemble(load_ensemble("starter")).ensemble.context == 512
+    assert settings.with_ensemble(load_ensemble("tiny")).ensemble.context == 512
     with pytest.raises(ConfigError, match=r"^GORK_CONTEXT: choosing\.judge_tokens: 800 do not fit a context of 512"):
         settings.with_ensemble(load_ensemble("heavy-lite"))
     assert mistakes({"ensemble": "heavy-lite"}, GORK_CONTEXT="512")[0] == (
