@@ -14,6 +14,7 @@ class Bars:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
+        console.width -= 2  # room for the terminal's ^C, which would begin a new line and leave the bar on the old one
         columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
         if console.width >= _NARROW:
             columns += [DownloadColumn(), TransferSpeedColumn()]

