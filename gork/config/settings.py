@@ -19,7 +19,6 @@ from gork.config.ensemble import (
     Context,
     DecidedBy,
     Ensemble,
-    FilePath,
     JudgeTokens,
     Member,
     Orders,
@@ -42,7 +41,7 @@ from gork.config.load import (
     read_environment,
     read_flags,
 )
-from gork.config.schema import From, Help, Record, Secret, Wrong, describe, fields_of, suggestion
+from gork.config.schema import FilePath, From, Help, Record, Secret, Wrong, describe, fields_of, suggestion
 from gork.config.urls import base_url, host_url, parse_host
 from gork.errors import ConfigError
 

@@ -8,27 +8,25 @@ A new engine is a new entry of `ENGINES`, and a rule in `choose` that says when 
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from gork.config.ensemble import Member, Weights, load_ensemble
+from gork.config.ensemble import Member, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
-from gork.engines.background import in_background
+from gork.config.weights import Weights
 from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
-from gork.engines.weights.progress import Bar
-from gork.engines.weights.sources import source_of
+from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
 from gork.machine import Cores, free_cores
 
-FULL, STARTER = "heavy-lite", "starter"
+FULL, STARTER = "heavy-lite", "tiny"
 
 EngineName = Literal["ollama", "embedded"]
 Remedy = Literal["pull", "starter", "quit"]
@@ -45,8 +43,8 @@ class Frontend:
 
     say: Callable[[str], None]
     """Shows a line to the user."""
-    progress: bool
-    """Whether progress bars may be drawn on stderr."""
+    progress: Callable[[], Progress]
+    """Makes what shows downloads; entered when there is one."""
     ask_remedy: AskRemedy | None = None
     """Set only in interactive mode."""
     pull: Pull | None = None
@@ -198,7 +196,7 @@ async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"
     about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
     frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why}); {threads}{about}")
-    files = {member.name: await _fetched(member, settings, frontend) for member in settings.ensemble.members}
+    files = await _files(settings, frontend)
     return Selected(settings, lambda: embedded_engine(settings, files))
 
 
@@ -263,31 +261,21 @@ def weights_of(member: Member, settings: Settings) -> Weights:
     return member.weights
 
 
-async def _fetched(member: Member, settings: Settings, frontend: Frontend) -> Path:
-    """The member's weights file, fetched first if it is missing."""
-    if (ready := ready_file(member, settings)) is not None:
-        return ready
-    wanted, folder = weights_of(member, settings), cache_of(settings)
-    name = source_of(wanted).name
-
-    def work(stop: threading.Event) -> Path:
-        bar = _StoppableBar(name, shown=frontend.progress, stop=stop)
-        return cache.fetch(wanted, folder, say=frontend.say, progress=frontend.progress, offline=settings.offline, bar=bar)
-
-    return await in_background(work, name=f"fetch {name}")
-
-
-class _StoppableBar(Bar):
-    """A bar that ends the download that reports to it, as Ctrl-C does, once `stop` is set."""
-
-    def __init__(self, what: str, *, shown: bool, stop: threading.Event) -> None:
-        super().__init__(what, shown=shown)
-        self._stop = stop
-
-    def at(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
-        super().at(done, total)
+async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
+    """Each member's weights file; those that are missing are fetched first."""
+    wanted = {member.name: weights_of(member, settings) for member in settings.ensemble.members}
+    folder = cache_of(settings)
+    if any(weights.convert for weights in wanted.values()):
+        frontend.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
+    files = {name: cache.cached(weights, folder) for name, weights in wanted.items()}
+    if None in files.values():
+        with frontend.progress() as progress:
+            fetched = {
+                weights: await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
+                for weights in dict.fromkeys(wanted.values())
+            }
+        return {name: fetched[weights] for name, weights in wanted.items()}
+    return {name: file for name, file in files.items() if file is not None}
 
 
 def cores_for(settings: Settings) -> Cores:

@@ -562,7 +562,7 @@ class TestOneQuestion:
     @pytest.mark.parametrize("by_hand", [True, False])
     async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service, by_hand):
         """Nobody is to believe that they did something; how to have them count is said too."""
-        flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
+        flags = ["--ensemble", "tiny", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
         code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
         named = "--server" if by_hand else "GORK_SERVER"
@@ -750,11 +750,11 @@ async def test_a_real_turn_on_a_real_service(tmp_path, starter_gguf):
     home.mkdir()
     there = Program(home)
     there.env["GORK_CACHE"] = str(starter_gguf.parent)
-    async with serve(there, "--ensemble", "starter", "--engine", "embedded") as (_, url):
+    async with serve(there, "--ensemble", "tiny", "--engine", "embedded") as (_, url):
         code, out, err = await Program(tmp_path).run("--json", "--seed", "3", "--server", url, "What is the capital of France?")
 
     turn = json.loads(out)
     jsonschema.validate(turn, SCHEMA)
-    assert (0, "embedded", "starter", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
+    assert (0, "embedded", "tiny", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
     assert turn["answer"] in {answer["text"] for answer in turn["answers"]}
-    assert "engine: embedded llama.cpp, ensemble starter (the service at" in err
+    assert "engine: embedded llama.cpp, ensemble tiny (the service at" in err
