@@ -7,6 +7,7 @@ A new engine is a new entry of `ENGINES`, and a rule in `choose` that says when 
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gork.config.ensemble import Member, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
 from gork.config.weights import Weights
 from gork.engines.call import Deadlines
+from gork.engines.footprint import missing_bytes, shortage, size_of
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
@@ -26,7 +28,9 @@ from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
 from gork.machine import Cores, free_cores
 
-FULL, STARTER = "heavy-lite", "tiny"
+FULL, STARTER, TINY = "heavy-lite", "starter", "tiny"
+LARGE = 200_000_000
+"""Bytes; a download of more than this is announced before it begins."""
 
 EngineName = Literal["ollama", "embedded"]
 Remedy = Literal["pull", "starter", "quit"]
@@ -117,13 +121,13 @@ def with_default_ensemble(settings: Settings) -> Settings:
 def _choose_embedded(settings: Settings, why: str) -> Chosen:
     if settings.ensemble_given:
         return Chosen(engine="embedded", settings=settings, why=why)
-    full = load_ensemble(FULL)
-    if all(ready_file(member, settings) is not None for member in full.members):
-        settings = settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache"))
-        return Chosen(engine="embedded", settings=settings, why=why)
-    settings = settings.with_ensemble(load_ensemble(STARTER), Origin())
-    about = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
-    return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=about)
+    starter, tiny, folder = load_ensemble(STARTER), load_ensemble(TINY), cache_of(settings)
+    if (lacking := shortage(starter, folder)) is not None:
+        settings = settings.with_ensemble(tiny, Origin(Layer.CHOICE, lacking))
+        return Chosen(engine="embedded", settings=settings, why=f"{why}; {lacking}", about_ensemble=tiny.description)
+    settings = settings.with_ensemble(starter, Origin())
+    better = f"Better: --ensemble pocket ({size_of(load_ensemble('pocket')) / 1e9:.1f} GB), or Ollama with the five of {FULL}"
+    return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=f"{starter.description} {better}")
 
 
 async def select(settings: Settings, frontend: Frontend) -> Selected:
@@ -170,7 +174,7 @@ async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) 
     commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
     raise EngineError(
         f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
-        f"Pull them:\n{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
+        f"Pull them:\n{commands}\nor try the starter ensemble: --engine embedded --ensemble {STARTER}"
     )
 
 
@@ -195,7 +199,8 @@ async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     settings, cores = chosen.settings, cores_for(chosen.settings)
     threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"
     about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
-    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why}); {threads}{about}")
+    size = f", {size_of(settings.ensemble) / 1e9:.1f} GB" if size_of(settings.ensemble) else ""
+    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}")
     files = await _files(settings, frontend)
     return Selected(settings, lambda: embedded_engine(settings, files))
 
@@ -268,14 +273,20 @@ async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
     if any(weights.convert for weights in wanted.values()):
         frontend.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
     files = {name: cache.cached(weights, folder) for name, weights in wanted.items()}
-    if None in files.values():
+    if None not in files.values():
+        return {name: file for name, file in files.items() if file is not None}
+    smaller = f"--ensemble {TINY} needs {size_of(load_ensemble(TINY)) / 1e6:,.0f} MB"
+    if (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
+        frontend.say(f"{missing / 1e6:,.0f} MB of weights are fetched first, once; Ctrl-C stops that ({smaller})")
+    fetched: dict[Weights, Path] = {}
+    try:
         with frontend.progress() as progress:
-            fetched = {
-                weights: await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
-                for weights in dict.fromkeys(wanted.values())
-            }
-        return {name: fetched[weights] for name, weights in wanted.items()}
-    return {name: file for name, file in files.items() if file is not None}
+            for weights in dict.fromkeys(wanted.values()):
+                fetched[weights] = await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        frontend.say(f"stopped; what has come is kept for the next start. Smaller: {smaller}")
+        raise
+    return {name: fetched[weights] for name, weights in wanted.items()}
 
 
 def cores_for(settings: Settings) -> Cores:
