@@ -233,7 +233,8 @@ def _sources(place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 - `UNSE
         mistakes.add(place, f"must be a list of sources, not {describe(place.value)}")
         return UNSET
     if not 1 <= len(place.value) <= MOST_SOURCES:
-        mistakes.add(place, f"names {len(place.value) or 'no'} sources, there must be one to {MOST_SOURCES}")
+        count = f"{len(place.value)} sources" if place.value else "no source"
+        mistakes.add(place, f"names {count}, there must be one to {MOST_SOURCES}")
     return [(item, read_keys(_SOURCE, item, mistakes)) for item in place.value[:MOST_SOURCES]]
 
 

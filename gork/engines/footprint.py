@@ -10,7 +10,7 @@ from gork.config.ensemble import Ensemble
 from gork.config.weights import Weights
 from gork.engines.weights import cache
 from gork.errors import WeightsError
-from gork.machine import free_memory
+from gork.machine import Memory, free_memory
 
 BESIDE_WEIGHTS: Final = 700_000_000
 """Bytes of memory that a model takes beside its weights file: KV cache, buffers, vocabulary; measured for the starter."""
@@ -31,9 +31,12 @@ def missing_bytes(ensemble: Ensemble, folder: Path) -> int:
     return sum(weights.size or 0 for weights in files_of(ensemble) if not _is_cached(weights, folder))
 
 
-def shortage(ensemble: Ensemble, folder: Path) -> str | None:
-    """Why it does not fit this machine, as a clause; None if it does, as far as that can be known."""
-    memory, needed = free_memory(), size_of(ensemble) + BESIDE_WEIGHTS * len(files_of(ensemble))
+def shortage(ensemble: Ensemble, folder: Path, memory: Memory | None = None) -> str | None:
+    """Why it does not fit this machine, as a clause; None if it does, as far as that can be known.
+
+    `memory` is this machine's if not given.
+    """
+    memory, needed = memory or free_memory(), size_of(ensemble) + BESIDE_WEIGHTS * len(files_of(ensemble))
     if memory is not None and memory.free < needed:
         return f"{ensemble.name} needs {_gb(needed)} of memory, {_gb(memory.free)} are free ({memory.why})"
     missing, free = missing_bytes(ensemble, folder), _free_disk(folder)
