@@ -18,6 +18,7 @@ from gork.config.settings import Settings, load_settings
 from gork.engines.choose import ollama_engine
 from gork.engines.model import Engine
 from gork.flow import Ask, Explain
+from gork.judging.explain import explainer
 from gork.service.serve import listening
 from gork.service.service import Service
 from tests.support.fake_ollama import FakeOllama
@@ -36,7 +37,7 @@ async def serving(
     settings: Settings, engine: Engine, *, ask: Ask | None = None, explain: Explain | None = None, beat_s: float = 5.0
 ) -> AsyncIterator[Served]:
     """Serve at the settings' port; the flow is the program's own if none is given."""
-    explain = explain or explain.explainer(settings.ensemble, engine.models)
+    explain = explain or explainer(settings.ensemble, engine.models)
     service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, beat_s=beat_s)
     async with listening(service) as url:
         yield Served(service, url)
