@@ -12,6 +12,8 @@ from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_l
 
 ANSWER_TOKENS = 512
 """`num_predict` of a candidate whose file gives none: an answer without an end would hold up the turn and overrun the judge."""
+LONGEST_TOKEN_BYTES = 16
+"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 
 MOST_EXAMPLES, MOST_STOPS = 32, 16
 

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+from gork.config.members import LONGEST_TOKEN_BYTES
 from gork.errors import UsageError
 
 MOST_BYTES = 4 * 1024 * 1024
 """More than this is not read from standard input at all."""
-LONGEST_TOKEN_BYTES = 16
-"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 SILENCE_S = 1.0
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 

@@ -10,6 +10,7 @@ import aiohttp
 import jsonschema
 import pytest
 
+from gork.service.service import ServiceLimits
 from gork.wire import decode, encode
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.served import post, serving_fake
@@ -89,7 +90,7 @@ class TestEvents:
         for member in CANDIDATES:
             fake.say(TAGS[member], Reply("yes", gate=gate))
         async with (
-            serving_fake(fake, beat_s=0.01, optimize=False) as served,
+            serving_fake(fake, limits=ServiceLimits(heartbeat_s=0.01), optimize=False) as served,
             aiohttp.ClientSession() as client,
             client.post(f"{served.url}/api/deliberate", json={"question": "q"}) as reply,
         ):
@@ -192,9 +193,9 @@ class TestAsking:
         ("body", "what"),
         [
             (b"", "missing request body"),
-            (b"question", "no JSON"),
+            (b"question", "not valid JSON"),
             (b'{"question": "\xff"}', "JSON"),
-            (b'{"question": "\\ud800"}', "no JSON"),
+            (b'{"question": "\\ud800"}', "not valid JSON"),
             (b"[" * 100_000, "nested"),
             ([], "Expected `object`"),
             ({}, "question"),
@@ -245,7 +246,7 @@ class TestLimits:
             await fake.until(lambda: fake.in_progress == 0, 1)
 
             assert sorted(TAGS[member] for member in CANDIDATES) == sorted(fake.cancelled)
-            assert 0 == served.service.turns.gate.inside
+            assert 0 == served.service.turns.queue.inside
 
     async def test_who_waits_is_told_how_many_are_ahead(self, fake):
         """The second of two turns is queued behind none, and begins when the first one ends."""
@@ -276,7 +277,7 @@ class TestLimits:
         async with serving_fake(fake, optimize=False) as served, asyncio.TaskGroup() as group:
             asking = group.create_task(post(f"{served.url}/api/deliberate", {"question": "q"}))
             await fake.until(lambda: fake.in_progress > 0)
-            from gork.service.admission import Stopping
+            from gork.errors import Stopping
 
             served.service.give_up(Stopping("the service is being stopped"))
 

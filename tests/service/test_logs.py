@@ -14,7 +14,7 @@ import pytest
 from gork.config.settings import load_settings
 from gork.config.values import Secret
 from gork.service.logs import logging_to, note, speaker
-from gork.service.request_context import Visit, current
+from gork.service.request_context import RequestContext, current
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, lines, serving
 
@@ -231,7 +231,7 @@ async def test_what_a_handler_starts_is_logged_under_its_ids(log):
         note("later")
 
     async def visit(number):
-        current.set(Visit(id=f"r{number}", route="/", client="c", turn=f"{number:012x}"))
+        current.set(RequestContext(id=f"r{number}", route="/", client="c", turn=f"{number:012x}"))
         await asyncio.create_task(later())
 
     with logging_to(log, TEXT):

@@ -16,7 +16,7 @@ from playwright.async_api import expect
 
 from gork.config.settings import load_settings
 from gork.engines.choose import ollama_engine
-from gork.service.admission import Stopping
+from gork.errors import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting

@@ -16,7 +16,7 @@ import aiohttp
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
 from gork.engines.model import Completion, Draft, Engine
-from gork.service.service import Service
+from gork.service.service import Service, ServiceLimits
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.served import serving
 
@@ -67,7 +67,7 @@ class ScriptedServer:
 
 @asynccontextmanager
 async def scripted_service(
-    *, answers: dict[str, Reply] | None = None, beat_s: float = 5.0, choosing: Choosing | None = None, **settings: object
+    *, answers: dict[str, Reply] | None = None, limits: ServiceLimits | None = None, choosing: Choosing | None = None, **settings: object
 ) -> AsyncIterator[ScriptedServer]:
     """Serve an ensemble of five scripted members; `settings` are as flags."""
     members = [Member(name=name, system=f"You are {name}.") for name in (answers or ANSWERS)]
@@ -81,7 +81,7 @@ async def scripted_service(
     models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
     made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
     async with (
-        serving(made, ScriptedEngine(models), beat_s=beat_s) as served,
+        serving(made, ScriptedEngine(models), limits=limits) as served,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
     ):
         yield ScriptedServer(served.url, served.service, session)

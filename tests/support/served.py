@@ -20,7 +20,7 @@ from gork.engines.model import Engine
 from gork.flow import Ask, Explain
 from gork.judging.explain import explainer
 from gork.service.serve import listening
-from gork.service.service import Service
+from gork.service.service import Service, ServiceLimits
 from tests.support.fake_ollama import FakeOllama
 
 
@@ -34,20 +34,22 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, engine: Engine, *, ask: Ask | None = None, explain: Explain | None = None, beat_s: float = 5.0
+    settings: Settings, engine: Engine, *, ask: Ask | None = None, explain: Explain | None = None, limits: ServiceLimits | None = None
 ) -> AsyncIterator[Served]:
     """Serve at the settings' port; the flow is the program's own if none is given."""
     explain = explain or explainer(settings.ensemble, engine.models)
-    service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, beat_s=beat_s)
+    service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, limits=limits)
     async with listening(service) as url:
         yield Served(service, url)
 
 
 @asynccontextmanager
-async def serving_fake(fake: FakeOllama, *, beat_s: float = 5.0, explain: Explain | None = None, **flags: object) -> AsyncIterator[Served]:
+async def serving_fake(
+    fake: FakeOllama, *, limits: ServiceLimits | None = None, explain: Explain | None = None, **flags: object
+) -> AsyncIterator[Served]:
     """Serve the full ensemble on a fake Ollama."""
     settings = load_settings({"port": "0", **flags}, {"OLLAMA_HOST": fake.url})
-    async with ollama_engine(settings) as engine, serving(settings, engine, beat_s=beat_s, explain=explain) as served:
+    async with ollama_engine(settings) as engine, serving(settings, engine, limits=limits, explain=explain) as served:
         yield served
 
 

@@ -1,4 +1,4 @@
-"""The thinking channel: what of a turn's events other programs are shown besides the answer, in words.
+"""The thinking channel: which of a turn's events are shown to other programs besides the answer, in words.
 
 Drafts come whole, under their models' names, when they are finished: three texts at once would be unreadable as one stream.
 """
@@ -9,10 +9,10 @@ from gork.turn import Answer, Answered, Event, Failed, Judged, MemberState, Noti
 from gork.wire import Queued
 
 END = "\n\n"
-"""Behind every paragraph."""
+"""After every paragraph."""
 
 
-class Thinking:
+class ThinkingChannel:
     """Puts a turn into words, paragraph by paragraph."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Thinking:
         self._notices = ""
 
     def of(self, event: Event | Queued) -> str | None:
-        """The paragraph that an event is worth, if it is."""
+        """The paragraph for an event; None if it is not shown."""
         said = self._of_member(event) if isinstance(event, MemberState | Failed | Restarted) else self._of_turn(event)
         return None if said is None else said + END
 
@@ -41,7 +41,7 @@ class Thinking:
             case Queued(ahead):
                 return f"waiting: {ahead} before this turn" if ahead else "waiting: this turn is the next"
             case Rewritten(question):
-                return asked_as(question)
+                return rewrite_line(question)
             case Answered(answer):
                 return f"{heading(answer)}\n\n{answer.text}"
             case Judged(verdict):
@@ -53,10 +53,10 @@ class Thinking:
                 return None
 
 
-def asked_as(question: Question) -> str | None:
+def rewrite_line(question: Question) -> str | None:
     """How the rewrite stage ended.
 
-    >>> asked_as(Question(text="q", rewrite="Q?")), asked_as(Question(text="q", rewrite_refused="lost the number 3"))
+    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="lost the number 3"))
     ('asked as: Q?', 'asked in your own words (lost the number 3)')
     """
     if question.rewrite is not None:
@@ -65,7 +65,7 @@ def asked_as(question: Question) -> str | None:
 
 
 def heading(answer: Answer) -> str:
-    """What stands above a draft.
+    """The heading of a draft.
 
     >>> heading(Answer(member="qwen", model="m", text="x", tokens=12, seconds=0.94))
     '**qwen** (12 tokens in 0.9 s)'
