@@ -29,7 +29,7 @@ from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
 from gork.judging import decide
-from gork.judging.signals import Desk, Rivals, SlotPriors
+from gork.judging.signals import Contest, JudgeSession, SlotPriors
 from gork.rewriting import prompt
 from gork.terminal import cli
 from gork.terminal.safe_text import tell
@@ -51,6 +51,7 @@ from gork.turn import (
     State,
     Turn,
     Verdict,
+    as_messages,
 )
 
 
@@ -110,13 +111,13 @@ class Team:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
         return len({model.weights_id for model in self.candidates}) == 1
 
-    def rivals(self, question: Question, usable: Sequence[Answer]) -> Rivals:
+    def contest(self, question: Question, usable: Sequence[Answer]) -> Contest:
         """What the judge chooses among."""
-        return decide.rivals_of(question, usable, self.prior, share_weights=self.shares_weights)
+        return decide.contest_of(question, usable, self.prior, share_weights=self.shares_weights)
 
-    def desk(self, on_event: OnEvent, *, seed: int) -> Desk:
-        """What judging needs besides; the judge's time begins now."""
-        return Desk(
+    def judge_session(self, on_event: OnEvent, *, seed: int) -> JudgeSession:
+        """The judge, ready to be asked for one verdict; its time begins now."""
+        return JudgeSession(
             judge=self.judge,
             choosing=self.choosing,
             priors=self.slot_priors,
@@ -250,8 +251,7 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
     messages: list[Message] = []
     if instructions := [text for text in (model.member.system, question.system) if text]:
         messages.append({"role": "system", "content": "\n\n".join(instructions)})
-    for user, assistant in model.member.examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages += as_messages(model.member.examples)
     asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
     if ensemble.candidates_see == "both" and question.rewrite is not None:
         asked = f"{question.text}\n\n(In other words: {question.rewrite})"
@@ -260,12 +260,12 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
 
 async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
     """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
-    usable = decide.select(question, answers)
+    usable = decide.shortlist(question, answers)
     for note in usable.notes:
         on_event(Notice(note))
-    verdict = await decide.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
-    if verdict.fallback:
-        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
+    verdict = await decide.decide(team.contest(question, usable.answers), team.judge_session(on_event, seed=seed))
+    if verdict.fallback is not None:
+        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
     return verdict
 

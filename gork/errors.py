@@ -5,6 +5,8 @@ GorkError                  the base; catching it means "print the message, choos
 │   └── ConfigError        one or more mistakes in settings or in an ensemble file, all of them listed
 ├── WeightsError           a GGUF file is missing, torn, of the wrong checksum, or cannot be fetched
 ├── EngineError            no engine can be started or chosen (models missing on a local Ollama, no xllamacpp)
+├── ServiceError           a running service did not do what it was asked; names its URL
+│   └── NoService          nothing of ours answers where a service was said to be
 ├── ModelError             one model could not answer; names the member and where it was asked
 │   ├── Unreachable        no connection, or it broke before the answer began
 │   ├── ModelMissing       the server is there, the model is not
@@ -28,8 +30,8 @@ GorkError                  the base; catching it means "print the message, choos
         ├── TooSlow        its body did not come in time
         └── TooLarge       its body is larger than what is read
 
-A message says what happened, where (model and URL) and what to do next. Bugs are not in this tree: they are ordinary exceptions and
-keep their traceback.
+A message says what happened, where (model and URL) and what to do next; the three are fields too (`what`, `where`, `fix`), so that
+nothing has to read them out of a sentence. Bugs are not in this tree: they are ordinary exceptions and keep their traceback.
 """
 
 from __future__ import annotations
@@ -39,9 +41,24 @@ from typing import ClassVar
 
 
 class GorkError(Exception):
-    """Safe to show to the user as it stands, one line unless it lists several mistakes."""
+    """Safe to show to the user as it stands, one line unless it lists several mistakes.
+
+    `what` is what happened, `fix` what to do about it (None where there is nothing to advise). The message is both.
+
+    >>> str(GorkError("the disk is full", fix="free 100 MB"))
+    'the disk is full; free 100 MB'
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, fix: str | None = None) -> None:
+        self.what, self.fix = what, fix
+        super().__init__(advised(what, fix))
+
+
+def advised(what: str, fix: str | None) -> str:
+    """What happened and what to do about it, as one sentence for people."""
+    return what if fix is None else f"{what}; {fix}"
 
 
 class UsageError(GorkError):
@@ -69,14 +86,17 @@ class EngineError(GorkError):
 class ModelError(GorkError):
     """Raised when one model cannot answer.
 
-    `member` is the member's name, `where` the URL or file it was asked at, `what` the reason without either.
+    `member` is the member's name, `where` the URL or file it was asked at, `what` the reason without either, `fix` the remedy.
+
+    >>> str(ModelError("connection refused", member="qwen", where="http://qwen:11434", fix="is it running?"))
+    'qwen at http://qwen:11434: connection refused; is it running?'
     """
 
     kind: ClassVar[str] = "error"
 
-    def __init__(self, what: str, *, member: str, where: str) -> None:
+    def __init__(self, what: str, *, member: str, where: str, fix: str | None = None) -> None:
+        super().__init__(f"{member} at {where}: {what}", fix=fix)
         self.what, self.member, self.where = what, member, where
-        super().__init__(f"{member} at {where}: {what}")
 
 
 class Unreachable(ModelError):
@@ -125,6 +145,14 @@ class Died(ModelError):
     """Raised when a model's process or connection went away while it was at work; asking once more is worthwhile."""
 
     kind: ClassVar[str] = "died"
+
+
+class ServiceError(GorkError):
+    """Raised when a running service does not do what it was asked; the message names its URL."""
+
+
+class NoService(ServiceError):
+    """Raised when nothing of ours answers where a service was said to be."""
 
 
 class NoAnswer(GorkError):

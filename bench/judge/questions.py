@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.judge.check import Check
-from bench.judge.code import PythonCalls
-from bench.judge.reading import read_check
+from bench.judge.check_syntax import read_check
+from bench.judge.graders import Check, Grade, grade
+from bench.judge.programs import PythonCalls
 from gork.config.urls import printable, quoted
 from gork.config.values import choice, text
 from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
@@ -29,6 +29,10 @@ class Item:
     check: Check
     right: tuple[str, ...]
     wrong: tuple[str, ...]
+
+    def grade(self, answer: str) -> Grade:
+        """The grade of an answer. Where the question `needs_python`, this runs the Python that the answer contains."""
+        return grade(self.check, answer, self.ask)
 
     @property
     def needs_python(self) -> bool:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from gork.config.members import ANSWER_TOKENS, NAME, Member, OptionValue, Weights, read_member
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.config.urls import printable, quoted
 from gork.config.values import Wrong, choice, number, path, suggestion, text, whole
 from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
@@ -18,11 +19,6 @@ __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ens
 
 MOST_CANDIDATES = 8
 _SHIPPED = Path(__file__).parent / "ensembles"
-
-
-JUDGE_SIGNALS = frozenset({"listwise", "pairwise", "pointwise", "reference"})
-"""The signals that ask the judge."""
-Policy = Literal["combined", "listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +41,8 @@ class Calibration:
 class Choosing:
     """How the winner is chosen; `docs/decisions.md` has the measurements behind the defaults."""
 
-    policy: Policy = "combined"
+    policy: str = "combined"
+    """Which signals decide: "combined" for all of them with their `weights`, or the name of one."""
     orders: int = 1
     judge_tokens: int = 1500
     prior: tuple[str, ...] = ()
@@ -85,22 +82,12 @@ def _prior(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
     return tuple(checked(read_list(place, "candidates' names", most=MOST_CANDIDATES, mistakes=mistakes), NAME, mistakes))
 
 
-SIGNALS: Table = {
-    "listwise": Key(number(0, 100), "What the judge says when it reads all answers together."),
-    "pairwise": Key(number(0, 100), "What the judge says when it reads every two answers, in both orders."),
-    "pointwise": Key(number(0, 100), "Whether the judge calls an answer right when it reads it alone."),
-    "reference": Key(number(0, 100), "How much an answer says the same as the judge's own short answer."),
-    "agreement": Key(number(0, 100), "How far an answer agrees with the others."),
-    "confidence": Key(number(0, 100), "How sure its model was; comparable only between members that share weights."),
-    "brevity": Key(number(0, 100), "How short an answer is."),
-    "checks": Key(number(0, 100), "What plain code finds: false equations, code that does not parse, a stated form that is broken."),
-    "prior": Key(number(0, 100), "Where its member stands in the prior order."),
-}
+WEIGHTS: Table = {name: Key(number(0, 100), kind.help) for name, kind in SIGNALS.items()}
 
 
 def _signals(place: Located, mistakes: Mistakes) -> dict[str, float]:
     """The weights of the signals; one that is not given weighs nothing."""
-    signals = read_mapping(place, SIGNALS, mistakes)
+    signals = read_mapping(place, WEIGHTS, mistakes)
     if not any(signals.values()):
         mistakes.add(place, "at least one weight must be above 0")
     return signals
@@ -117,7 +104,7 @@ def _calibration(place: Located, mistakes: Mistakes) -> Calibration:
 
 
 CHOOSING: Table = {
-    "policy": Key(choice(*get_args(Policy)), "What decides: all signals, or one of them alone."),
+    "policy": Key(choice("combined", *SIGNALS), "What decides: all signals, or one of them alone."),
     "orders": Key(whole(1, 120), "In how many orders the judge reads the answers."),
     "judge_tokens": Key(whole(64, 131_072), "Most tokens that the judge reads; longer answers lose their middle."),
     "prior": Key(_prior, "The candidates, best first: decides when there is no verdict. The file's order if not given."),

@@ -18,7 +18,7 @@ from gork.config.fields import BY_NAME, FIELDS, MEMBER_KEYS
 from gork.config.load import Layer, check_members, check_variables, config_path, read_config, read_environment, read_flags
 from gork.config.urls import masked, parse_host, printable
 from gork.config.values import Secret, Wrong
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.errors import ConfigError
 
 __all__ = ["FIELDS", "Settings", "load_settings", "parse_host", "show_config"]

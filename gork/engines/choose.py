@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeVar
 
 from gork.config.ensemble import Member, Weights, load_ensemble
 from gork.config.settings import Settings
-from gork.cores import Cores, free_cores
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
 from gork.errors import EngineError, WeightsError
+from gork.machine import Cores, free_cores
 
 FULL, STARTER = "heavy-lite", "starter"
 
@@ -155,8 +155,9 @@ def _embedded(chosen: Chosen, desk: Desk) -> Selected:
             f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
         )
     settings, cores = chosen.settings, cores_for(chosen.settings)
+    threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}"
     more = f"\n  {chosen.more}" if chosen.more else ""
-    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {cores.count} threads for {cores.why} ({chosen.why}){more}")
+    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {threads}: {cores.why} ({chosen.why}){more}")
     files = {member.name: _file(member, settings, desk) for member in settings.ensemble.members}
     return Selected(settings, lambda: embedded_engine(settings, files))
 

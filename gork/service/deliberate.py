@@ -16,10 +16,10 @@ from gork.config.settings import Settings
 from gork.config.urls import quoted
 from gork.config.values import Kind, Wrong, suggestion, text
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping
-from gork.roster import MemberRow, rows_of
+from gork.health import MemberRow, rows_of
 from gork.service.bodies import read_body
 from gork.service.dialects.requests import RequestOptions, checked_text, understand
-from gork.service.jobs import Heartbeat, Job
+from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.responses import Stream, json_response
 from gork.service.service import NAME, Service
 from gork.turn import Finished, Message, Notice, Question, Turn
@@ -59,7 +59,7 @@ class DeliberateRequest(msgspec.Struct):
     judge_timeout: Seconds | None = None
 
 
-class Members(msgspec.Struct):
+class MemberList(msgspec.Struct):
     """What `GET /api/members` answers."""
 
     name: str
@@ -112,7 +112,7 @@ class DeliberateApi:
     async def members(self, _request: web.Request) -> web.Response:
         """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""
         service = self._service
-        members = Members(
+        members = MemberList(
             name=NAME,
             version=__version__,
             engine=service.engine.name,
@@ -139,7 +139,7 @@ class DeliberateApi:
             return await stream.run(send, _broken)
 
 
-async def _followed(job: Job[_T], stream: Stream) -> _T:
+async def _followed(job: ClientJob[_T], stream: Stream) -> _T:
     """Send the events of a job and return its result. Raises the `GorkError` that ended it."""
     burst = bytearray()
     async for item in job:

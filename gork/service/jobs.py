@@ -32,7 +32,7 @@ class _EndOfEvents:
     """No more events will come."""
 
 
-class Job(Generic[T]):
+class ClientJob(Generic[T]):
     """Work that runs or waits in line: `async for` gives its events, `result()` its result."""
 
     def __init__(self, heartbeat_s: float) -> None:
@@ -108,17 +108,17 @@ class Jobs:
         self.queue = queue
         self.heartbeat_s = heartbeat_s
         """Seconds without an event after which there is a `Heartbeat`."""
-        self._running: set[Job[object]] = set()
+        self._running: set[ClientJob[object]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @asynccontextmanager
-    async def begin(self, do: Callable[[OnEvent], Awaitable[T]]) -> AsyncIterator[Job[T]]:
+    async def begin(self, do: Callable[[OnEvent], Awaitable[T]]) -> AsyncIterator[ClientJob[T]]:
         """Run `do`, now or when it is its turn; leaving the block stops it and waits for its end.
 
         Raises `QueueFull` or `Stopping` before anything began.
         """
-        job: Job[T] = Job(self.heartbeat_s)
+        job: ClientJob[T] = ClientJob(self.heartbeat_s)
         ticket = self.queue.enter(lambda ahead: job.on_event(Queued(ahead)))
         job.task = asyncio.create_task(_admitted(ticket, do, job))
         # A task that is cancelled before its first step runs nothing of itself, and the exception of another may never be asked for.
@@ -148,7 +148,7 @@ class Jobs:
             job.give_up(error)
 
 
-async def _admitted(ticket: Ticket, do: Callable[[OnEvent], Awaitable[T]], job: Job[T]) -> T:
+async def _admitted(ticket: Ticket, do: Callable[[OnEvent], Awaitable[T]], job: ClientJob[T]) -> T:
     async with ticket:
         job.admitted = True
         try:

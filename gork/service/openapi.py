@@ -6,14 +6,15 @@ A client may rely on everything in it. Other fields that a client sends are igno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
 from gork import __version__
 from gork.service import deliberate
-from gork.service.dialects import ollama_messages, openai
+from gork.service.dialects import ollama_messages as ollama
+from gork.service.dialects import openai
 from gork.service.dialects.requests import LATEST, TASK_HEADER, Catalogue
 from gork.service.responses import OllamaError, OpenAIError, json_response
 from gork.service.service import NAME, Readiness, Service
@@ -21,32 +22,6 @@ from gork.service.service import NAME, Readiness, Service
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
-RECORDS = (
-    *(
-        ollama_messages.OllamaChatRequest,
-        ollama_messages.OllamaGenerateRequest,
-        ollama_messages.OllamaShowRequest,
-        openai.OpenAIChatRequest,
-    ),
-    *(deliberate.DeliberateRequest, deliberate.ExplainRequest, OllamaError, OpenAIError, Readiness, deliberate.Members),
-    *(ollama_messages.OllamaVersion, ollama_messages.OllamaTags, ollama_messages.OllamaRunning, ollama_messages.OllamaModel),
-    *(ollama_messages.OllamaChatReply, ollama_messages.OllamaGenerateReply),
-    *(openai.OpenAIModel, openai.OpenAIModels, openai.OpenAICompletion, openai.OpenAIChunk),
-)
-_NDJSON = {"application/x-ndjson": {"schema": TEXT}}
-_SSE = {"text/event-stream": {"schema": {"type": "object", "properties": {"event": TEXT, "data": TEXT}}}}
-_PLAIN = {"text/plain": {"schema": TEXT}}
-_MISTAKES = {"400": "The request cannot be understood, or asks for what cannot be done.", "404": "There is no such model."}
-_REFUSALS = {
-    "401": "The service has a token, and it was not sent.",
-    "403": "The request comes from a place that may not ask.",
-    "408": "The request did not arrive in time.",
-    "413": "The body is too large.",
-}
-_ASKING = _MISTAKES | {
-    "502": "No model could answer.",
-    "503": "As many are being answered as can be, or the service is being stopped: Retry-After says when to ask again.",
-}
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -80,7 +55,7 @@ def document_of(service: Service) -> Json:
 
 def _schemas(models: list[str]) -> Json:
     """The schemas of all records, with what the records leave to later checks: which models there are, and Ollama's words."""
-    _, found = msgspec.json.schema_components(RECORDS, ref_template="#/components/schemas/{name}")
+    _, found = msgspec.json.schema_components(_RECORDS, ref_template="#/components/schemas/{name}")
     model: Json = {"type": "string", "enum": models}
     for name in ("OllamaChatRequest", "OllamaGenerateRequest", "OpenAIChatRequest"):
         found[name]["properties"]["model"] = model
@@ -88,7 +63,7 @@ def _schemas(models: list[str]) -> Json:
     show = {"model": model, "name": {**TEXT, "deprecated": True, "description": "The old name of `model`."}}
     found["OllamaShowRequest"] |= {"properties": show, "required": ["model"]}
     for name in ("OllamaChatRequest", "OllamaGenerateRequest"):
-        found[name]["properties"]["think"] = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": list(ollama_messages.LEVELS)}]}
+        found[name]["properties"]["think"] = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": list(ollama.LEVELS)}]}
         found[name]["properties"]["format"] = {"anyOf": [{"type": ["object", "null"]}, {"enum": ["json", ""]}]}
     return found
 
@@ -97,61 +72,76 @@ def _json_of(record: type) -> Json:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{record.__name__}"}}}
 
 
-def _operation(
-    summary: str, content: Json, errors: Mapping[str, str] | None = None, *, error: type = OllamaError, body: type | None = None
-) -> Json:
+_NDJSON = {"application/x-ndjson": {"schema": TEXT}}
+_SSE = {"text/event-stream": {"schema": {"type": "object", "properties": {"event": TEXT, "data": TEXT}}}}
+_PLAIN = {"text/plain": {"schema": TEXT}}
+_MISTAKES = {"400": "The request cannot be understood, or asks for what cannot be done.", "404": "There is no such model."}
+_REFUSALS = {
+    "401": "The service has a token, and it was not sent.",
+    "403": "The request comes from a place that may not ask.",
+    "408": "The request did not arrive in time.",
+    "413": "The body is too large.",
+}
+_ASKING = _MISTAKES | {
+    "502": "No model could answer.",
+    "503": "As many are being answered as can be, or the service is being stopped: Retry-After says when to ask again.",
+}
+_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+_TASK = {"name": TASK_HEADER, "in": "header", "schema": TEXT}
+_TASK["description"] = "Set and not empty, one small model answers: for titles, tags and other side calls."
+
+
+class _Operation(NamedTuple):
     """One operation: what it answers, what can go wrong, what it takes."""
-    replies: Json = {"200": {"description": summary, "content": content}}
-    replies |= {status: {"description": why, "content": _json_of(error)} for status, why in {**(errors or {}), **_REFUSALS}.items()}
-    operation: Json = {"summary": summary, "responses": replies}
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": _json_of(body)}
-    return operation
+
+    path: str
+    summary: str
+    reply: Json
+    errors: Mapping[str, str] = {}
+    body: type | None = None
+    parameters: tuple[Json, ...] = ()
+
+    def as_json(self) -> Json:
+        error = _json_of(OpenAIError if self.path.startswith("/v1") else OllamaError)
+        replies: Json = {"200": {"description": self.summary, "content": self.reply}}
+        replies |= {status: {"description": why, "content": error} for status, why in {**self.errors, **_REFUSALS}.items()}
+        operation: Json = {"summary": self.summary, "responses": replies, "parameters": list(self.parameters)}
+        if self.body is None:
+            return {"get": operation}
+        return {"post": {**operation, "requestBody": {"required": True, "content": _json_of(self.body)}}}
 
 
-def _probe(summary: str) -> Json:
-    replies = {status: {"description": why} for status, why in {"200": "Yes.", "503": "No."}.items()}
-    return {"summary": summary, "security": [], "responses": replies}
-
-
-def _chat(content: Json, body: type, summary: str = "Answer a conversation", error: type = OllamaError) -> Json:
-    task = "Set and not empty, one small model answers: for titles, tags and other side calls."
-    header = {"name": TASK_HEADER, "in": "header", "schema": TEXT, "description": task}
-    return {**_operation(summary, content, _ASKING, body=body, error=error), "parameters": [header]}
+_CHAT, _GENERATE = {**_json_of(ollama.OllamaChatReply), **_NDJSON}, {**_json_of(ollama.OllamaGenerateReply), **_NDJSON}
+_COMPLETION = {**_json_of(openai.OpenAICompletion), **_SSE}
+_OPERATIONS = (
+    _Operation("/api/version", "The version of Ollama whose API this is", _json_of(ollama.OllamaVersion)),
+    _Operation("/api/tags", "List the models", _json_of(ollama.OllamaTags)),
+    _Operation("/api/ps", "List the models that are in memory", _json_of(ollama.OllamaRunning)),
+    _Operation("/api/show", "Describe a model", _json_of(ollama.OllamaShowReply), _MISTAKES, ollama.OllamaShowRequest),
+    _Operation("/api/chat", "Answer a conversation", _CHAT, _ASKING, ollama.OllamaChatRequest, (_TASK,)),
+    _Operation("/api/generate", "Answer a prompt", _GENERATE, _ASKING, ollama.OllamaGenerateRequest, (_TASK,)),
+    _Operation("/v1/models", "List the models", _json_of(openai.OpenAIModels)),
+    _Operation("/v1/models/{model}", "Describe a model", _json_of(openai.OpenAIModel), _MISTAKES, None, (_MODEL,)),
+    _Operation("/v1/chat/completions", "Answer a conversation", _COMPLETION, _ASKING, openai.OpenAIChatRequest, (_TASK,)),
+    _Operation("/api/deliberate", "Run a turn and send its events", _SSE, _ASKING, deliberate.DeliberateRequest),
+    _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
+    _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),
+    _Operation("/openapi.json", "This document", {"application/json": {"schema": {"type": "object"}}}),
+)
+_PROBES = {"/livez": "Whether the service lives", "/healthz": "The same", "/readyz": "Whether it can answer"}
+_RECORDS = (
+    *(operation.body for operation in _OPERATIONS if operation.body is not None),
+    *(ollama.OllamaVersion, ollama.OllamaTags, ollama.OllamaRunning, ollama.OllamaShowReply),
+    *(ollama.OllamaChatReply, ollama.OllamaGenerateReply, openai.OpenAIModels, openai.OpenAICompletion, openai.OpenAIChunk),
+    *(deliberate.MemberList, OllamaError, OpenAIError, Readiness),
+)
 
 
 def _paths() -> Json:
     page: Json = {"summary": "The page for browsers, `Ollama is running` for others", "security": []}
     page["responses"] = {"200": {"description": "Either of them.", "content": {"text/html": {"schema": TEXT}, **_PLAIN}}}
-    one = _operation("Describe a model", _json_of(openai.OpenAIModel), _MISTAKES, error=OpenAIError)
-    one["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
-    chat, generate = ({**_json_of(reply), **_NDJSON} for reply in (ollama_messages.OllamaChatReply, ollama_messages.OllamaGenerateReply))
-    complete = {**_json_of(openai.OpenAICompletion), **_SSE}
-    explain = "Have the judge say why a turn ended as it did"
-    get: dict[str, Json] = {
-        "/": page,
-        "/api/version": _operation("The version of Ollama whose API this is", _json_of(ollama_messages.OllamaVersion)),
-        "/api/tags": _operation("List the models", _json_of(ollama_messages.OllamaTags)),
-        "/api/ps": _operation("List the models that are in memory", _json_of(ollama_messages.OllamaRunning)),
-        "/v1/models": _operation("List the models", _json_of(openai.OpenAIModels), error=OpenAIError),
-        "/v1/models/{model}": one,
-        "/api/members": _operation("Say who answers, and whether each can", _json_of(deliberate.Members)),
-        "/livez": _probe("Whether the service lives"),
-        "/healthz": _probe("The same"),
-        "/readyz": _probe("Whether it can answer"),
-        "/metrics": {"summary": "Prometheus metrics", "responses": {"200": {"description": "All of them.", "content": _PLAIN}}},
-        "/openapi.json": _operation("This document", {"application/json": {"schema": {"type": "object"}}}),
-    }
-    show = ollama_messages.OllamaShowRequest
-    post: dict[str, Json] = {
-        "/api/show": _operation("Describe a model", _json_of(ollama_messages.OllamaModel), _MISTAKES, body=show),
-        "/api/chat": _chat(chat, ollama_messages.OllamaChatRequest),
-        "/api/generate": _chat(generate, ollama_messages.OllamaGenerateRequest, "Answer a prompt"),
-        "/v1/chat/completions": _chat(complete, openai.OpenAIChatRequest, error=OpenAIError),
-        "/api/deliberate": _operation("Run a turn and send its events", _SSE, _ASKING, body=deliberate.DeliberateRequest),
-        "/api/explain": _operation(explain, _SSE, _ASKING, body=deliberate.ExplainRequest),
-    }
-    return {
-        **{path: {"get": operation} for path, operation in get.items()},
-        **{path: {"post": operation} for path, operation in post.items()},
-    }
+    figures = {"summary": "Prometheus metrics", "responses": {"200": {"description": "All of them.", "content": _PLAIN}}}
+    replies = {"200": {"description": "Yes."}, "503": {"description": "No."}}
+    probes = {path: {"get": {"summary": summary, "security": [], "responses": replies}} for path, summary in _PROBES.items()}
+    operations = {operation.path: operation.as_json() for operation in _OPERATIONS}
+    return {"/": {"get": page}, **operations, **probes, "/metrics": {"get": figures}}

@@ -12,13 +12,14 @@ import msgspec
 from gork.config.ensemble import Ensemble
 from gork.config.members import ANSWER_TOKENS
 from gork.config.settings import Settings
-from gork.engines.model import Completion, Engine, Model, Options
+from gork.engines.call import Completion
+from gork.engines.model import Engine, Model, Options
 from gork.errors import GorkError, QueueFull, Stopping
 from gork.flow import Ask, Explain
-from gork.roster import roles_of
+from gork.health import roles_of
 from gork.service.admission import AdmissionQueue
 from gork.service.health import Healths
-from gork.service.jobs import Job, Jobs, within
+from gork.service.jobs import ClientJob, Jobs, within
 from gork.service.metrics import Metrics
 from gork.service.observe import TurnObserver
 from gork.service.request_context import current
@@ -42,6 +43,12 @@ class ServiceLimits:
     """Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
     last_words_s: float = 3.0
     """Seconds in which clients are told that their turn was given up, when the service stops."""
+    health_fresh_s: float = 5.0
+    """Seconds for which it is kept what is known of a member's health."""
+    health_check_s: float = 3.0
+    """Seconds for one member's check."""
+    health_wait_s: float = 0.8
+    """Seconds that a request waits for fresh checks: a kubelet gives a probe one second by default."""
     connections: int | None = None
     """At the same time; None derives the number from the settings and from the files that the process may open."""
 
@@ -76,7 +83,14 @@ class Service:
         """Calls of one member alone: a title for a chat does not wait for whole turns."""
         self.metrics = Metrics(self.roles, turns=turns, calls=calls, engine=engine.name, ensemble=settings.ensemble.name)
         self.observer = TurnObserver(self.metrics, settings)
-        self.healths = Healths(settings.ensemble, engine.models, self.metrics)
+        self.healths = Healths(
+            settings.ensemble,
+            engine.models,
+            self.metrics,
+            fresh_s=self.limits.health_fresh_s,
+            check_s=self.limits.health_check_s,
+            wait_s=self.limits.health_wait_s,
+        )
         self.stopping = False
 
     @property
@@ -95,7 +109,7 @@ class Service:
         return roles_of(self.ensemble)
 
     @asynccontextmanager
-    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[Job[Turn]]:
+    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[ClientJob[Turn]]:
         """Run a turn for a client; entering raises `QueueFull` or `Stopping` before anything is done.
 
         From here on the request's log lines and its reply's headers have the turn's id.
@@ -113,7 +127,7 @@ class Service:
     @asynccontextmanager
     async def call(
         self, member: str, messages: Sequence[Message], *, options: Options, answer_format: AnswerFormat | None = None
-    ) -> AsyncIterator[Job[Completion]]:
+    ) -> AsyncIterator[ClientJob[Completion]]:
         """Have one member answer alone; the client's options override its own. Entering raises `QueueFull` or `Stopping`."""
         model, limit_s = self.models[member], self.settings.candidate
 
@@ -137,7 +151,7 @@ class Service:
         return await within(do, on_event, limit_s=limit_s, load_s=settings.load, grace_s=self.limits.grace_s)
 
     @asynccontextmanager
-    async def _begun(self, jobs: Jobs, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[Job[_T]]:
+    async def _begun(self, jobs: Jobs, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[ClientJob[_T]]:
         """Begin a job; record it if it never gets through the queue, because it was refused or because its client left (`left`)."""
         async with AsyncExitStack() as stack:
             try:

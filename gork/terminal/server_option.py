@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gork.config.settings import Settings
+from gork.errors import NoService
 from gork.terminal.session import Backing
 
 Say = Callable[[str], None]
@@ -22,10 +23,10 @@ async def backing(settings: Settings, *, again: str, say: Say) -> Backing | None
     by_hand = settings.origins["server"] == _BY_HAND
     try:
         there = await remote.reach(settings, again=again)
-    except remote.NoService as error:
+    except NoService as error:
         if by_hand:
             advice = f"start one there (final_script.py serve), or leave out {_BY_HAND} to have models here answer"
-            raise remote.NoService(f"{error}; {advice}") from None
+            raise NoService(f"{error}; {advice}") from None
         say(f"{error}; models here answer instead ({settings.origins['server']} names it)")
         return None
     if unused := remote.unused_flags(settings):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation
 from gork.flow import Ask, Explain
-from gork.roster import MemberRow
+from gork.health import MemberRow
 from gork.terminal.oneshot import is_degraded
 from gork.turn import Turn
 

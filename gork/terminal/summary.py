@@ -32,7 +32,7 @@ def summary(turn: Turn) -> str:
 
 def _how(verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"no verdict: {verdict.fallback}"
+        return f"no verdict: {verdict.fallback.text}"
     if verdict.note is not None:
         return verdict.note
     return verdict.clarity

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gork.conversation.thread import Exchange
-from gork.roster import MemberRow
+from gork.health import MemberRow
 from gork.terminal.session import Tally
 from gork.turn import Answer, Turn
 
@@ -59,7 +59,7 @@ def verdict(turn: Turn) -> str:
     """Why the turn ended as it did, as far as the numbers say it."""
     said = turn.verdict
     if said.fallback is not None:
-        return f"{said.winner} was chosen by the configured order: {said.fallback}"
+        return f"{said.winner} was chosen by the configured order: {said.fallback.text}"
     if said.note is not None:
         return f"{said.winner} was chosen: {said.note}"
     lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]

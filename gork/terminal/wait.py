@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
 from gork.errors import EngineError
-from gork.readiness import check, lacking, suffices
+from gork.health import check, lacking, suffices
 
 Say = Callable[[str], None]
 
@@ -102,17 +102,16 @@ async def _follow(model: Model, watch: _Watch, pace: Pace) -> None:
 def state(health: Health) -> str:
     """A member's state in a few words.
 
-    >>> state(Health(ok=False, detail="connection refused; is it running?"))
+    >>> state(Health(problem="connection refused", fix="is it running?"))
     'connection refused'
-    >>> state(Health(ok=False, detail="qwen3:0.6b is not there; get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
+    >>> state(Health(problem="qwen3:0.6b is not there", fix="get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
     'up, but qwen3:0.6b is not there'
-    >>> state(Health(ok=True, detail="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
+    >>> state(Health(state="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
     'ready'
     """
-    if health.ok:
-        return "ready" if health.loaded else f"ready ({health.detail})"
-    reason = health.detail.partition("; ")[0]
-    return f"up, but {reason}" if health.version is not None else reason
+    if health.problem is None:
+        return "ready" if health.loaded else f"ready ({health.state})"
+    return f"up, but {health.problem}" if health.version is not None else health.problem
 
 
 @contextlib.contextmanager

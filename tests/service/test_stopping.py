@@ -17,8 +17,9 @@ import pytest
 from gork.service.serve import serve
 from gork.service.service import Service, ServiceLimits
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS
+from tests.support.program import Program
 from tests.support.service_setup import engine_for, ensemble_at, settings_for
-from tests.terminal.test_commandline import MODELS, Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals are others")
 

@@ -17,20 +17,19 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-import final_script
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import Settings, load_settings
 from gork.engines.model import Options
 from gork.engines.ollama.engine import OllamaEngine
 from gork.errors import GorkError
-from gork.service.app import create_app
 from gork.service.bodies import read_body
 from gork.service.jobs import Heartbeat
-from gork.service.serve import listening
 from gork.service.service import Service, ServiceLimits
 from gork.turn import Question
 from gork.wire import encode
+from tests.support import served
 from tests.support.fake_ollama import FakeOllama
+from tests.support.served import Served
 
 MODELS = ("rewriter", "a", "b", "c", "judge")
 
@@ -59,13 +58,8 @@ def engine_for(settings: Settings, load_options: Options | None = None) -> Ollam
     )
 
 
-@dataclass
-class At:
-    """A running service and a client of it."""
-
-    url: str
-    service: Service
-    client: aiohttp.ClientSession
+class At(Served):
+    """A running service with the test route."""
 
     def ask(self, text: str = "What is up?", **more: Any) -> Any:
         """Ask for a turn as a stream of lines."""
@@ -97,12 +91,8 @@ def samples(exposition: str) -> dict[str, float]:
 async def serving(ollama: FakeOllama, *, limits: ServiceLimits | None = None, parallel: int = 8, **changes: Any) -> AsyncIterator[At]:
     """The service with its test route, on a free port."""
     settings = settings_for(ensemble_at(ollama.url, parallel=parallel), **changes)
-    async with engine_for(settings) as engine:
-        service = Service(final_script.assemble(settings, engine), engine, settings, limits=limits)
-        app = create_app(service)
-        app.add_routes(test_routes(service))
-        async with listening(service, app) as url, aiohttp.ClientSession() as client:
-            yield At(url, service, client)
+    async with engine_for(settings) as engine, served.serving(settings, engine, limits=limits, routes=test_routes) as at:
+        yield At(at.service, at.url, at.client)
 
 
 @dataclass

@@ -15,11 +15,13 @@ from aiohttp import web
 
 from gork.config.ensemble import load_ensemble
 from gork.engines.model import Health
-from gork.memory import free_memory
-from gork.readiness import lacking, suffices
+from gork.health import lacking, suffices
+from gork.machine import free_memory
 from tests.support.fake_downloads import Hub, write_gguf
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.terminal.test_commandline import MODELS, ROOT, Program
+from tests.support.heavy_lite import MODELS
+from tests.support.paths import ROOT
+from tests.support.program import Program
 
 MEMBERS = ("promptimizer", "qwen-small", "qwen", "llama", "judge")
 MB = 1_000_000
@@ -80,12 +82,6 @@ async def server():
     """A local Ollama with all five models."""
     async with PullingOllama(*MODELS) as fake:
         yield fake
-
-
-@pytest.fixture
-def program(tmp_path, server):
-    """The program beside it."""
-    return Program(tmp_path, server.url)
 
 
 def urls(at: str | Mapping[str, str]) -> dict[str, str]:
@@ -535,7 +531,7 @@ async def test_ctrl_c_ends_wait_with_130(program):
 
 def test_one_candidate_suffices_and_nothing_else_does():
     """The rule that wait and a service's readiness share."""
-    ensemble, up, down = load_ensemble("heavy-lite"), Health(ok=True, detail=""), Health(ok=False, detail="gone")
+    ensemble, up, down = load_ensemble("heavy-lite"), Health(), Health(problem="gone")
     everyone = dict.fromkeys(MEMBERS, down)
 
     assert [False, True, True, True, False] == [suffices(ensemble, everyone | {name: up}) for name in MEMBERS]

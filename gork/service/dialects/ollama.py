@@ -27,8 +27,8 @@ from gork.service.dialects.ollama_messages import (
     OllamaListedDetails,
     OllamaListedModel,
     OllamaLoadedModel,
-    OllamaModel,
     OllamaRunning,
+    OllamaShowReply,
     OllamaShowRequest,
     OllamaTags,
     OllamaVersion,
@@ -129,7 +129,7 @@ class OllamaApi:
         except NotFound:
             raise no_such_model(tagged(name or "")) from None
         options = {} if model.member is None else self._service.models[model.member].member.options
-        described = OllamaModel(
+        described = OllamaShowReply(
             modelfile=f"# {model.name}, served by {NAME} {__version__}\nFROM {model.runs}\n",
             parameters="\n".join(f"{key:<30} {value}" for key, value in options.items()),
             template="{{ .Prompt }}",

@@ -168,7 +168,7 @@ class OllamaRunning(msgspec.Struct):
     models: list[OllamaLoadedModel]
 
 
-class OllamaModel(msgspec.Struct):
+class OllamaShowReply(msgspec.Struct):
     """What `POST /api/show` answers."""
 
     modelfile: str

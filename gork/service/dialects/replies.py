@@ -14,16 +14,32 @@ from typing import Any, Literal, Protocol
 import msgspec
 from aiohttp import web
 
-from gork.engines.model import Completion
+from gork.engines.call import Completion
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, PromptTooLong, Refused
 from gork.service.dialects.requests import UnderstoodRequest, messages_for_member
-from gork.service.dialects.thinking import END, ThinkingChannel
-from gork.service.jobs import Heartbeat, Job
+from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.responses import Stream, json_response
 from gork.service.service import Service
-from gork.turn import Answer, Event, Failed, MemberState, Restarted, State, Token, Turn
+from gork.turn import (
+    Answer,
+    Answered,
+    Event,
+    Failed,
+    Judged,
+    MemberState,
+    Notice,
+    Question,
+    Restarted,
+    Rewritten,
+    State,
+    Token,
+    Turn,
+    Verdict,
+)
 from gork.wire import Queued
 
+END = "\n\n"
+"""After every paragraph."""
 LONGEST_PIECE = 8192
 """Characters of one piece: some clients read their streams line by line, and no line of theirs may be longer than 64 or 128 KiB."""
 
@@ -101,7 +117,7 @@ class Encoder(Protocol):
 class PendingReply:
     """The work on one request, and the parts of its reply as they come."""
 
-    def __init__(self, request: UnderstoodRequest, job: Job[Turn] | Job[Completion], heartbeat_s: float) -> None:
+    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], heartbeat_s: float) -> None:
         self._request, self._job = request, job
         self._clock = asyncio.get_running_loop().time
         self._sent = self._clock()
@@ -242,3 +258,89 @@ def absent(prefix: str, reasons: Mapping[str, str]) -> list[web.RouteDef]:
         return handler
 
     return [web.route("*", f"{prefix}/{path}", refuse(why)) for path, why in reasons.items()]
+
+
+class ThinkingChannel:
+    """A turn in words, paragraph by paragraph: which of its events clients are shown besides the answer.
+
+    Drafts come whole, under their models' names, when they are finished: three texts at once would be unreadable as one stream.
+    """
+
+    def __init__(self) -> None:
+        self._loading: set[str] = set()
+        self._verdict_told = False
+
+    def of(self, event: Event | Queued) -> str | None:
+        """The paragraph for an event; None if it is not shown."""
+        said = self._of_member(event) if isinstance(event, MemberState | Failed | Restarted) else self._of_turn(event)
+        return None if said is None else said + END
+
+    def _of_member(self, event: MemberState | Failed | Restarted) -> str | None:
+        match event:
+            case MemberState(member, State.LOADING) if member not in self._loading:
+                self._loading.add(member)
+                return f"{member}: loading its model"
+            case MemberState():
+                return None
+            case Failed(failure):
+                return f"{failure.member} failed: {failure.message}"
+            case Restarted(member, why):
+                return f"{member} is asked again: {why}"
+
+    def _of_turn(self, event: Event | Queued) -> str | None:
+        match event:
+            case Queued(ahead):
+                return f"waiting: {ahead} before this turn" if ahead else "waiting: this turn is the next"
+            case Rewritten(question):
+                return rewrite_line(question)
+            case Answered(answer):
+                return f"{heading(answer)}\n\n{answer.text}"
+            case Judged(verdict):
+                return chosen(verdict, told=self._verdict_told)
+            case Notice(text, about_verdict):
+                self._verdict_told |= about_verdict
+                return text
+            case _:
+                return None
+
+
+def rewrite_line(question: Question) -> str | None:
+    """How the rewrite stage ended.
+
+    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="lost the number 3"))
+    ('asked as: Q?', 'asked in your own words (lost the number 3)')
+    """
+    if question.rewrite is not None:
+        return f"asked as: {question.rewrite}"
+    return None if question.rewrite_refused is None else f"asked in your own words ({question.rewrite_refused})"
+
+
+def heading(answer: Answer) -> str:
+    """The heading of a draft.
+
+    >>> heading(Answer(member="qwen", model="m", text="x", tokens=12, seconds=0.94))
+    '**qwen** (12 tokens in 0.9 s)'
+    """
+    cut = "" if answer.complete else f", cut: {answer.stop}"
+    return f"**{answer.member}** ({answer.tokens} tokens in {answer.seconds:.1f} s{cut})"
+
+
+def chosen(verdict: Verdict, *, told: bool = False) -> str:
+    """Who won, and how clearly; `told`: a notice has already said how the verdict came about.
+
+    >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
+    'chosen: qwen (margin 1.50, read in 1 order)'
+    >>> chosen(Verdict(winner="qwen", policy="combined", note="one usable answer: nothing to judge"), told=True)
+    'chosen: qwen'
+    """
+    how = _how(verdict, told=told)
+    return f"chosen: {verdict.winner} ({how})" if how else f"chosen: {verdict.winner}"
+
+
+def _how(verdict: Verdict, *, told: bool) -> str:
+    if verdict.fallback is not None:
+        return "fallback" if told else f"fallback, the configured order decided: {verdict.fallback.text}"
+    if verdict.note is not None:
+        return "" if told else verdict.note
+    read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
+    return f"{verdict.clarity}{read}"
