@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from gork.config.ensemble import MOST_CANDIDATES, Ensemble, Member
-from gork.config.fields import FIELDS
-from gork.config.settings import Settings
+from gork.config.settings import SETTINGS, Layer, Origin, Settings
 from gork.engines.http import STANDARD_LIMITS, HttpLimits, plain
 from gork.errors import NoAnswer, NoService, ServiceError
 from gork.health import MemberRow, roles_of
@@ -29,7 +29,7 @@ REPLY_S: Final = 10.0
 """For what a service knows of itself, once it is connected to."""
 _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
-_TIMEOUTS: Final = {"timeout": "turn", "rewrite_timeout": "rewrite", "candidate_timeout": "candidate", "judge_timeout": "judge"}
+_TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout")
 _USED: Final = {"server", "seed", "optimize", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
@@ -70,18 +70,18 @@ async def reach(
     if settings.server is None:
         raise ValueError("no service is given")
     client = ServiceClient(
-        url=settings.server, token=settings.token, connect_s=settings.connect, again="try again", limits=limits, silence_s=silence_s
+        url=settings.server, token=settings.token, connect_s=settings.connect_timeout, again="try again", limits=limits, silence_s=silence_s
     )
     said = await _members(client)
-    origins = {**settings.origins, "ensemble": f"the service at {settings.server}"}
+    origins = {**settings.origins, "ensemble": Origin(Layer.SERVICE, f"the service at {settings.server}")}
     engine = plain(_ENGINES.get(said.engine, said.engine))
     line = f"engine: {engine}, ensemble {said.ensemble} (the service at {client.url}, version {plain(said.version)})"
-    return Remote(client, replace(settings, ensemble=_ensemble(said, client), origins=origins), line, again)
+    return Remote(client, structs.replace(settings, ensemble=_ensemble(said, client), origins=origins), line, again)
 
 
 def unused_flags(settings: Settings) -> list[str]:
     """The flags that were given and say nothing to a service, which has its own models."""
-    return [field.flag for field in FIELDS if field.name not in _USED and settings.origins[field.name].startswith("--")]
+    return [one.flag for name, one in SETTINGS.items() if name not in _USED and settings.origins[name].layer is Layer.FLAG]
 
 
 class Remote:
@@ -103,12 +103,14 @@ class Remote:
         how = how or self.settings
         client = replace(self._client, again=self._again)
         sink = _EventSink(client, on_event, roles_of(self.settings.ensemble))
-        return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.turn + how.load)
+        return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
         sink = _EventSink(self._client, on_event)
-        return await _follow(self._client, "/api/explain", {"turn": turn.as_json()}, sink.reason, limit_s=LIMIT_S + self.settings.load)
+        return await _follow(
+            self._client, "/api/explain", {"turn": turn.as_json()}, sink.reason, limit_s=LIMIT_S + self.settings.load_timeout
+        )
 
 
 async def _follow(client: ServiceClient, path: str, body: object, take: Callable[[WireEvent], _T | None], *, limit_s: float) -> _T:
@@ -175,8 +177,8 @@ class _EventSink:
             case Broken():
                 raise self._broken(event)
             case Queued(ahead):
-                more = f", behind {ahead} other{'' if ahead == 1 else 's'} that wait" if ahead else ""
-                self._on_event(Notice(f"the service is at another turn: this one waits in line{more}"))
+                more = f", after {ahead} other{'' if ahead == 1 else 's'}" if ahead else ""
+                self._on_event(Notice(f"the service is busy with another turn: this one waits in line{more}"))
             case Accepted() | Explained() | Finished():
                 pass  # not of this request
             case _:
@@ -239,7 +241,7 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
     body: dict[str, Any] = {"question": whole(question.text), "history": history}
     if how.seed is not None:
         body["seed"] = how.seed
-    if not how.optimize or how.origins["optimize"] != "default":
+    if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
         body["optimize"] = how.optimize
-    body |= {name: getattr(how, field) for name, field in _TIMEOUTS.items() if how.origins[name] != "default"}
+    body |= {name: getattr(how, name) for name in _TIMEOUTS if how.origins[name].layer is not Layer.DEFAULT}
     return body

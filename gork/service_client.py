@@ -16,8 +16,8 @@ from typing import TypeVar
 import msgspec
 from yarl import URL
 
+from gork.config.schema import Secret
 from gork.config.urls import masked
-from gork.config.values import Secret
 from gork.engines.http import (
     STANDARD_LIMITS,
     EventReader,

@@ -109,7 +109,7 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
-        selected = choose.select(settings, choose.Desk(say=_say, run=runner.run, progress=sys.stderr.isatty()))
+        selected = runner.run(choose.select(settings, choose.Frontend(say=_say, progress=sys.stderr.isatty())))
         path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
         with ReplyStore(path) as store:
             found = runner.run(_measure(arguments, selected, store, questions))

@@ -6,51 +6,36 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
+
+from msgspec import UNSET, Meta
 
 from bench.judge.graders import Bounds, Check, CheckFailed, Matches, Mentions, NotASchema, Number, Says, Shape, schema_check
 from bench.judge.programs import PythonCalls, Scalar, SqlRows, database
-from gork.config.values import Wrong, choice, describe, flag, suggestion, text, whole
-from gork.config.values import number as number_of
-from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_list, read_mapping
+from gork.config.schema import At, From, Text, Wrong, describe, read, read_keys, read_value, suggestion
+from gork.config.yaml_file import Located, Mistakes
 
 _MOST, _LARGEST = 100, 1e15
-_PHRASE = text("a phrase", pattern=r"(?s:\s*\S.*)", longest=1000)
-_PATTERN = text("a regular expression", longest=2000)
-_CALL = text("a Python expression", longest=1000)
-_COUNT = whole(0, 10_000)
+_Count = Annotated[int, Meta(ge=0, le=10_000)]
+_Finite = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
+_Phrase = Annotated[str, Meta(pattern=r"\S", max_length=1000, title="a phrase")]
+_OneOrMore = Annotated[list[_Phrase], Meta(min_length=1, max_length=_MOST, title="phrases")]
+_Phrases = Annotated[tuple[str, ...], From(_Phrase | _OneOrMore, lambda given: (given,) if isinstance(given, str) else tuple(given))]
+_Groups = Annotated[tuple[_Phrases, ...], Meta(min_length=1, max_length=_MOST, title="groups of phrases")]
 
 
-def _phrases(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
-    """One phrase or a list of them."""
-    if not isinstance(place.value, list):
-        return tuple(checked([place], _PHRASE, mistakes))
-    if not place.value:
-        mistakes.add(place, "has no phrase, there must be at least one")
-    return tuple(checked(read_list(place, "phrases", most=_MOST, mistakes=mistakes), _PHRASE, mistakes))
+def _number_as_written(raw: Any) -> float:  # noqa: ANN401 # whatever YAML can say
+    """A number; a whole one stays whole, since that says how near an answer must come. Raises `Wrong`."""
+    read_value(_Finite, raw)
+    return cast("float", raw)
 
 
-def _groups(place: Located, mistakes: Mistakes) -> tuple[tuple[str, ...], ...]:
-    if place.value == []:
-        mistakes.add(place, "has no group of phrases, there must be at least one")
-    return tuple(_phrases(item, mistakes) for item in read_list(place, "groups of phrases", most=_MOST, mistakes=mistakes))
-
-
-def _finite(place: Located, mistakes: Mistakes) -> float:
-    """A number; a whole one stays whole, since that says how near an answer must come."""
-    try:
-        number_of(-_LARGEST, _LARGEST).check(place.value)
-    except Wrong as wrong:
-        mistakes.add(place, str(wrong))
-        return 0
-    return cast("float", place.value)
-
-
-def _bounds(place: Located, mistakes: Mistakes) -> Bounds:
+def _bounds(place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 # `UNSET` where it cannot be read
+    """An exact count, or the least and the most."""
     if not isinstance(place.value, dict):
-        exact = next(checked([place], _COUNT, mistakes), 0)
-        return Bounds(least=exact, most=exact)
-    bounds = Bounds(**read_mapping(place, {"least": Key(_COUNT, "At least so many."), "most": Key(_COUNT, "At most so many.")}, mistakes))
+        exact = read(_Count, place, mistakes)
+        return exact if exact is UNSET else Bounds(least=exact, most=exact)
+    bounds = Bounds(**read_keys({"least": _Count, "most": _Count}, place, mistakes))
     if not place.value:
         mistakes.add(place, 'needs "least" or "most"')
     if bounds.most is not None and bounds.least > bounds.most:
@@ -58,161 +43,143 @@ def _bounds(place: Located, mistakes: Mistakes) -> Bounds:
     return bounds
 
 
-def plain(place: Located) -> Any:  # noqa: ANN401 # whatever YAML can say
-    """A value of a file without its places."""
-    if isinstance(place.value, dict):
-        return {key: plain(entry) for key, entry in place.value.items()}
-    return [plain(item) for item in place.value] if isinstance(place.value, list) else place.value
-
-
-def _schema(place: Located, mistakes: Mistakes) -> Mapping[str, Any]:
-    schema = plain(place)
+def _schema(schema: Any) -> Mapping[str, Any]:  # noqa: ANN401 # whatever YAML can say
     if not isinstance(schema, dict):
-        mistakes.add(place, f"must be a JSON schema (a mapping), not {describe(schema)}")
-        return {}
+        raise Wrong(f"must be a JSON schema (a mapping), not {describe(schema)}")
     try:
         schema_check(schema)
     except NotASchema as error:
-        mistakes.add(place, str(error))
+        raise Wrong(str(error)) from None
     except CheckFailed:
         pass  # jsonschema is missing: the file may still be right, and grading an answer to the question says what is missing
-    return cast("Mapping[str, Any]", schema)
+    return schema
 
 
-SHAPE: Table = {
-    "lines": Key(_COUNT, "Lines that are not empty."),
-    "bullets": Key(_COUNT, "Lines that begin with - * • or N."),
-    "words": Key(_bounds, "Words: a number, or least and most."),
-    "sentences": Key(_bounds, "Sentences: a number, or least and most."),
-    "begins": Key(_PHRASE, "What it begins with."),
-    "ends": Key(_PHRASE, "What it ends with."),
-    "case": Key(choice("upper", "lower"), "In which case all letters are."),
-    "json": Key(_schema, "The JSON schema that it keeps."),
-    "csv": Key(whole(1, 1000), "Items on one line with commas between them."),
-    "with": Key(_phrases, "Text that stands in it."),
-    "without": Key(_phrases, "Text that does not."),
+SHAPE: Mapping[str, Any] = {
+    "lines": _Count,
+    "bullets": _Count,
+    "words": Annotated[Bounds, At(_bounds)],
+    "sentences": Annotated[Bounds, At(_bounds)],
+    "begins": _Phrase,
+    "ends": _Phrase,
+    "case": Literal["upper", "lower"],
+    "json": Annotated[Mapping[str, Any], From(Any, _schema)],
+    "csv": Annotated[int, Meta(ge=1, le=1000)],
+    "with": _Phrases,
+    "without": _Phrases,
 }
+"""What can be stated of a format: so many lines that are not empty, bullets (- * • or N.), words, sentences, items between commas ..."""
 
 
 def _shape(place: Located, mistakes: Mistakes) -> Shape:
-    values = read_mapping(place, SHAPE, mistakes)
+    values = read_keys(SHAPE, place, mistakes)
     if place.value == {}:
         mistakes.add(place, "states no format, known are: " + ", ".join(SHAPE))
     return Shape(**{{"json": "schema", "with": "having"}.get(key, key): value for key, value in values.items()})
 
 
-def _calls(place: Located, mistakes: Mistakes) -> tuple[tuple[str, Any], ...]:
-    calls = []
-    for item in read_list(place, "calls", most=_MOST, mistakes=mistakes):
-        if not isinstance(item.value, list) or len(item.value) != 2:
-            mistakes.add(item, "must be a list of two: the call and what it gives")
-            continue
-        for call in checked(item.value[:1], _CALL, mistakes):
-            if fault := _fault(call):
-                mistakes.add(item.value[0], f"is not a Python expression: {fault}")
-            calls.append((call, plain(item.value[1])))
-    if place.value == []:
-        mistakes.add(place, "has no call, there must be at least one")
-    return tuple(calls)
+def _call(place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 # `UNSET` where it cannot be read
+    """A call and what it gives."""
+    if not isinstance(place.value, list) or len(place.value) != 2:
+        mistakes.add(place, "must be a list of two: the call and what it gives")
+        return UNSET
+    call = read(Annotated[str, From(_Expression, _checked_call)], place.value[0], mistakes)
+    return call if call is UNSET else (call, place.value[1].plain())
 
 
-def _fault(call: str) -> str:
-    """Why this is not a Python expression, empty if it is one."""
+def _checked_call(call: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ast.parse(call.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
-    return ""
+        fault = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        raise Wrong(f"is not a Python expression: {fault}") from None
+    return call
 
 
-PYTHON: Table = {
-    "needs": Key(text("a Python name", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,99}"), "What the answer has to define."),
-    "calls": Key(_calls, "Pairs of a call and what it gives."),
+_Expression = Annotated[Text, Meta(max_length=1000, title="a Python expression")]
+_Calls = Annotated[tuple[Annotated[Any, At(_call)], ...], Meta(min_length=1, max_length=_MOST, title="calls")]
+PYTHON: Mapping[str, Any] = {
+    "needs": Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z", title="a Python name")],
+    "calls": _Calls,
 }
+"""The name that the answer has to define, and calls of it with what they give."""
 
 
 def _python(place: Located, mistakes: Mistakes) -> PythonCalls:
-    values = read_mapping(place, PYTHON, mistakes, required=tuple(PYTHON))
+    values = read_keys(PYTHON, place, mistakes, required=PYTHON)
     return PythonCalls(needs=values.get("needs", "_"), calls=values.get("calls", ()))
 
 
-def _rows(place: Located, mistakes: Mistakes) -> tuple[tuple[Scalar, ...], ...]:
-    rows = []
-    for item in read_list(place, "rows", most=_MOST, mistakes=mistakes):
-        values = [cell.value for cell in read_list(item, "values", most=_MOST, mistakes=mistakes)]
-        if any(isinstance(value, dict | list) for value in values):
-            mistakes.add(item, "must be a list of texts and numbers")
-            continue
-        rows.append(tuple(values))
+def _rows(rows: list[Any]) -> tuple[tuple[Scalar, ...], ...]:
     if len({len(row) for row in rows}) > 1:
-        mistakes.add(place, "has rows of different lengths")
-    return tuple(rows)
+        raise Wrong("has rows of different lengths")
+    return tuple(tuple(row) for row in rows)
 
 
-SQL: Table = {
-    "setup": Key(text("SQL statements", longest=20_000), "What makes the tables and their rows."),
-    "rows": Key(_rows, "What the query gives."),
-    "ordered": Key(flag(), "Whether the rows have to come in this order."),
-}
+def _cell(cell: Any) -> Scalar:  # noqa: ANN401 # whatever YAML can say
+    if isinstance(cell, dict | list):
+        raise Wrong(f"must be a text or a number, not {describe(cell)}")
+    return cast("Scalar", cell)
+
+
+_Row = Annotated[list[Annotated[Any, From(Any, _cell)]], Meta(max_length=_MOST, title="values")]
+_Rows = Annotated[list[_Row], Meta(max_length=_MOST, title="rows")]
+
+
+def _setup(statements: str) -> str:
+    """What makes the tables and their rows. Raises `Wrong`."""
+    try:
+        database(statements).close()
+    except CheckFailed as error:
+        raise Wrong(str(error)) from None
+    return statements
+
+
+_Setup = Annotated[str, From(Annotated[Text, Meta(max_length=20_000, title="SQL statements")], _setup)]
+SQL: Mapping[str, Any] = {"setup": _Setup, "rows": Annotated[tuple[Any, ...], From(_Rows, _rows)], "ordered": bool}
 
 
 def _sql(place: Located, mistakes: Mistakes) -> SqlRows:
-    values = read_mapping(place, SQL, mistakes, required=("setup", "rows"))
-    if "setup" in values:
-        try:
-            database(values["setup"]).close()
-        except CheckFailed as error:
-            mistakes.add(place.value["setup"], str(error))
-    return SqlRows(**{"setup": "", "rows": (), **values})
+    return SqlRows(**{"setup": "", "rows": (), **read_keys(SQL, place, mistakes, required=("setup", "rows"))})
 
 
-def _pattern(place: Located, mistakes: Mistakes) -> str:
-    """A regular expression, as text: it is compiled again when its flags are known."""
-    for pattern in checked([place], _PATTERN, mistakes):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                re.compile(pattern)
-        except (re.error, RecursionError, OverflowError, Warning) as error:
-            mistakes.add(place, f"is not a regular expression: {error}")
-            return ""
-        return pattern
-    return ""
+def _pattern(pattern: str) -> str:
+    """A regular expression, as text: it is compiled again when its flags are known. Raises `Wrong`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
+        raise Wrong(f"is not a regular expression: {error}") from None
+    return pattern
 
 
-def _patterns(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
-    items = read_list(place, "regular expressions", most=_MOST, mistakes=mistakes) if isinstance(place.value, list) else [place]
-    return tuple(_pattern(item, mistakes) for item in items)
-
-
-_NEVER = {"never": Key(_phrases, "Rivals: an answer that asserts one is wrong.")}
-MAIN: Mapping[str, Table] = {
-    "says": {"says": Key(_phrases, "Phrases, one of which is asserted."), **_NEVER},
-    "mentions": {
-        "mentions": Key(_groups, "Groups of phrases: one of each is in the answer."),
-        "at_least": Key(whole(1, _MOST), "So many groups are enough."),
-        **_NEVER,
-    },
-    "number": {"number": Key(_finite, "The final number."), "within": Key(number_of(0, _LARGEST), "How far off it may be.")},
+_Pattern = Annotated[str, From(Annotated[Text, Meta(max_length=2000, title="a regular expression")], _pattern)]
+_Patterns = Annotated[list[_Pattern], Meta(max_length=_MOST, title="regular expressions")]
+MAIN: Mapping[str, Mapping[str, Any]] = {
+    "says": {"says": _Phrases, "never": _Phrases},
+    "mentions": {"mentions": _Groups, "at_least": Annotated[int, Meta(ge=1, le=_MOST)], "never": _Phrases},
+    "number": {"number": Annotated[float, From(Any, _number_as_written)], "within": Annotated[float, Meta(ge=0, le=_LARGEST)]},
     "matches": {
-        "matches": Key(_pattern, "A regular expression."),
-        "never": Key(_patterns, "Regular expressions that do not match."),
-        "flags": Key(text("letters of i, m and s", pattern="[ims]{1,3}"), "i: any case, m: lines, s: over lines."),
-        "fullmatch": Key(flag(), "Whether the whole answer matches."),
-        "code": Key(flag(), "Whether only code is looked at."),
+        "matches": _Pattern,
+        "never": _Pattern | _Patterns,
+        "flags": Annotated[str, Meta(pattern=r"\A[ims]{1,3}\Z", title="letters of i, m and s")],
+        "fullmatch": bool,
+        "code": bool,
     },
-    "shape": {"shape": Key(_shape, "The format.")},
-    "python": {"python": Key(_python, "Calls of the function that the answer defines.")},
-    "sql": {"sql": Key(_sql, "The rows that the answer's query gives.")},
+    "shape": {"shape": Annotated[Shape, At(_shape)]},
+    "python": {"python": Annotated[PythonCalls, At(_python)]},
+    "sql": {"sql": Annotated[SqlRows, At(_sql)]},
 }
+"""By the main key: all keys of a check and what they are. `never`: an answer that asserts (or matches) it is wrong."""
 
 
 def read_check(place: Located, mistakes: Mistakes) -> Check | None:
     """The check at this place, None if there is a mistake in it, which is then noted."""
     if not isinstance(place.value, dict):
-        read_mapping(place, {}, mistakes)
+        read_keys({}, place, mistakes)
         return None
     given = [key for key in MAIN if key in place.value]
     if len(given) != 1:
@@ -221,7 +188,7 @@ def read_check(place: Located, mistakes: Mistakes) -> Check | None:
         mistakes.add(place, what)
         return None
     before = len(mistakes)
-    values = read_mapping(place, MAIN[given[0]], mistakes, required=(given[0],))
+    values = read_keys(MAIN[given[0]], place, mistakes, required=(given[0],))
     if given[0] == "mentions" and values.get("at_least", 1) > len(values.get("mentions", ())) and len(mistakes) == before:
         mistakes.add(place.value["at_least"], "is more than there are groups")
     return _BUILT[given[0]](values) if len(mistakes) == before else None
@@ -233,12 +200,12 @@ def _number(values: Mapping[str, Any]) -> Number:
 
 
 def _matches(values: Mapping[str, Any]) -> Matches:
-    flags = re.RegexFlag(0)
+    flags, never = re.RegexFlag(0), values.get("never", ())
     for letter in values.get("flags", ""):
         flags |= {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}[letter]
     return Matches(
         pattern=re.compile(values["matches"], flags),
-        never=tuple(re.compile(pattern, flags) for pattern in values.get("never", ())),
+        never=tuple(re.compile(pattern, flags) for pattern in ([never] if isinstance(never, str) else never)),
         whole=values.get("fullmatch", False),
         code=values.get("code", False),
     )

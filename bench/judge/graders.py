@@ -16,7 +16,8 @@ from gork.errors import GorkError
 from gork.text.claims import Hedge, in_question, is_conclusion, negated, outermost, whole_name
 from gork.text.code import commands
 from gork.text.final_number import final_number
-from gork.text.structure import count_sentences, unwrapped
+from gork.text.sentences import count_sentences
+from gork.text.structure import unwrapped
 from gork.text.tokens import Span, Token, find, normalised, phrase_tokens, tokens
 
 LONGEST_ANSWER = 20_000
@@ -271,7 +272,7 @@ def schema_check(schema: Schema) -> Callable[[object], bool]:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise NotASchema(f"not a valid JSON schema: {error.message}") from None
+        raise NotASchema(f"is not a JSON schema: {error.message}") from None
     # An empty registry: a reference to another document is an error, nothing is fetched.
     checker = jsonschema.Draft202012Validator(schema, registry=Registry())
     return lambda value: bool(checker.is_valid(value))

@@ -8,6 +8,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 import final_script
 from bench.judge.cases import Case
 from bench.judge.reply_cache import CachedModel
@@ -88,7 +90,7 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
     if default.policy == "combined":
         free = {name: weight for name, weight in default.weights.items() if name not in JUDGE_SIGNALS}
         if any(free.values()) and free != dict(default.weights):
-            found.insert(1, Contender(name="default without its judge", choosing=replace(default, weights=free)))
+            found.insert(1, Contender(name="default without its judge", choosing=structs.replace(default, weights=free)))
     if has_judge and candidates > 1:
         found.append(all_orders)
         if every:
@@ -98,12 +100,12 @@ def contenders(default: Choosing, *, candidates: int, has_judge: bool, every: bo
 
 
 def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosing:
-    return replace(choosing, policy=policy, orders=orders or choosing.orders)
+    return structs.replace(choosing, policy=policy, orders=orders or choosing.orders)
 
 
 async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[Outcome]:
     """Let one policy choose in every case."""
-    team = replace(team, ensemble=replace(team.ensemble, choosing=contender.choosing))
+    team = replace(team, ensemble=structs.replace(team.ensemble, choosing=contender.choosing))
     return [await _choose(contender, team, case) for case in cases]
 
 

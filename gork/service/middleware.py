@@ -36,7 +36,7 @@ _STREAMS = frozenset({"text/event-stream", "application/x-ndjson"})
 def middlewares(service: Service) -> list[Middleware]:
     """The outermost first."""
     settings = service.settings
-    access, bodies = AccessPolicy(settings), BodyReader(settings.body_limit, settings.request)
+    access, bodies = AccessPolicy(settings), BodyReader(settings.body_limit, settings.request_timeout)
 
     @web.middleware
     async def contexts(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -50,7 +50,7 @@ async def serve(service: Service, say: Callable[[str], None]) -> int:
                 queue=settings.queue,
             )
             first = await signals.get()
-            note("service stops", signal=first.name, turns=service.turns.queue.inside, seconds=settings.drain)
+            note("service stops", signal=first.name, turns=service.turns.queue.inside, seconds=settings.drain_timeout)
             second = await _drained(service, signals)
         note("service stopped", signal=second and second.name)
     return 0 if second is None else 128 + second
@@ -62,7 +62,7 @@ async def _drained(service: Service, signals: asyncio.Queue[signal.Signals]) -> 
     last_words_s = service.limits.last_words_s
     idle, second = asyncio.create_task(service.idle()), asyncio.create_task(signals.get())
     try:
-        await asyncio.wait({idle, second}, timeout=service.settings.drain, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({idle, second}, timeout=service.settings.drain_timeout, return_when=asyncio.FIRST_COMPLETED)
         if not idle.done():
             service.give_up(Stopping("the service was stopped or restarted before this was finished: ask again in a moment"))
             await asyncio.wait({idle, second}, timeout=last_words_s, return_when=asyncio.FIRST_COMPLETED)
@@ -81,8 +81,8 @@ async def listening(service: Service, app: web.Application | None = None) -> Asy
     connections = Connections(
         service.metrics,
         most=most_connections(settings.turns, settings.queue) if limits.connections is None else limits.connections,
-        head_s=settings.request,
-        stall_s=settings.request,
+        head_s=settings.request_timeout,
+        stall_s=settings.request_timeout,
         idle_s=limits.idle_s,
     )
     runner = web.AppRunner(app or create_app(service), handle_signals=False, handler_cancellation=True, shutdown_timeout=0.5)

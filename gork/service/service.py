@@ -9,8 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gork.config.ensemble import Ensemble
-from gork.config.members import ANSWER_TOKENS
+from gork.config.ensemble import ANSWER_TOKENS, Ensemble
 from gork.config.settings import Settings
 from gork.engines.call import Completion
 from gork.engines.model import Engine, Model, Options
@@ -119,7 +118,7 @@ class Service:
             request.turn = question.id
 
         async def bounded(told: OnEvent) -> Turn:
-            return await self._within(chosen, chosen.turn, lambda on_event: self.ask(question, on_event, chosen), told)
+            return await self._within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
 
         async with self._begun(self.turns, lambda on_event: self.observer.turn(question, bounded, on_event), self.observer.left) as job:
             yield job
@@ -129,7 +128,7 @@ class Service:
         self, member: str, messages: Sequence[Message], *, options: Options, answer_format: AnswerFormat | None = None
     ) -> AsyncIterator[ClientJob[Completion]]:
         """Have one member answer alone; the client's options override its own. Entering raises `QueueFull` or `Stopping`."""
-        model, limit_s = self.models[member], self.settings.candidate
+        model, limit_s = self.models[member], self.settings.candidate_timeout
 
         async def chat(on_event: OnEvent) -> Completion:
             return await model.chat(
@@ -148,7 +147,7 @@ class Service:
             yield job
 
     async def _within(self, settings: Settings, limit_s: float, do: Callable[[OnEvent], Awaitable[_T]], on_event: OnEvent) -> _T:
-        return await within(do, on_event, limit_s=limit_s, load_s=settings.load, grace_s=self.limits.grace_s)
+        return await within(do, on_event, limit_s=limit_s, load_s=settings.load_timeout, grace_s=self.limits.grace_s)
 
     @asynccontextmanager
     async def _begun(self, jobs: Jobs, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[ClientJob[_T]]:

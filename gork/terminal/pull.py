@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from gork.config.ensemble import Member, Weights
 from gork.config.settings import Settings
@@ -246,7 +246,7 @@ async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list
 
 async def _installed(host: str, settings: Settings) -> set[str] | ModelError:
     try:
-        return {library.normal(tag) for tag in await library.installed(host, settings.connect)}
+        return {library.normal(tag) for tag in await library.installed(host, settings.connect_timeout)}
     except ModelError as error:
         return error
 
@@ -267,8 +267,8 @@ def _missing_weights(chosen: Chosen, say: Say) -> tuple[list[Job], list[str]]:
     return jobs, []
 
 
-def pull_tags(host: str, tags: Sequence[str], board: Board, run: Callable[[Coroutine[Any, Any, list[str]]], list[str]]) -> None:
+async def pull_tags(host: str, tags: Sequence[str], board: Board) -> None:
     """Have one server fetch these models. Raises an `EngineError` if one of them cannot be had."""
-    failed = run(bring_all([from_ollama(host, tag, tag) for tag in tags], board))
+    failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], board)
     if failed:
         raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): final_script.py pull")

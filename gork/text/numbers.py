@@ -56,7 +56,7 @@ UNITS = {
 _SPELLED = {word: value for word, value in SCALES.items() if value <= 10**6}
 """The scales that `spelt_to_digits` reads; a billion stays a word, since older texts mean a million millions by it."""
 _NAMES = "|".join((*COUNTED, *_SPELLED))
-_SPELT = re.compile(rf"\b(?:{_NAMES})(?:(?:[ -]| and )(?:{_NAMES}))*\b", re.IGNORECASE)
+_SPELT = rf"\b(?:{_NAMES})(?:(?:[ -]| and )(?:{_NAMES}))*\b"  # compiled when it is first used: the start does not need it
 _ARTICLES = {"a single": 1, "a hundred": 100}
 _BELOW_20 = "|".join(word for word, value in SMALL.items() if value)
 COUNT = rf"a[ ]single|a[ ]hundred|(?:{'|'.join(TENS)})(?:-(?:{_BELOW_20}))?|{_BELOW_20}|[1-9]\d{{0,3}}"
@@ -79,7 +79,7 @@ def spelt_to_digits(text: str) -> str:
     >>> spelt_to_digits("twenty-five plus one hundred and three"), spelt_to_digits("one two")
     ('25 plus 103', '1 2')
     """
-    return _SPELT.sub(lambda match: _digits(match[0]), text)
+    return re.sub(_SPELT, lambda match: _digits(match[0]), text, flags=re.IGNORECASE)
 
 
 def _digits(spelt: str) -> str:

@@ -166,7 +166,7 @@ def test_every_form_of_a_check_is_read(tmp_path, check, right, wrong):
         ("{shape: {words: {least: 5, most: 2}}}", "check.shape.words: least is 5, which is more than most, 2"),
         ("{shape: {words: {}}}", 'check.shape.words: needs "least" or "most"'),
         ("{shape: {words: many}}", "check.shape.words: must be a whole number"),
-        ("{shape: {json: {type: thing}}}", "check.shape.json: not a valid JSON schema"),
+        ("{shape: {json: {type: thing}}}", "check.shape.json: is not a JSON schema"),
         ("{shape: {json: [1]}}", "check.shape.json: must be a JSON schema (a mapping), not a list"),
         ("{python: {calls: [['f(', 1]], needs: f}}", "check.python.calls[0][0]: is not a Python expression"),
         ("{python: {calls: [['x = 1', 1]], needs: f}}", "check.python.calls[0][0]: is not a Python expression"),

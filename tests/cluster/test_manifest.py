@@ -8,12 +8,12 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from gork import __version__
 from gork.config.ensemble import load_ensemble, read_ensemble, with_members

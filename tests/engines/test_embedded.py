@@ -185,7 +185,7 @@ class TestOptions:
         with pytest.raises(ConfigError) as caught:
             EmbeddedEngine(members, files={"a": tiny(), "b": tiny()}, context=512, cores=1, deadlines=Deadlines())
         text = "\n".join(caught.value.mistakes)
-        assert all(word in text for word in ("temprature", "num_ctx", "`context`", "top_k", "member c"))
+        assert all(word in text for word in ("temprature", "num_ctx", '"context"', "top_k", "member c"))
 
         async with engine_on({"a": tiny()}) as engine:
             with pytest.raises(Refused, match="temprature"):

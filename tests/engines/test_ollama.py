@@ -11,9 +11,8 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import CallbackResult, aioresponses
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.call import Deadlines
-from gork.engines.ollama.engine import LOAD_OPTIONS
 from gork.errors import BadReply, ConfigError, ModelMissing, Refused
 from gork.turn import Token
 from tests.support.fake_ollama import FakeOllama, Reply
@@ -63,7 +62,7 @@ async def test_a_model_at_a_url_gets_no_load_options_and_stays_loaded(server):
         await talk.choose()
 
     bodies = server.bodies("/api/chat") + server.bodies("/api/generate")
-    assert [set(body["options"]) & LOAD_OPTIONS for body in bodies] == [set()] * 4
+    assert [set(body["options"]) & LOAD_TIME.keys() for body in bodies] == [set()] * 4
     assert [(body["keep_alive"], type(body["keep_alive"])) for body in bodies] == [(-1, int)] * 4
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
+from msgspec import structs
 
 from gork import remote
 from gork.config.settings import Settings, load_settings
@@ -120,7 +121,7 @@ class TestTurns:
         events = []
         async with serving_fake(fake) as served:
             there = await remote.reach(told(served.url))
-            turn = await there.ask(Question(text="capital of france pls"), events.append, replace(there.settings, seed=5))
+            turn = await there.ask(Question(text="capital of france pls"), events.append, structs.replace(there.settings, seed=5))
 
         assert ("It is Paris.", "qwen", 5) == (turn.answer, turn.winner.member, turn.seed)
         assert [Finished(turn)] == events[-1:]
@@ -179,8 +180,8 @@ class TestTurns:
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
         assert [
-            Notice("the service is at another turn: this one waits in line, behind 1 other that wait"),
-            Notice("the service is at another turn: this one waits in line"),
+            Notice("the service is busy with another turn: this one waits in line, after 1 other"),
+            Notice("the service is busy with another turn: this one waits in line"),
             Finished(TURN),
         ] == events
 
@@ -195,7 +196,7 @@ class TestTurns:
             there = await remote.reach(told(served.url))
             asking = group.create_task(there.ask(Question(text="first"), lambda _: None))
             await fake.until(lambda: fake.in_progress == 1)
-            short = replace(there.settings, turn=0.1, load=0.1)
+            short = structs.replace(there.settings, timeout=0.1, load_timeout=0.1)
             waiting = group.create_task(there.ask(Question(text="second"), lambda event: isinstance(event, Notice) and first.set(), short))
             await first.wait()
             await asyncio.wait({waiting}, timeout=0.5)
@@ -419,7 +420,7 @@ class TestTrouble:
         async with serving_fake(fake, optimize=False, limits=ServiceLimits(heartbeat_s=0.01)) as served:
             there = await remote.reach(told(served.url))
             with pytest.raises(ServiceError, match=r"has come to no end within 0.2 s: ask again, or allow it more \(--timeout\)"):
-                await there.ask(Question(text="q"), lambda _: None, replace(there.settings, turn=0.1, load=0.1))
+                await there.ask(Question(text="q"), lambda _: None, structs.replace(there.settings, timeout=0.1, load_timeout=0.1))
             await fake.until(lambda: fake.in_progress == 0, 1)
             gate.set()
 
@@ -618,9 +619,7 @@ class TestOneQuestion:
         """One question here does not wait for what only a service needs."""
         script = "import sys, runpy; sys.argv = ['x', 'hello there']\n"
         script += f"try: runpy.run_path({str(ROOT / 'final_script.py')!r}, run_name='__main__')\n"
-        script += (
-            "finally: print([name for name in sys.modules if name in ('gork.remote', 'gork.service_client', 'gork.wire')], file=sys.stderr)"
-        )
+        script += "finally: print([name for name in sys.modules if name in {'gork.remote', 'gork.wire'}], file=sys.stderr)"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", script),
             env={**program.env, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": fake.url},
@@ -736,7 +735,7 @@ class TestAtThePrompt:
             async with on_terminal(program, "--server", url, "--no-optimize") as terminal:
                 await terminal.prompt()
                 await terminal.enter("second")
-                await terminal.see("the service is at another turn: this one waits in line")
+                await terminal.see("the service is busy with another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
                 assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)

@@ -86,7 +86,7 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
     async with FakeOllama(*MODELS) as ollama:
         for model in "abc":
             ollama.say(model, Reply("never", gate=asyncio.Event()))
-        async with serving(ollama, turn=0.6) as at, at.ask() as reply:
+        async with serving(ollama, timeout=0.6) as at, at.ask() as reply:
             events = [event async for event in lines(reply)]
             assert events[-1][0] == "error"
             assert events[-1][1].count("waited too long") == 3
@@ -96,7 +96,7 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
 async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client():
     """504 in place of a connection that stays open; the next client finds its place free."""
     limits = ServiceLimits(grace_s=0.0)
-    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=limits, turn=1.0, turns=1) as at:
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=limits, timeout=1.0, turns=1) as at:
         ask = at.service.ask
 
         async def stuck(question, on_event, how=None):

@@ -175,7 +175,7 @@ class TestAsking:
         async with serving_fake(fake, timeout="60", judge_timeout="20", candidate_timeout="30", rewrite_timeout="10") as served:
 
             async def ask(question, on_event, how):
-                seen.append((how.turn, how.rewrite, how.candidate, how.judge))
+                seen.append((how.timeout, how.rewrite_timeout, how.candidate_timeout, how.judge_timeout))
                 return await inner(question, on_event, how)
 
             inner, served.service.ask = served.service.ask, ask

@@ -268,7 +268,7 @@ async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_
             except asyncio.CancelledError:
                 continue
 
-    settings = settings_for(ensemble_at(fake.url), drain=0.1)
+    settings = settings_for(ensemble_at(fake.url), drain_timeout=0.1)
     async with engine_for(settings) as engine, aiohttp.ClientSession() as client:
         said = asyncio.Queue()
         service = Service(never, engine, settings, limits=ServiceLimits(last_words_s=0.2))

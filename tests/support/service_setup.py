@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp import web
+from msgspec.structs import replace
 
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import Settings, load_settings
+from gork.engines.choose import deadlines_of
 from gork.engines.model import Options
 from gork.engines.ollama.engine import OllamaEngine
 from gork.errors import GorkError
@@ -53,9 +55,8 @@ def settings_for(ensemble: Ensemble, **changes: Any) -> Settings:
 
 def engine_for(settings: Settings, load_options: Options | None = None) -> OllamaEngine:
     """The ensemble's engine."""
-    return OllamaEngine(
-        settings.ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=load_options or {}, context=4096
-    )
+    members, deadlines = settings.ensemble.members, deadlines_of(settings)
+    return OllamaEngine(members, host=settings.ollama_host, deadlines=deadlines, load_options=load_options or {}, context=4096)
 
 
 class At(Served):

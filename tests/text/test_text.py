@@ -13,7 +13,9 @@ from gork.text.code import commands, defining, first_query, inline
 from gork.text.expressions import agreement, evaluate
 from gork.text.final_number import FinalNumber, final_number
 from gork.text.numbers import COUNTED, KEYS, count, spelt_to_digits
-from gork.text.structure import Block, bare, count_sentences, instructions, items, sentence_count, split_code, unwrapped
+from gork.text.questions import instructions
+from gork.text.sentences import count_sentences, sentence_range
+from gork.text.structure import Block, bare, items, split_code, unwrapped
 from gork.text.tokens import find, phrase_tokens, tokens
 
 
@@ -101,7 +103,7 @@ def test_instructions_are_what_a_question_asks_for(question, asked):
 )
 def test_sentences_are_counted_within_a_range_or_exactly(text, least, most, exactly):
     """Abbreviations end no sentence; those that may are left open in the range."""
-    assert ((least, most), exactly) == (sentence_count(text), count_sentences(text))
+    assert ((least, most), exactly) == (sentence_range(text), count_sentences(text))
 
 
 @pytest.mark.parametrize(

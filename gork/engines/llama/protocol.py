@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gork.config.ensemble import OptionValue
+from gork.config.ensemble import LOAD_TIME, OptionValue
 from gork.engines.model import Options
 
 _DEFAULTS: Mapping[str, OptionValue] = {
@@ -29,7 +29,6 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 }
 """What Ollama does when an option is not given, so that a member behaves alike on both engines."""
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
-_LOAD_TIME = {"num_ctx": "context", "num_thread": "cores"}
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 
@@ -42,8 +41,8 @@ def llama_options(options: Options) -> dict[str, Any]:
     """
     mistakes = []
     for name in options:
-        if name in _LOAD_TIME:
-            mistakes.append(f"option {name} is settled when the model loads: set `{_LOAD_TIME[name]}` instead")
+        if name in LOAD_TIME:
+            mistakes.append(f"option {name} is settled when the model loads: {LOAD_TIME[name]}")
         elif name not in _DEFAULTS and name not in _RENAMED:
             mistakes.append(f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED}))}")
     for name, value in options.items():

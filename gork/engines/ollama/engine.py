@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion, estimate_prompt
 from gork.engines.http import STANDARD_LIMITS, HttpLimits, open_session
 from gork.engines.labels import read_labels
@@ -32,7 +32,6 @@ from gork.engines.ollama.protocol import ChatReader, chosen_label, count, likely
 from gork.errors import Died, ModelError, ModelMissing, Refused
 from gork.turn import AnswerFormat, Message
 
-LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"})
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _FRESH_S = 5.0
@@ -43,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class OllamaEngine(Engine):
-    """Members with a URL are asked there, all others at `host`; `context` is what one request can use where nobody says otherwise."""
+    """Members with a URL are asked there, all others at `host`; `context` is what one request can use unless the server says otherwise."""
 
     name = "ollama"
 
@@ -209,7 +208,7 @@ class OllamaModel(Model):
         served = count(row, "context_length")
         asked = self._load_options.get("num_ctx")
         if served and asked is not None and served not in {asked, self._context}:
-            return False  # somebody else loaded it with another context: ours reloads it
+            return False  # another client loaded it with another context: ours reloads it
         self._learn(row)
         return True
 
@@ -272,7 +271,7 @@ class OllamaModel(Model):
         """Ask for one token with its alternatives, after `lead_in` if the server shows the prompt that its template makes.
 
         The first request is for the rendered prompt; a server that does not know this takes it for what comes next best, a chat of
-        one token without the lead-in. (A trailing assistant message would not do: templates open another turn behind it.)
+        one token without the lead-in. (A trailing assistant message would not do: templates open another turn after it.)
         """
         client = self._client.about(tag)
         options: Options = {"num_predict": 1, "temperature": 0}
@@ -307,6 +306,6 @@ class OllamaModel(Model):
 
     def _body(self, tag: str, options: Options, **fields: object) -> Record:
         """Put a request together; load-time options are the model's own, whatever a call says."""
-        asked = {key: value for key, value in options.items() if key not in LOAD_OPTIONS}
+        asked = {key: value for key, value in options.items() if key not in LOAD_TIME}
         keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
         return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}

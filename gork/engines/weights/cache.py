@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gork.config.ensemble import Weights
+from gork.config.folders import cache_home
 from gork.engines.weights.convert import VERSION, requantise
 from gork.engines.weights.gguf_header import GgufHeader, read_gguf_header
 from gork.engines.weights.progress import Bar
@@ -38,12 +39,10 @@ def default_cache() -> Path:
     """Say where weights are kept: $GORK_CACHE, else $XDG_CACHE_HOME/gork/weights, else ~/.cache/gork/weights."""
     if chosen := os.environ.get("GORK_CACHE"):
         return Path(chosen)
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "gork" / "weights"
-    try:
-        return Path.home() / ".cache" / "gork" / "weights"
-    except RuntimeError:
-        raise WeightsError("there is no home directory to keep weights in; set GORK_CACHE to a directory") from None
+    home = cache_home(os.environ)
+    if home is None:
+        raise WeightsError("there is no home directory to keep weights in; set GORK_CACHE to a directory")
+    return home / "weights"
 
 
 def cached(weights: Weights, cache: Path) -> Path | None:

@@ -13,7 +13,8 @@ from contextlib import closing
 
 from gork.judging.checks import Finding
 from gork.text.numbers import count
-from gork.text.structure import QUOTED, Block, shown, split_code
+from gork.text.questions import QUOTED
+from gork.text.structure import Block, shown, split_code
 
 _LANGUAGES = (
     ("python", r"python ?[23]?(?:\.\d+)?"),

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from gork.judging.checks import Finding
 from gork.judging.checks.code import asked_language, parses_as_json
 from gork.text.numbers import COUNT, count
-from gork.text.structure import Item, bare, instructions, items, sentence_count, sentence_start, shown, split_code, words
+from gork.text.questions import instructions
+from gork.text.sentences import sentence_range, sentence_start, words
+from gork.text.structure import Item, bare, items, shown, split_code
 
 _KEPT, _BROKEN = 0.7, -1.2
 _UNIT = r"(?P<unit>words?|sentences?|lines?|bullet\ points?|bullets|items?|paragraphs?)"
@@ -209,7 +211,7 @@ def measured(answer: str, unit: str) -> tuple[int, int]:
             found = words(text)
             return len(found), sum(max(len(re.findall(r"[^\W_]+", word.replace("'", "").replace("’", ""))), 1) for word in found)
         case "sentence":
-            return sentence_count(text)
+            return sentence_range(text)
         case "line":
             return len(lines), len(lines)
         case "paragraph":

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from gork.judging.checks import Finding
 from gork.text.language import ASKING, DENYING, LIGHT, language, script
-from gork.text.structure import bare, shown, split_code, words
+from gork.text.sentences import words
+from gork.text.structure import bare, shown, split_code
 
 _LOOPING = re.compile(
     r"\b(?:repeat\w*|times|poem|poems|song|lyrics|chorus|verse|chant|rhyme|mantra|again and again|list|table|copies|over and over|sing"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
-from gork.config.ensemble import OptionValue
-from gork.config.members import LONGEST_TOKEN_BYTES
+from gork.config.ensemble import LONGEST_TOKEN_BYTES, OptionValue
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange, announce
 from gork.errors import BadRequest, NotFound

@@ -1,14 +1,15 @@
 """The prompt of a terminal that can move its cursor: line editing, history, completion, several lines, the user's own editor.
 
-Imported only where such a terminal is: a pipe does not wait for the line editor's own import.
+Imported only for such a terminal: prompt_toolkit takes long to import.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TextIO
 
 from prompt_toolkit import PromptSession
@@ -19,7 +20,9 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import History
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.base import Input as KeyInput
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 from prompt_toolkit.output.base import Output
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -29,11 +32,17 @@ from gork.terminal.editor import edit
 from gork.terminal.input import CONTINUED, PROMPT, Cleared, Ended, Input, idle, is_open, unfenced
 
 if sys.platform != "win32":
-    from gork.terminal.keys import Keyboard
+    import termios
+
+    from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
+
+    from gork.terminal.screen import set_local_mode
 
 Words = Callable[[str], tuple[int, Sequence[str]]]
 """For the text before the cursor: how much of its end is replaced, and by what it may be."""
 Say = Callable[[str], None]
+_MOST_TYPED = 20_000
+"""Keys that are kept for the next prompt."""
 
 
 class EditingReader:
@@ -48,7 +57,7 @@ class EditingReader:
         self._silence: asyncio.Timeout | None = None
         self._editing: asyncio.Task[None] | None = None
         self._input = _keyboard(stdin, self._alive)
-        self._output = _screen(shown)
+        self._output = _output(shown)
         self._session: PromptSession[str] = PromptSession(
             message=[("fg:ansidefault", PROMPT)],  # with a style the blank at its end is drawn, not jumped over
             input=self._input,
@@ -92,7 +101,7 @@ class EditingReader:
             self._output.flush()
 
     def forget_typed(self) -> None:
-        """Throw away what was typed so far during a turn."""
+        """Discard what was typed so far during a turn."""
         if sys.platform != "win32" and isinstance(self._input, Keyboard):
             self._input.typed.clear()
 
@@ -117,7 +126,7 @@ class EditingReader:
         buffer = self._session.default_buffer
         async with in_terminal():
             if self._silence is not None:
-                self._silence.reschedule(None)  # the editor has the terminal: nobody is silent
+                self._silence.reschedule(None)  # the editor has the terminal: its time does not count as silence
             try:
                 text = await edit(buffer.text, self._environ)
             except UsageError as error:
@@ -147,9 +156,71 @@ def _during_turn(keyboard: KeyInput, stop: Callable[[], None]) -> AbstractContex
     return nullcontext()
 
 
-def _screen(shown: TextIO) -> Output:
-    """The terminal's output. Never asked where its cursor is: some never answer, and what they say late lands in the next program."""
+def _output(shown: TextIO) -> Output:
+    """The terminal's output, which is never asked for the cursor's place: some never reply, and a late reply lands in the next program."""
     output = create_output(stdout=shown)
     if hasattr(output, "enable_cpr"):
         output.enable_cpr = False
     return output
+
+
+if sys.platform != "win32":
+
+    class Keyboard(Vt100Input):
+        """The terminal's input; calls `alive` for every key, and keeps what is typed while a turn runs."""
+
+        def __init__(self, stdin: TextIO, alive: Callable[[], None]) -> None:
+            super().__init__(stdin)
+            self._alive = alive
+            self.typed: list[KeyPress] = []
+            """Keys of the turn that is running."""
+
+        def read_keys(self) -> list[KeyPress]:
+            """Read the keys that have arrived.
+
+            A terminal that hung up is marked as closed: its reads fail for ever, and the base class treats that as a pause.
+            """
+            keys = super().read_keys()
+            if keys:
+                self._alive()
+            elif self._hung_up():
+                self.stdin_reader.closed = True
+            return keys
+
+        def _hung_up(self) -> bool:
+            poll = select.poll()
+            poll.register(self.fileno(), select.POLLIN)
+            return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+        @contextmanager
+        def during_turn(self, stop: Callable[[], None]) -> Iterator[None]:
+            """Collect keys for the next prompt, unseen; Ctrl-C is a signal, but one typed before this began arrives as a key."""
+            kept = self.typed = []
+
+            def take(keys: list[KeyPress]) -> None:
+                for key in keys:
+                    if key.key == Keys.ControlC:
+                        kept.clear()
+                        stop()
+                    elif len(kept) < _MOST_TYPED:
+                        kept.append(key)
+
+            def on_ready() -> None:
+                take(self.read_keys())
+                if self.closed:
+                    stop()
+
+            with _unseen(self.fileno()), self.attach(on_ready):
+                take(get_typeahead(self))
+                try:
+                    yield
+                finally:
+                    store_typeahead(self, kept)
+
+    @contextmanager
+    def _unseen(fd: int) -> Iterator[None]:
+        """Keys one by one and without an echo, with Ctrl-C and the like still being signals."""
+        with raw_mode(fd):
+            with suppress(termios.error):  # not a terminal
+                set_local_mode(fd, termios.ISIG, on=True)
+            yield
