@@ -26,6 +26,8 @@ __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ens
 MOST_CANDIDATES: Final = 8
 ANSWER_TOKENS: Final = 512
 """`num_predict` of a candidate whose file gives none: an answer without an end would hold up the turn and overrun the judge."""
+LONGEST_TOKEN_BYTES: Final = 16
+"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 _SHIPPED = Path(__file__).parent / "ensembles"
 
 OptionValue = float | int | str | bool | tuple[str, ...]

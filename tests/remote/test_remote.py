@@ -19,6 +19,7 @@ from gork import remote
 from gork.config.settings import Settings, load_settings
 from gork.engines.http import HttpLimits
 from gork.errors import NoAnswer, NoService, ServiceError
+from gork.service.service import ServiceLimits
 from gork.turn import Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
 from tests.support.fake_ollama import FakeOllama, Reply
@@ -188,7 +189,10 @@ class TestTurns:
         """A turn may wait for longer than it may take, as long as the service shows that it is there."""
         first, gate = asyncio.Event(), asyncio.Event()
         fake.answer_with("qwen3:0.6b", lambda body: Reply("yes", gate=gate if body["messages"][-1]["content"] == "first" else None))
-        async with serving_fake(fake, optimize=False, turns="1", beat_s=0.02) as served, asyncio.TaskGroup() as group:
+        async with (
+            serving_fake(fake, optimize=False, turns="1", limits=ServiceLimits(heartbeat_s=0.02)) as served,
+            asyncio.TaskGroup() as group,
+        ):
             there = await remote.reach(told(served.url))
             asking = group.create_task(there.ask(Question(text="first"), lambda _: None))
             await fake.until(lambda: fake.in_progress == 1)
@@ -413,7 +417,7 @@ class TestTrouble:
         gate = asyncio.Event()
         for model in CANDIDATES:
             fake.say(model, Reply("yes", gate=gate))
-        async with serving_fake(fake, optimize=False, beat_s=0.01) as served:
+        async with serving_fake(fake, optimize=False, limits=ServiceLimits(heartbeat_s=0.01)) as served:
             there = await remote.reach(told(served.url))
             with pytest.raises(ServiceError, match=r"has come to no end within 0.2 s: ask again, or allow it more \(--timeout\)"):
                 await there.ask(Question(text="q"), lambda _: None, structs.replace(there.settings, timeout=0.1, load_timeout=0.1))
