@@ -31,7 +31,7 @@ AUTOMATIC = -1
 
 @contextmanager
 def limited(cores: float) -> Iterator[str]:
-    """Run what follows on so many cores; says by which means."""
+    """Run the block on this many cores; gives the means in words."""
     try:
         with _quota(cores) as folder:
             yield f"CPU quota {cores:g} ({folder})"

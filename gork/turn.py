@@ -7,7 +7,7 @@ prints and what saved sessions and the service use; its schema is `docs/turn.sch
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypedDict
@@ -20,6 +20,15 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+def as_messages(exchanges: Iterable[tuple[str, str]]) -> list[Message]:
+    """Exchanges (what a user says, what the assistant replies) as the messages of a chat."""
+    return [
+        message
+        for user, assistant in exchanges
+        for message in (Message(role="user", content=user), Message(role="assistant", content=assistant))
+    ]
 
 
 AnswerFormat = Literal["json"] | Mapping[str, object]
@@ -97,7 +106,7 @@ class Failure:
 
 
 class FallbackKind(StrEnum):
-    """Why there was no verdict, as far as it was not the judge that failed."""
+    """Why there was no verdict, other than a failure of the judge."""
 
     NO_JUDGE = "no_judge"
     """The policy asks a judge, and the ensemble has none."""
@@ -229,7 +238,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """A member starts its text anew: what had arrived of it before does not count."""
+    """A member starts its text again: what had arrived before does not count."""
 
     member: str
     why: str

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta
 
-from bench.judge.check import Check
-from bench.judge.code import PythonCalls
-from bench.judge.reading import read_check
+from bench.judge.check_syntax import read_check
+from bench.judge.graders import Check, Grade, grade
+from bench.judge.programs import PythonCalls
 from gork.config.schema import At, Text, read, read_keys
 from gork.config.urls import printable, quoted
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
@@ -33,6 +33,10 @@ class Item:
     check: Check
     right: tuple[str, ...]
     wrong: tuple[str, ...]
+
+    def grade(self, answer: str) -> Grade:
+        """The grade of an answer. Where the question `needs_python`, this runs the Python that the answer contains."""
+        return grade(self.check, answer, self.ask)
 
     @property
     def needs_python(self) -> bool:

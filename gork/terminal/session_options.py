@@ -15,7 +15,7 @@ from gork.conversation import sessions
 from gork.conversation.sessions import SessionLog, default_folder
 from gork.conversation.thread import Conversation, announce
 from gork.flow import Ask
-from gork.terminal import oneshot
+from gork.terminal import output
 from gork.turn import OnEvent, Question, Turn
 
 LATEST = ""
@@ -77,7 +77,7 @@ def print_list(settings: Settings, say: Say) -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
     for session in found:
         line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
-        oneshot.write(line if len(line) <= width else line[: width - 3] + "...")
+        output.write(line if len(line) <= width else line[: width - 3] + "...")
     return 0
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from bench.judge.checkers import Right, Wrong, grade
+from bench.judge.graders import Right, Wrong
 from bench.judge.questions import KINDS, load_questions
 from gork.config.ensemble import load_ensemble, shipped_ensembles
 from gork.errors import ConfigError
@@ -54,8 +54,8 @@ def mistakes(tmp_path, text):
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_answers_of_a_question_try_its_check(item):
     """Every right one is right and every wrong one is wrong, the code among them run."""
-    assert {answer: grade(item, answer) for answer in item.right} == dict.fromkeys(item.right, Right())
-    assert {answer: grade(item, answer) for answer in item.wrong} == dict.fromkeys(item.wrong, Wrong())
+    assert {answer: item.grade(answer) for answer in item.right} == dict.fromkeys(item.right, Right())
+    assert {answer: item.grade(answer) for answer in item.wrong} == dict.fromkeys(item.wrong, Wrong())
 
 
 def test_no_question_is_a_worked_example_of_a_shipped_ensemble():
@@ -110,7 +110,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
     (item,) = read.items
     assert (item.id, item.kind, item.ask) == ("fact-one", "fact", "what is the capital of japan")
     assert (item.right, item.wrong, item.needs_python) == (("Tokyo.",), ("Kyoto.",), False)
-    assert grade(item, "It is Tokyo.") == Right()
+    assert item.grade("It is Tokyo.") == Right()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_form_of_a_check_is_read(tmp_path, check, right, wrong):
     """And means what it says."""
     (item,) = load_questions(written(tmp_path, with_check(check))).items
 
-    assert (grade(item, right), grade(item, wrong)) == (Right(), Wrong())
+    assert (item.grade(right), item.grade(wrong)) == (Right(), Wrong())
     assert item.needs_python == ("python" in check)
 
 

@@ -107,7 +107,7 @@ async def test_the_body_of_a_chat_is_exactly_this():
             "stream": True,
             "think": False,
             "truncate": False,
-            "options": {"stop": ("\n", "END"), "seed": 7, "num_ctx": 512, "num_thread": 1},
+            "options": {"stop": ["\n", "END"], "seed": 7, "num_ctx": 512, "num_thread": 1},
         }
     ]
 

@@ -21,7 +21,7 @@ from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
-from gork.judging.signals import Desk, SlotPriors, listwise
+from gork.judging.signals import JudgeSession, SlotPriors, listwise
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
 from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
@@ -36,7 +36,7 @@ def team_on(engine: Engine, ensemble: Ensemble) -> Team:
 @pytest.fixture
 async def starter(starter_gguf):
     """The starter ensemble on the embedded engine."""
-    ensemble = load_ensemble("starter")
+    ensemble = load_ensemble("tiny")
     files = {member.name: starter_gguf for member in ensemble.members}
     together = [member.name for member in ensemble.candidates]
     async with EmbeddedEngine(
@@ -81,7 +81,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
     scores = []
     for listing in (texts, texts[::-1]):
         given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
-        desk = Desk(
+        session = JudgeSession(
             judge=starter.judge,
             choosing=Choosing(orders=6),
             priors=SlotPriors(),
@@ -89,7 +89,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
             on_event=lambda _: None,
             ends=time.monotonic() + 120,
         )
-        reading = await listwise(decide.rivals_of(question, given, ["0", "1", "2"], share_weights=True), desk)
+        reading = await listwise(decide.contest_of(question, given, ["0", "1", "2"], share_weights=True), session)
         scores.append(dict(zip(listing, reading.values, strict=True)))
 
     assert all(score == pytest.approx(scores[0], abs=1e-4) for score in scores)
@@ -133,7 +133,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
 @pytest.mark.ollama
 async def test_the_same_five_members_answer_on_a_real_ollama(real_ollama):
     """The starter ensemble, unchanged, on Ollama: rewritten, three answers, a verdict that is no fallback."""
-    ensemble = load_ensemble("starter")
+    ensemble = load_ensemble("tiny")
     load = {"num_ctx": 2048, "num_thread": 1}
     async with OllamaEngine(ensemble.members, host=real_ollama.url, deadlines=Deadlines(), load_options=load, context=2048) as engine:
         turn, _ = await ask(team_on(engine, ensemble), "wat is teh captial of germny")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Calibration, Choosing
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
@@ -29,9 +30,11 @@ def answers(*texts: str, **changes: object) -> list[Answer]:
     return [Answer(member=name, model=name, text=text, **changes) for name, text in zip("abcdefgh", texts, strict=False)]
 
 
-def desk(judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors: signals.SlotPriors | None = None) -> signals.Desk:
+def session(
+    judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors: signals.SlotPriors | None = None
+) -> signals.JudgeSession:
     """What judging needs, with ten seconds for it."""
-    return signals.Desk(
+    return signals.JudgeSession(
         judge=judge,
         choosing=choosing,
         priors=priors or signals.SlotPriors(),
@@ -41,15 +44,15 @@ def desk(judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors:
     )
 
 
-def rivals(*texts: str, confidences: tuple[float | None, ...] = (None,) * 8, share_weights: bool = False, prior=None) -> signals.Rivals:
+def contest(*texts: str, confidences: tuple[float | None, ...] = (None,) * 8, share_weights: bool = False, prior=None) -> signals.Contest:
     """Answers of a, b, c ... as they are chosen among."""
     given = [replace(a, confidence=c) for a, c in zip(answers(*texts), confidences, strict=False)]
-    return decide.rivals_of(QUESTION, given, prior or list("abcdefgh"), share_weights=share_weights)
+    return decide.contest_of(QUESTION, given, prior or list("abcdefgh"), share_weights=share_weights)
 
 
-async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed: int = 1, priors=None) -> signals.Said:
+async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed: int = 1, priors=None) -> signals.SignalResult:
     """Let the judge read all answers together."""
-    return await signals.listwise(rivals(*texts), desk(judge, choosing, seed, priors))
+    return await signals.listwise(contest(*texts), session(judge, choosing, seed, priors))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed:
 )
 def test_a_refusing_answer_is_not_judged(text):
     """A refusal is out while another answer is there, and a note says so."""
-    kept = decide.select(QUESTION, answers(text, "Paris", "It is Paris."))
+    kept = decide.shortlist(QUESTION, answers(text, "Paris", "It is Paris."))
 
     assert ["b", "c"] == [answer.member for answer in kept.answers]
     assert ("a's answer refuses to answer: not judged",) == kept.notes
@@ -75,14 +78,14 @@ def test_a_refusing_answer_is_not_judged(text):
 )
 def test_an_answer_that_only_sounds_like_a_refusal_is_judged(text):
     """Words of regret alone put no answer out."""
-    assert 2 == len(decide.select(QUESTION, answers(text, "Paris")).answers)
+    assert 2 == len(decide.shortlist(QUESTION, answers(text, "Paris")).answers)
 
 
 def test_an_answer_that_repeats_the_question_is_not_judged():
     """An echo of the prompt or of its rewrite is no answer."""
     question = Question(text="capital of france pls", rewrite="What is the capital of France?")
 
-    kept = decide.select(question, answers("what is the capital of France", "Capital of France, pls!", "Paris"))
+    kept = decide.shortlist(question, answers("what is the capital of France", "Capital of France, pls!", "Paris"))
 
     assert ["c"] == [answer.member for answer in kept.answers]
 
@@ -91,14 +94,14 @@ def test_when_every_answer_refuses_all_of_them_stay():
     """The prefilter never leaves nothing to choose from."""
     refusal = "I'm sorry, but I can't help with that."
 
-    assert 2 == len(decide.select(QUESTION, answers(refusal, refusal)).answers)
+    assert 2 == len(decide.shortlist(QUESTION, answers(refusal, refusal)).answers)
 
 
 def test_cut_answers_are_out_while_two_complete_ones_are_there():
     """Complete answers are judged among themselves."""
     cut = Answer(member="a", model="a", text="Par", complete=False)
 
-    kept = decide.select(QUESTION, [cut, *answers("", "Paris", "It is Paris")[1:]])
+    kept = decide.shortlist(QUESTION, [cut, *answers("", "Paris", "It is Paris")[1:]])
 
     assert ["b", "c"] == [answer.member for answer in kept.answers]
     assert ("a's answer was cut short: not judged",) == kept.notes
@@ -108,7 +111,7 @@ def test_cut_answers_are_judged_when_fewer_than_two_are_complete_and_it_says_so(
     """With one complete answer the others count too."""
     cut = Answer(member="a", model="a", text="Par", complete=False)
 
-    kept = decide.select(QUESTION, [cut, *answers("", "Paris")[1:]])
+    kept = decide.shortlist(QUESTION, [cut, *answers("", "Paris")[1:]])
 
     assert ["a", "b"] == [answer.member for answer in kept.answers]
     assert "cut short are judged too" in kept.notes[0]
@@ -255,8 +258,8 @@ def test_a_long_answer_keeps_head_and_tail():
 
 def verdict(*scores: float, texts=("Paris", "Lyon", "Nice"), mass: float = 0.9, choosing: Choosing | None = None, **more) -> Verdict:
     """The verdict on three answers of a, b and c of which the judge said this, and nothing else counts."""
-    said = {"listwise": signals.Said(tuple(scores), ((0, 1, 2),), mass)}
-    return decide.weigh(rivals(*texts, **more), said, choosing or Choosing())
+    said = {"listwise": signals.SignalResult(tuple(scores), ((0, 1, 2),), mass)}
+    return decide.weigh(contest(*texts, **more), said, choosing or Choosing())
 
 
 def test_a_verdict_is_not_merely_the_prior_order():
@@ -286,7 +289,7 @@ async def test_agreement_joins_the_sum():
     """With a judge who sees no difference, the answer that says what another says wins."""
     judge = ScriptedModel(letters=letters_liking("nowhere"))
 
-    result = await decide.decide(rivals("Rome it is", "it is Paris", "Paris it is now"), desk(judge, Choosing(orders=3)))
+    result = await decide.decide(contest("Rome it is", "it is Paris", "Paris it is now"), session(judge, Choosing(orders=3)))
 
     assert (None, True) == (result.fallback, result.winner in "bc")
 
@@ -297,13 +300,13 @@ async def test_confidence_counts_only_between_members_that_share_weights():
     judge = ScriptedModel(letters=letters_liking("Nice"))
     three = {"confidences": (-0.1, -0.9, -0.9)}
 
-    assert "c" == (await decide.decide(rivals("Paris", "Lyon", "Nice", **three), desk(judge, choosing))).winner
-    assert "a" == (await decide.decide(rivals("Paris", "Lyon", "Nice", share_weights=True, **three), desk(judge, choosing))).winner
+    assert "c" == (await decide.decide(contest("Paris", "Lyon", "Nice", **three), session(judge, choosing))).winner
+    assert "a" == (await decide.decide(contest("Paris", "Lyon", "Nice", share_weights=True, **three), session(judge, choosing))).winner
 
 
 async def test_a_policy_that_has_nothing_to_go_by_says_so():
     """Confidence alone between members of different weights is no verdict."""
-    result = await decide.decide(rivals("Paris", "Lyon", confidences=(-0.1, -0.9)), desk(None, Choosing(policy="confidence")))
+    result = await decide.decide(contest("Paris", "Lyon", confidences=(-0.1, -0.9)), session(None, Choosing(policy="confidence")))
 
     assert ("a", FallbackKind.NO_SIGNAL) == (result.winner, result.fallback.kind)
 
@@ -332,7 +335,7 @@ async def test_pairs_are_read_in_both_orders_so_that_slots_do_not_count(place):
     texts[place] = "Paris"
     judge = ScriptedModel(letters=letters_liking("Paris", slot_bias=3.0))
 
-    said = await signals.pairwise(rivals(*texts), desk(judge, Choosing()))
+    said = await signals.pairwise(contest(*texts), session(judge, Choosing()))
 
     assert 6 == len(judge.chosen_from)
     assert place == max(range(3), key=lambda index: said.values[index])
@@ -344,7 +347,7 @@ async def test_each_answer_alone_is_called_right_or_not():
     """One reading an answer, no other answer in sight; the value is the log-odds of yes."""
     judge = ScriptedModel(letters=lambda messages, _: {"Yes": 0.6 if "Paris" in messages[-1]["content"] else 0.2, "No": 0.2})
 
-    said = await signals.pointwise(rivals("Lyon", "It is Paris"), desk(judge, Choosing()))
+    said = await signals.pointwise(contest("Lyon", "It is Paris"), session(judge, Choosing()))
 
     assert (0.0, math.log(3)) == pytest.approx(said.values)
     assert all(1 == ("Lyon" in text) + ("It is Paris" in text) for text in (m[-1]["content"] for m in judge.chosen_from))
@@ -354,7 +357,7 @@ async def test_the_judges_own_answer_speaks_for_answers_that_say_the_same():
     """Words of the question count for nothing; the judge does not see the candidates' answers."""
     judge = ScriptedModel(replies=["The capital of France is Paris."])
 
-    said = await signals.reference(rivals("Capital of France: Lyon", "Paris, of course"), desk(judge, Choosing()))
+    said = await signals.reference(contest("Capital of France: Lyon", "Paris, of course"), session(judge, Choosing()))
 
     assert (0.0, 1.0) == said.values
     assert all("Lyon" not in message["content"] for message in judge.asked[0])
@@ -362,15 +365,20 @@ async def test_the_judges_own_answer_speaks_for_answers_that_say_the_same():
 
 async def test_brevity_and_prior_speak_for_short_answers_and_for_the_best_member():
     """Shorter is more; so is a better place in the configured order."""
-    three = rivals("Paris", "It is Paris. " * 40, "Nice", prior=["b", "c", "a"])
+    three = contest("Paris", "It is Paris. " * 40, "Nice", prior=["b", "c", "a"])
 
-    brief, ranked = await signals.brevity(three, desk(None, Choosing())), await signals.prior(three, desk(None, Choosing()))
+    brief, ranked = await signals.brevity(three, session(None, Choosing())), await signals.prior(three, session(None, Choosing()))
 
     assert brief.values[1] < min(brief.values[0], brief.values[2])
     assert (-2.0, 0.0, -1.0) == ranked.values
 
 
-@pytest.mark.parametrize("policy", ["listwise", "pairwise", "pointwise", "reference"])
+def test_every_signal_of_the_table_has_its_function():
+    """A row without a function, or a function without a row, is a mistake."""
+    assert set(SIGNALS) == set(signals.SIGNAL_FUNCTIONS)
+
+
+@pytest.mark.parametrize("policy", sorted(JUDGE_SIGNALS))
 async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy):
     """Any of its signals: the verdict is marked, and names the reason."""
 
@@ -379,7 +387,7 @@ async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy)
 
     judge = ScriptedModel(letters=refuse, replies=[Refused("it is tired", member="m", where="a test")])
 
-    result = await decide.decide(rivals("x", "y", prior=["b", "a"]), desk(judge, Choosing(policy=policy)))
+    result = await decide.decide(contest("x", "y", prior=["b", "a"]), session(judge, Choosing(policy=policy)))
 
     assert "b" == result.winner
     assert "refused" == result.fallback.kind
@@ -390,7 +398,7 @@ async def test_a_verdict_tells_what_it_cost():
     """Calls of the judge, and the tokens that it read and wrote for them."""
     judge = ScriptedModel(letters=letters_liking("Paris"))
 
-    result = await decide.decide(rivals("Paris", "Lyon", "Nice"), desk(judge, Choosing(orders=6)))
+    result = await decide.decide(contest("Paris", "Lyon", "Nice"), session(judge, Choosing(orders=6)))
 
     assert (6, 66) == (result.judge_calls, result.judge_tokens)
 

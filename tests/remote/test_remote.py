@@ -179,8 +179,8 @@ class TestTurns:
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
         assert [
-            Notice("the service is at another turn: this one waits in line, behind 1 other that wait"),
-            Notice("the service is at another turn: this one waits in line"),
+            Notice("the service is busy with another turn: this one waits in line, after 1 other"),
+            Notice("the service is busy with another turn: this one waits in line"),
             Finished(TURN),
         ] == events
 
@@ -562,7 +562,7 @@ class TestOneQuestion:
     @pytest.mark.parametrize("by_hand", [True, False])
     async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service, by_hand):
         """Nobody is to believe that they did something; how to have them count is said too."""
-        flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
+        flags = ["--ensemble", "tiny", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
         code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
         named = "--server" if by_hand else "GORK_SERVER"
@@ -615,7 +615,7 @@ class TestOneQuestion:
         """One question here does not wait for what only a service needs."""
         script = "import sys, runpy; sys.argv = ['x', 'hello there']\n"
         script += f"try: runpy.run_path({str(ROOT / 'final_script.py')!r}, run_name='__main__')\n"
-        script += "finally: print([name for name in sys.modules if name in ('gork.remote', 'gork.wire', 'msgspec')], file=sys.stderr)"
+        script += "finally: print([name for name in sys.modules if name in {'gork.remote', 'gork.wire'}], file=sys.stderr)"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", script),
             env={**program.env, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": fake.url},
@@ -731,7 +731,7 @@ class TestAtThePrompt:
             async with on_terminal(program, "--server", url, "--no-optimize") as terminal:
                 await terminal.prompt()
                 await terminal.enter("second")
-                await terminal.see("the service is at another turn: this one waits in line")
+                await terminal.see("the service is busy with another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
                 assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)
@@ -750,11 +750,11 @@ async def test_a_real_turn_on_a_real_service(tmp_path, starter_gguf):
     home.mkdir()
     there = Program(home)
     there.env["GORK_CACHE"] = str(starter_gguf.parent)
-    async with serve(there, "--ensemble", "starter", "--engine", "embedded") as (_, url):
+    async with serve(there, "--ensemble", "tiny", "--engine", "embedded") as (_, url):
         code, out, err = await Program(tmp_path).run("--json", "--seed", "3", "--server", url, "What is the capital of France?")
 
     turn = json.loads(out)
     jsonschema.validate(turn, SCHEMA)
-    assert (0, "embedded", "starter", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
+    assert (0, "embedded", "tiny", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
     assert turn["answer"] in {answer["text"] for answer in turn["answers"]}
-    assert "engine: embedded llama.cpp, ensemble starter (the service at" in err
+    assert "engine: embedded llama.cpp, ensemble tiny (the service at" in err

@@ -937,7 +937,7 @@ class TestOnRealModels:
         """The program as it is started by hand: real models, real tokens, a real verdict."""
         program = Program(tmp_path)
         environment = {"GORK_CACHE": str(Path(starter_gguf).parent)}
-        process = await program.start("serve", "--port", "0", "--engine", "embedded", "--ensemble", "starter", "--seed", "1", **environment)
+        process = await program.start("serve", "--port", "0", "--engine", "embedded", "--ensemble", "tiny", "--seed", "1", **environment)
         try:
             assert process.stderr is not None
             async with asyncio.timeout(60):

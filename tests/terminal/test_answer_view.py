@@ -13,8 +13,8 @@ import final_script
 from gork.errors import EngineError
 from gork.terminal import cli, screen
 from gork.terminal.markdown import formatted
+from gork.terminal.output import shortfall, summary
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
-from gork.terminal.summary import shortfall, summary
 from gork.turn import Answer, Failure, Fallback, Question, Turn, Verdict
 from tests.support.escape_sequences import ROWS, sequences
 from tests.support.fake_ollama import Reply
@@ -219,7 +219,7 @@ class Stream:
 )
 def test_what_a_stream_can_show_follows_from_itself_and_the_environment(terminal, environ, moves, colour, is_formatted):
     """NO_COLOR takes colours, not rows; FORCE_COLOR brings colours, not rows; without TERM nothing is assumed."""
-    able = screen.look(Stream(terminal=terminal), environ)
+    able = screen.abilities(Stream(terminal=terminal), environ)
 
     assert (moves, colour, is_formatted) == (able.moves, able.colour, able.formatted)
 

@@ -20,11 +20,11 @@ from gork.errors import TimedOut, UsageError
 from gork.health import MemberRow
 from gork.judging import explain
 from gork.terminal import commands
-from gork.terminal.actions import Edited, Leave
-from gork.terminal.ctrl_c import Signals, Stopped
+from gork.terminal.commands import Edited, Leave
+from gork.terminal.ctrl_c import InterruptHandler, Stopped
 from gork.terminal.history import open_history
 from gork.terminal.input import Line, unfenced
-from gork.terminal.session import Backing, Hooks, Request, Session
+from gork.terminal.session import Backend, ConversationHooks, Request, Session
 from gork.turn import Answer, Failure, Fallback, Question, Token, Turn, Verdict
 from tests.support.scripted_model import ScriptedModel
 from tests.support.turns import SCHEMA
@@ -55,7 +55,7 @@ class Desk:
     """A session whose lines are kept."""
 
     def __init__(
-        self, tmp_path: Path, *, explain: object = None, conversation: Conversation | None = None, hooks: Hooks | None = None
+        self, tmp_path: Path, *, explain: object = None, conversation: Conversation | None = None, hooks: ConversationHooks | None = None
     ) -> None:
         self.lines: list[str] = []
         self.pieces: list[str] = []
@@ -67,13 +67,13 @@ class Desk:
             raise AssertionError
 
         self.session = Session(
-            backing=Backing(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
+            backend=Backend(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
             say=self.lines.append,
             show_piece=self.pieces.append,
             environ={"PATH": os.environ["PATH"]},
             interactive=True,
             conversation=conversation or Conversation(),
-            hooks=hooks or Hooks(),
+            hooks=hooks or ConversationHooks(),
         )
 
     async def run(self, text: str) -> object:
@@ -263,7 +263,7 @@ class TestTurns:
     async def test_retry_asks_the_last_question_again_in_its_place(self, tmp_path):
         """The same words in the same way; its answer replaces the last one, also for a saved session; the history is that before it."""
         told: list[str] = []
-        hooks = Hooks(
+        hooks = ConversationHooks(
             on_turn=lambda prompt, _: told.append(prompt), on_drop=lambda: told.append("drop"), on_clear=lambda: told.append("clear")
         )
         desk = Desk(tmp_path, hooks=hooks)
@@ -314,7 +314,7 @@ class TestTurns:
 
         assert ["qwen", "2", "3", "0"] == next(line.split() for line in desk.lines if line.startswith("qwen "))
         assert ["tiny", "0", "0", "3"] == next(line.split() for line in desk.lines if line.startswith("tiny"))
-        assert "1 fallback, 1 close call, 3 less than whole" in desk.lines
+        assert "1 fallback, 1 close call, 3 degraded" in desk.lines
         assert "mean times: rewrite 1.7 s, answer 3.3 s, judge 1.0 s, total 6.0 s" == desk.lines[-1]
 
     async def test_the_history_tells_what_no_longer_fits(self, tmp_path):
@@ -438,7 +438,7 @@ class TestSetting:
         await desk.run(f"/set {text}")
         assert value == getattr(desk.session.settings, attribute)
         assert desk.text.endswith("(/set)")
-        assert value != getattr(desk.session.backing.settings, attribute)
+        assert value != getattr(desk.session.backend.settings, attribute)
 
     async def test_a_seed_can_be_taken_back(self, desk):
         """None stands for one that is drawn for each turn."""
@@ -498,7 +498,7 @@ class TestSignals:
                 await asyncio.sleep(0)
                 cleaned.append(True)
 
-        with Signals() as signals:
+        with InterruptHandler() as signals:
             task = asyncio.create_task(signals.run(work()))
             await begun.wait()
             signals.stop()
@@ -509,7 +509,7 @@ class TestSignals:
 
     async def test_a_result_that_came_before_the_stop_counts(self):
         """A finished turn is never thrown away."""
-        with Signals() as signals:
+        with InterruptHandler() as signals:
 
             async def work() -> str:
                 try:
@@ -526,7 +526,7 @@ class TestSignals:
 
     async def test_nothing_runs_after_the_signal_that_ends_it(self):
         """Whatever would begin then is stopped before it begins."""
-        with Signals() as signals:
+        with InterruptHandler() as signals:
             signals.end(15)
             with pytest.raises(Stopped):
                 await signals.run(asyncio.sleep(0))
@@ -536,7 +536,7 @@ class TestSignals:
         import signal
 
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-        with Signals():
+        with InterruptHandler():
             assert before != [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 

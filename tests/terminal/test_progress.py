@@ -20,8 +20,8 @@ from wcwidth import wcswidth
 
 from gork.config.ensemble import Ensemble, Member
 from gork.terminal import screen
-from gork.terminal.progress import PlainProgress, make_progress
-from gork.terminal.rows import Rows
+from gork.terminal.output import make_progress
+from gork.terminal.progress import PlainProgress, Rows
 from gork.turn import (
     Answer,
     Answered,
@@ -257,7 +257,7 @@ def test_a_stream_that_breaks_does_not_break_the_turn():
 def test_a_pipe_does_without_rich():
     """Its import is paid for only where rows are drawn or answers formatted."""
     code = (
-        "import io, sys; import final_script; from gork.terminal.progress import make_progress;"
+        "import io, sys; import final_script; from gork.terminal.output import make_progress;"
         "make_progress(io.StringIO(), {'TERM': 'xterm'}); print([m for m in ('rich', 'prompt_toolkit', 'pygments') if m in sys.modules])"
     )
     child = pexpect.spawn(sys.executable, ["-c", code], cwd=str(ROOT), timeout=30)
@@ -330,25 +330,30 @@ def test_rows_are_gone_however_a_turn_ends(pty_pair, error):
         assert not thread.is_alive()
 
 
-def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair, monkeypatch):
+class Interrupting(io.TextIOWrapper):
+    """A stream at whose next write, once armed, Ctrl-C is pressed."""
+
+    armed = False
+
+    def write(self, text: str) -> int:
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair):
     """The second of two: it counts, but only after the last row is gone."""
-    from gork.terminal.live import _Live
-
-    stop = _Live.stop
-
-    def interrupted(self: _Live) -> None:
-        signal.raise_signal(signal.SIGINT)
-        stop(self)
-
-    monkeypatch.setattr(_Live, "stop", interrupted)
-    progress = live(pty_pair)
+    stream = Interrupting(pty_pair.stream.buffer, encoding="utf-8")
+    progress = make_progress(stream, {"TERM": "xterm"}, ENSEMBLE)
 
     def turn() -> None:
         with progress.turn():
-            pass
+            stream.armed = True
 
     with pytest.raises(KeyboardInterrupt):
         turn()
+    stream.detach()
     assert [] == pty_pair.lines()
 
 

@@ -22,6 +22,7 @@ from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import MODELS
 from tests.support.paths import ROOT
 from tests.support.program import Program
+from tests.support.pty_program import CTRL_C, on_terminal
 
 MEMBERS = ("promptimizer", "qwen-small", "qwen", "llama", "judge")
 MB = 1_000_000
@@ -234,9 +235,7 @@ def test_too_little_memory_is_a_warning(tmp_path):
 
 async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starter_gguf):
     """The real engine: one process for five members, a token from each."""
-    code, out, _ = await program.run(
-        "doctor", "--json", "--engine", "embedded", "--ensemble", "starter", GORK_CACHE=str(starter_gguf.parent)
-    )
+    code, out, _ = await program.run("doctor", "--json", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(starter_gguf.parent))
 
     report = json.loads(out)
     assert (0, [True] * 5) == (code, [row["ok"] for row in report["members"]])
@@ -246,7 +245,7 @@ async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starte
 
 async def test_doctor_fetches_nothing(program):
     """Weights that are not there are told with the verb that brings them."""
-    code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "starter", GORK_CACHE=str(program.home / "c"))
+    code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(program.home / "c"))
 
     assert 1 == code
     assert 5 == out.decode().count("fix: python final_script.py pull")
@@ -361,6 +360,17 @@ async def test_pull_on_a_dumb_terminal_writes_lines(program, server):
         assert "\x1b" not in screen
 
 
+async def test_ctrl_c_at_the_question_at_the_start_leaves(program, server):
+    """At once, with the exit code of an interruption; nothing is pulled."""
+    server.models = list(MODELS[:3])
+    async with on_terminal(program) as terminal:
+        await terminal.see("or [q]uit?")
+        terminal.press(CTRL_C)
+
+        assert 130 == await terminal.end()
+    assert [] == server.bodies("/api/pull")
+
+
 async def test_the_question_at_the_start_pulls_the_same_way(program, server):
     """[p]: all that is missing comes at once, then the prompt is there."""
     server.models = list(MODELS[:3])
@@ -406,6 +416,23 @@ async def test_ctrl_c_ends_a_download_of_weights_and_the_next_one_goes_on(progra
         (file,) = (tmp_path / "cache").glob("*.gguf")
         assert content == file.read_bytes()
         assert re.search(r"tiny.gguf: \d+ % of", err)
+
+
+async def test_ctrl_c_ends_the_download_that_a_question_waits_for(program, tmp_path):
+    """Nothing of it counts, and the exit code is that of every interrupted question."""
+    content = write_gguf(tmp_path / "tiny.gguf", rows=2048, columns=512).read_bytes()
+    (program.home / "my.yaml").write_text("name: x\ncandidates:\n  - {name: m, hub: 'owner/tiny-GGUF:tiny.gguf'}\n")
+    with Hub(content) as hub:
+        hub.gate.clear()
+        env = {"GORK_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
+        process = await program.start("--engine", "embedded", "--ensemble", "./my.yaml", "hello", **env)
+        process.stdin.close()
+        assert await asyncio.to_thread(hub.stalled.wait, 30)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (130, False) == (process.returncode, b"Traceback" in err), err.decode()
+    assert [] == list((tmp_path / "cache").glob("*.gguf"))
 
 
 # --- wait
