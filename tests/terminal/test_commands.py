@@ -429,7 +429,7 @@ class TestSetting:
         [
             ("optimize off", "optimize", False),
             ("seed 5", "seed", 5),
-            ("timeout 20", "turn", 20.0),
+            ("timeout 20", "timeout", 20.0),
             ("history_tokens 0", "history_tokens", 0),
         ],
     )
