@@ -272,7 +272,7 @@ def schema_check(schema: Schema) -> Callable[[object], bool]:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise NotASchema(f"not a valid JSON schema: {error.message}") from None
+        raise NotASchema(f"is not a JSON schema: {error.message}") from None
     # An empty registry: a reference to another document is an error, nothing is fetched.
     checker = jsonschema.Draft202012Validator(schema, registry=Registry())
     return lambda value: bool(checker.is_valid(value))

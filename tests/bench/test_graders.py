@@ -436,14 +436,11 @@ def test_code_that_misbehaves_is_a_wrong_answer(code):
 
 def test_code_that_never_ends_is_stopped():
     """A busy loop by the limit on processor time, a sleep by the clock; what came before it counts."""
-    start = time.monotonic()
-
-    busy = sandbox.run_calls("def f():\n    while True: pass", ["1 + 1", "f()", "2"])
+    busy = sandbox.run_calls("def f():\n    while True: pass", ["1 + 1", "f()", "2"], timeout_s=100)
     asleep = sandbox.run_calls("import time\ntime.sleep(1000)", ["1"], timeout_s=0.5)
 
     assert busy == [sandbox.Returned(2), *[sandbox.Raised("killed by signal 9")] * 2]
-    assert isinstance(asleep[0], sandbox.Raised)
-    assert time.monotonic() - start < 15
+    assert asleep == [sandbox.Raised("out of time, or gave too much")]
 
 
 def test_code_sees_an_empty_folder_and_changes_no_file(tmp_path):

@@ -63,3 +63,19 @@ def test_the_flow_can_be_read_in_one_sitting():
     assert "candidates" in {node.attr for node in ast.walk(gathering) if isinstance(node, ast.Attribute)}
     called = {ast.unparse(node.func) for node in ast.walk(functions["deliberate"]) if isinstance(node, ast.Call)}
     assert gathering.name in {"deliberate", *called}
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    """docs/architecture.md sends nobody to a file that has moved: each path in backticks exists."""
+    named = set(re.findall(r"`((?:gork|bench|tests|deploy)/[\w./-]+|final_script\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+
+    assert len(named) > 30
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_draws_every_room():
+    """A room that is added or renamed is drawn, too."""
+    drawing = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    rooms = {path.name for path in (ROOT / "gork").iterdir() if path.name[0] not in "_."}
+
+    assert [room for room in sorted(rooms) if room not in drawing] == []
