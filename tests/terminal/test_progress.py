@@ -458,7 +458,7 @@ async def test_a_row_for_every_member_while_they_work_and_none_afterwards(start,
 @pytest.mark.parametrize(("term", "env"), [("dumb", {}), (None, {}), ("xterm", {"CI": "1"})])
 async def test_without_a_capable_terminal_progress_is_plain_lines(start, server, term, env):
     """TERM=dumb, no TERM, CI: one line for each change, no row, no cursor movement."""
-    async with Terminal(80, 24) as terminal:
+    async with Terminal(80, 40) as terminal:
         start(terminal, "capital of france pls", term=term, **env)
         assert 0 == await terminal.exit_code()
 
