@@ -10,7 +10,8 @@
     python final_script.py --help                           everything else
 
 This file is the orchestration: improve, ask all, keep what answered, judge, report. It knows models (`gork/engines/model.py`), not what
-answers for them; it tells of itself through `on_event` and prints nothing. Models, settings, guards and terminals are rooms of `gork/`.
+answers for them; it tells of itself through `on_event` and prints nothing. Models, settings, guards and
+terminals are rooms of `gork/` (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from gork.config.settings import Settings
 from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
-from gork.judging import decide
-from gork.judging.signals import Desk, Rivals, SlotPriors
-from gork.rewriting import prompt
+from gork.judging.decide import contest_of, decide, prior_order, shortlist
+from gork.judging.signals import Contest, JudgeSession, SlotPriors
+from gork.rewriting.prompt import clean, refuse, rewrite_messages, worth_rewriting
 from gork.terminal import cli
 from gork.terminal.safe_text import tell
 from gork.turn import (
@@ -51,6 +52,7 @@ from gork.turn import (
     State,
     Turn,
     Verdict,
+    as_messages,
 )
 
 
@@ -103,20 +105,20 @@ class Team:
     @property
     def prior(self) -> list[str]:
         """The candidates' names, the configured best first."""
-        return decide.prior_order([model.name for model in self.candidates], self.choosing)
+        return prior_order([model.name for model in self.candidates], self.choosing)
 
     @property
     def shares_weights(self) -> bool:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
         return len({model.weights_id for model in self.candidates}) == 1
 
-    def rivals(self, question: Question, usable: Sequence[Answer]) -> Rivals:
+    def contest(self, question: Question, usable: Sequence[Answer]) -> Contest:
         """What the judge chooses among."""
-        return decide.rivals_of(question, usable, self.prior, share_weights=self.shares_weights)
+        return contest_of(question, usable, self.prior, share_weights=self.shares_weights)
 
-    def desk(self, on_event: OnEvent, *, seed: int) -> Desk:
-        """What judging needs besides; the judge's time begins now."""
-        return Desk(
+    def judge_session(self, on_event: OnEvent, *, seed: int) -> JudgeSession:
+        """The judge, ready to be asked for one verdict; its time begins now."""
+        return JudgeSession(
             judge=self.judge,
             choosing=self.choosing,
             priors=self.slot_priors,
@@ -172,14 +174,14 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     model = team.promptimizer
     if model is None:
         return question
-    skip = prompt.worth_rewriting(question.text)
+    skip = worth_rewriting(question.text)
     if skip is not None:
         question = replace(question, rewrite_refused=f"not asked: {skip}")
     else:
         on_event(StageStarted(Stage.REWRITE, (model.name,)))
         try:
             reply = await model.chat(
-                prompt.rewrite_messages(question, model.member),
+                rewrite_messages(question, model.member),
                 options={"seed": seed, **model.member.options},
                 on_event=on_event,
                 limit_s=team.limits.rewrite,
@@ -188,8 +190,8 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
             on_event(Failed(Failure(member=model.name, kind=error.kind, message=str(error))))
             question = replace(question, rewrite_refused=str(error))
         else:
-            rewrite = prompt.clean(reply.text, question.text)
-            refused = prompt.refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
+            rewrite = clean(reply.text, question.text)
+            refused = refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
             question = replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
             on_event(MemberState(model.name, State.DONE))
     on_event(Rewritten(question))
@@ -250,8 +252,7 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
     messages: list[Message] = []
     if instructions := [text for text in (model.member.system, question.system) if text]:
         messages.append({"role": "system", "content": "\n\n".join(instructions)})
-    for user, assistant in model.member.examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages += as_messages(model.member.examples)
     asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
     if ensemble.candidates_see == "both" and question.rewrite is not None:
         asked = f"{question.text}\n\n(In other words: {question.rewrite})"
@@ -260,12 +261,12 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
 
 async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
     """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
-    usable = decide.select(question, answers)
+    usable = shortlist(question, answers)
     for note in usable.notes:
         on_event(Notice(note))
-    verdict = await decide.decide(team.rivals(question, usable.answers), team.desk(on_event, seed=seed))
-    if verdict.fallback:
-        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback}"))
+    verdict = await decide(team.contest(question, usable.answers), team.judge_session(on_event, seed=seed))
+    if verdict.fallback is not None:
+        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
     return verdict
 
@@ -275,7 +276,7 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
     priors = SlotPriors()
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
-        limits = Limits(rewrite=how.rewrite, candidate=how.candidate, judge=how.judge, turn=how.turn)
+        limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
         team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors)
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 

@@ -1,6 +1,6 @@
-"""Twenty everyday prompts, asked as a user would, every turn kept as JSON: what became of them.
+"""Twenty everyday prompts, asked as a user would, every turn kept as JSON.
 
-Are they rewritten, judged, and answered byte for byte?
+It shows whether they are rewritten, judged, and answered byte for byte.
 
     .venv/bin/python -m bench.everyday --out turns.jsonl
     .venv/bin/python -m bench.everyday --show docs/everyday-starter.jsonl
@@ -64,12 +64,12 @@ def report(turns: Sequence[dict[str, Any]]) -> None:
     asked = [(turn["question"]["text"], turn["question"]["rewrite"]) for turn in turns]
     rewritten = [(text, rewrite) for text, rewrite in asked if rewrite is not None and rewrite != text]
     more = [pair for pair in rewritten if bare(pair[0]) != bare(pair[1])]
-    whole = [turn for turn in turns if turn["answer"] in [a["text"] for a in turn["answers"] if a["member"] == turn["winner"]]]
+    verbatim = [turn for turn in turns if turn["answer"] in [a["text"] for a in turn["answers"] if a["member"] == turn["winner"]]]
     fallbacks = [turn for turn in turns if turn["verdict"]["fallback"]]
     for text, rewrite in asked:
         print(f"  {text!r} -> {rewrite!r}")
     print(f"rewritten: {len(rewritten)} of {len(turns)}, {len(more)} of them in more than case and punctuation")
-    print(f"fallback verdicts: {len(fallbacks)}; answers byte for byte a candidate's: {len(whole)}")
+    print(f"fallback verdicts: {len(fallbacks)}; answers byte for byte a candidate's: {len(verbatim)}")
     for stage in ("rewrite", "answer", "judge", "total"):
         seconds = [turn["timings"][stage] for turn in turns]
         print(f"{stage:>8}: median {statistics.median(seconds):5.1f} s, most {max(seconds):5.1f} s")

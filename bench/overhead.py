@@ -23,7 +23,7 @@ from aiohttp import web
 
 import final_script
 from gork.config.ensemble import Choosing, Ensemble, Member
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.engines.ollama.engine import OllamaEngine
 from gork.turn import Event, Question
 

@@ -1,4 +1,4 @@
-"""What the service costs beside its models: turns a second and memory at 1, 10, 50 and 100 streaming clients at once.
+"""What the service costs besides its models: turns a second and memory at 1, 10, 50 and 100 streaming clients at once.
 
     .venv/bin/python -m bench.service
 
@@ -64,7 +64,7 @@ def ensemble_file(folder: Path, url: str, tokens: int) -> Path:
 
 @contextmanager
 def running(*arguments: str, ready: str, stream: str) -> Iterator[tuple[int, str]]:
-    """A process of ours until the block is left: its id, and what it said after `ready`."""
+    """Run a process until the block is left: its id, and the word after `ready` in what it printed."""
     pipe = {"stdin": subprocess.PIPE, stream: subprocess.PIPE}
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GORK_")}
     with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, text=True, env=environ, **pipe) as process:  # type: ignore[call-overload]
@@ -88,7 +88,7 @@ def peak_mib(pid: int) -> float:
 
 
 def forget_peak(pid: int) -> None:
-    """Let the peak begin anew, where the system allows it."""
+    """Reset the peak, where the system allows it."""
     try:
         Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -125,7 +125,7 @@ async def turn(client: aiohttp.ClientSession, url: str, level: Level) -> None:
 
 
 async def measure(url: str, pid: int, clients: int, seconds: float) -> Level:
-    """Have so many clients ask one turn after the other for a while."""
+    """Have `clients` clients ask one turn after the other for `seconds`."""
     level = Level(clients)
 
     async def ask(client: aiohttp.ClientSession) -> None:

@@ -1,4 +1,4 @@
-"""Tokens a second under a CPU quota: llama.cpp's automatic number of threads, all the machine's cores, and what `gork/cores.py` finds.
+"""Tokens a second under a CPU quota: llama.cpp's automatic number of threads, all the machine's cores, and what `gork/machine.py` finds.
 
     .venv/bin/python -m bench.threads --model FILE.gguf [--quota 0.9] [--pairs 5] [--tokens 32]
 
@@ -19,9 +19,9 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from gork.config.ensemble import Member
-from gork.cores import free_cores
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines
+from gork.machine import free_cores
 from gork.turn import Event, Message
 
 _PERIOD_US = 100_000
@@ -31,7 +31,7 @@ AUTOMATIC = -1
 
 @contextmanager
 def limited(cores: float) -> Iterator[str]:
-    """Run what follows on so many cores; says by which means."""
+    """Run the block on this many cores; gives the means in words."""
     try:
         with _quota(cores) as folder:
             yield f"CPU quota {cores:g} ({folder})"
@@ -138,7 +138,7 @@ def main() -> None:
     for quota in arguments.quota:
         with limited(quota) as means:
             free, machine = free_cores(), os.cpu_count() or 1
-            print(f"{means}; {arguments.model.name}; {arguments.pairs} rounds; gork/cores.py: {free.count} ({free.why})")
+            print(f"{means}; {arguments.model.name}; {arguments.pairs} rounds; gork/machine.py: {free.count} ({free.why})")
             runners = [
                 Runner("llama.cpp's default", arguments.model, AUTOMATIC),
                 Runner(f"all {machine} cores", arguments.model, machine),

@@ -5,6 +5,8 @@ GorkError                  the base; catching it means "print the message, choos
 │   └── ConfigError        one or more mistakes in settings or in an ensemble file, all of them listed
 ├── WeightsError           a GGUF file is missing, torn, of the wrong checksum, or cannot be fetched
 ├── EngineError            no engine can be started or chosen (models missing on a local Ollama, no xllamacpp)
+├── ServiceError           a running service did not do what it was asked; names its URL
+│   └── NoService          nothing of ours answers where a service was said to be
 ├── ModelError             one model could not answer; names the member and where it was asked
 │   ├── Unreachable        no connection, or it broke before the answer began
 │   ├── ModelMissing       the server is there, the model is not
@@ -131,6 +133,14 @@ class Died(ModelError):
     """Raised when a model's process or connection went away while it was at work; asking once more is worthwhile."""
 
     kind: ClassVar[str] = "died"
+
+
+class ServiceError(GorkError):
+    """Raised when a running service does not do what it was asked; the message names its URL."""
+
+
+class NoService(ServiceError):
+    """Raised when nothing of ours answers where a service was said to be."""
 
 
 class NoAnswer(GorkError):

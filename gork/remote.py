@@ -12,26 +12,24 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from gork.config.ensemble import MOST_CANDIDATES, Ensemble, Member
-from gork.config.fields import FIELDS
-from gork.config.settings import Settings
-from gork.engines.ollama.errors import plain
-from gork.errors import NoAnswer
+from gork.config.settings import SETTINGS, Layer, Origin, Settings
+from gork.engines.http import STANDARD_LIMITS, HttpLimits, plain
+from gork.errors import NoAnswer, NoService, ServiceError
+from gork.health import MemberRow, roles_of
 from gork.judging.explain import LIMIT_S
-from gork.remote_http import NoService, Place, ServiceError
-from gork.roster import MemberRow, roles_of
+from gork.service_client import SILENCE_S, ServiceClient
 from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
-
-__all__ = ["NoService", "Remote", "ServiceError", "reach", "unused_flags"]
 
 _T = TypeVar("_T")
 REPLY_S: Final = 10.0
 """For what a service knows of itself, once it is connected to."""
 _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
-_TIMEOUTS: Final = {"timeout": "turn", "rewrite_timeout": "rewrite", "candidate_timeout": "candidate", "judge_timeout": "judge"}
+_TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout")
 _USED: Final = {"server", "seed", "optimize", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
@@ -58,31 +56,39 @@ class _Members(msgspec.Struct):
     context: Annotated[int, msgspec.Meta(ge=512, le=1_048_576)] = 4096
 
 
-async def reach(settings: Settings, *, again: str = "ask again") -> Remote:
+async def reach(
+    settings: Settings,
+    *,
+    again: str = "ask again",
+    limits: HttpLimits = STANDARD_LIMITS,
+    silence_s: float = SILENCE_S,
+) -> Remote:
     """The service at `settings.server`, which has told who answers there; `again` is what a person can do when a turn broke off.
 
-    Raises a `ServiceError`, a `NoService` if nobody is there or somebody else.
+    Raises a `ServiceError`, a `NoService` if nothing of ours answers there.
     """
     if settings.server is None:
         raise ValueError("no service is given")
-    place = Place(url=settings.server, token=settings.token, connect_s=settings.connect, again="try again")
-    said = await _members(place)
-    origins = {**settings.origins, "ensemble": f"the service at {settings.server}"}
+    client = ServiceClient(
+        url=settings.server, token=settings.token, connect_s=settings.connect_timeout, again="try again", limits=limits, silence_s=silence_s
+    )
+    said = await _members(client)
+    origins = {**settings.origins, "ensemble": Origin(Layer.SERVICE, f"the service at {settings.server}")}
     engine = plain(_ENGINES.get(said.engine, said.engine))
-    line = f"engine: {engine}, ensemble {said.ensemble} (the service at {place.url}, version {plain(said.version)})"
-    return Remote(place, replace(settings, ensemble=_ensemble(said, place), origins=origins), line, again)
+    line = f"engine: {engine}, ensemble {said.ensemble} (the service at {client.url}, version {plain(said.version)})"
+    return Remote(client, structs.replace(settings, ensemble=_ensemble(said, client), origins=origins), line, again)
 
 
 def unused_flags(settings: Settings) -> list[str]:
     """The flags that were given and say nothing to a service, which has its own models."""
-    return [field.flag for field in FIELDS if field.name not in _USED and settings.origins[field.name].startswith("--")]
+    return [one.flag for name, one in SETTINGS.items() if name not in _USED and settings.origins[name].layer is Layer.FLAG]
 
 
 class Remote:
     """A running service; nothing is kept open between its turns."""
 
-    def __init__(self, place: Place, settings: Settings, line: str, again: str) -> None:
-        self._place, self._again = place, again
+    def __init__(self, client: ServiceClient, settings: Settings, line: str, again: str) -> None:
+        self._client, self._again = client, again
         self.settings = settings
         """The user's, with the service's ensemble."""
         self.line = line
@@ -90,22 +96,24 @@ class Remote:
 
     async def check(self) -> Sequence[MemberRow]:
         """One row for each member there. Raises a `ServiceError`."""
-        return [MemberRow(row.member, row.role, row.model, row.where, row.state) for row in (await _members(self._place)).members]
+        return [MemberRow(row.member, row.role, row.model, row.where, row.state) for row in (await _members(self._client)).members]
 
     async def ask(self, question: Question, on_event: OnEvent, how: Settings | None = None) -> Turn:
-        """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when there is no telling what would have become of it."""
+        """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when the service cannot be asked or breaks off."""
         how = how or self.settings
-        place = replace(self._place, again=self._again)
-        ear = _Ear(place, on_event, roles_of(self.settings.ensemble))
-        return await _hear(place, "/api/deliberate", _body(question, how), ear.turn, limit_s=how.turn + how.load)
+        client = replace(self._client, again=self._again)
+        sink = _EventSink(client, on_event, roles_of(self.settings.ensemble))
+        return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
-        ear = _Ear(self._place, on_event)
-        return await _hear(self._place, "/api/explain", {"turn": turn.as_json()}, ear.reason, limit_s=LIMIT_S + self.settings.load)
+        sink = _EventSink(self._client, on_event)
+        return await _follow(
+            self._client, "/api/explain", {"turn": turn.as_json()}, sink.reason, limit_s=LIMIT_S + self.settings.load_timeout
+        )
 
 
-async def _hear(place: Place, path: str, body: object, take: Callable[[WireEvent], _T | None], *, limit_s: float) -> _T:
+async def _follow(client: ServiceClient, path: str, body: object, take: Callable[[WireEvent], _T | None], *, limit_s: float) -> _T:
     """Follow events to the end; time in the service's line does not count."""
     clock = asyncio.get_running_loop().time
     try:
@@ -118,17 +126,17 @@ async def _hear(place: Place, path: str, body: object, take: Callable[[WireEvent
                     scope.reschedule(clock() + limit_s)
                 return take(event)
 
-            return await place.events(path, body, heard)
+            return await client.events(path, body, heard)
     except TimeoutError:
-        raise place.error(f"has come to no end within {limit_s:g} s: {place.again}, or allow it more (--timeout)") from None
+        raise client.error(f"has come to no end within {limit_s:g} s: {client.again}, or allow it more (--timeout)") from None
 
 
-class _Ear:
+class _EventSink:
     """Takes in what a service tells: passes on what is an event of a turn, ends at its last one."""
 
-    def __init__(self, place: Place, on_event: OnEvent, roles: dict[str, str] | None = None) -> None:
+    def __init__(self, client: ServiceClient, on_event: OnEvent, roles: dict[str, str] | None = None) -> None:
         """`roles` has the members that are known; None lets every name pass."""
-        self._place, self._on_event, self._roles = place, on_event, roles
+        self._client, self._on_event, self._roles = client, on_event, roles
         self._id: str | None = None
 
     def turn(self, event: WireEvent) -> Turn | None:
@@ -136,7 +144,7 @@ class _Ear:
         if isinstance(event, Accepted):
             self._begin(event)
         elif self._id is None and not isinstance(event, Broken):
-            raise self._place.error("answers a question in another way than it should: is it another version?")
+            raise self._client.error("answers a question in another way than it should: is it another version?")
         elif isinstance(event, Finished):
             self._check(event.turn)
             self._on_event(event)
@@ -154,7 +162,7 @@ class _Ear:
 
     def _begin(self, accepted: Accepted) -> None:
         if len(accepted.members) > _MOST_MEMBERS or not re.fullmatch("[0-9a-f]{12}", accepted.id):
-            raise self._place.error("sent an impossible beginning of a turn: is it another version?")
+            raise self._client.error("sent an impossible beginning of a turn: is it another version?")
         if self._roles is not None and accepted.members != self._roles:
             self._on_event(Notice(f"the service has another ensemble now: {plain(accepted.ensemble)}"))
         self._id, self._roles = accepted.id, dict(accepted.members)
@@ -162,15 +170,15 @@ class _Ear:
     def _check(self, turn: Turn) -> None:
         names = [answer.member for answer in turn.answers] + [failure.member for failure in turn.failures]
         if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= set(self._roles or ()):
-            raise self._place.error("sent a turn that is not the one it had begun: is it another version?")
+            raise self._client.error("sent a turn that is not the one it had begun: is it another version?")
 
     def _pass_on(self, event: WireEvent) -> None:
         match event:
             case Broken():
                 raise self._broken(event)
             case Queued(ahead):
-                more = f", behind {ahead} other{'' if ahead == 1 else 's'} that wait" if ahead else ""
-                self._on_event(Notice(f"the service is at another turn: this one waits in line{more}"))
+                more = f", after {ahead} other{'' if ahead == 1 else 's'}" if ahead else ""
+                self._on_event(Notice(f"the service is busy with another turn: this one waits in line{more}"))
             case Accepted() | Explained() | Finished():
                 pass  # not of this request
             case _:
@@ -182,8 +190,8 @@ class _Ear:
             lines = [plain(line) for line in broken.message.splitlines()[: _MOST_REASONS + 1]]
             return NoAnswer(lines[1:] or lines)
         if broken.kind == "stopped":
-            return self._place.error(f"is being stopped: {self._place.again} in a moment")
-        return self._place.error(f"gave up: {plain(broken.message)}")
+            return self._client.error(f"is being stopped: {self._client.again} in a moment")
+        return self._client.error(f"gave up: {plain(broken.message)}")
 
 
 def _names(event: Event) -> Sequence[str]:
@@ -201,18 +209,18 @@ def _names(event: Event) -> Sequence[str]:
             return ()
 
 
-async def _members(place: Place) -> _Members:
-    return await place.get("/api/members", _Members, within_s=place.connect_s + REPLY_S)
+async def _members(client: ServiceClient) -> _Members:
+    return await client.get("/api/members", _Members, within_s=client.connect_s + REPLY_S)
 
 
-def _ensemble(said: _Members, place: Place) -> Ensemble:
+def _ensemble(said: _Members, client: ServiceClient) -> Ensemble:
     """The members in their roles; how the service chooses among their answers is its own affair."""
     of: dict[str, list[Member]] = {"promptimizer": [], "candidate": [], "judge": []}
     for row in said.members:
         of[row.role].append(Member(name=row.member, model=row.model))
     twice = len({row.member for row in said.members}) < len(said.members)
     if twice or not of["candidate"] or len(of["promptimizer"]) > 1 or len(of["judge"]) > 1:
-        raise place.error("tells of members that make no ensemble: is it another version?", NoService)
+        raise client.error("tells of members that make no ensemble: is it another version?", NoService)
     return Ensemble(
         name=said.ensemble,
         candidates=tuple(of["candidate"]),
@@ -227,13 +235,13 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
     """The request for a turn: of the settings only what was said, since the service has its own."""
 
     def whole(text: str) -> str:
-        return text.encode("utf-8", "replace").decode()  # a session's file may hold halves of characters
+        return text.encode("utf-8", "replace").decode()  # a session's file may hold lone surrogates
 
     history = [{"role": message["role"], "content": whole(message["content"])} for message in question.history]
     body: dict[str, Any] = {"question": whole(question.text), "history": history}
     if how.seed is not None:
         body["seed"] = how.seed
-    if not how.optimize or how.origins["optimize"] != "default":
+    if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
         body["optimize"] = how.optimize
-    body |= {name: getattr(how, field) for name, field in _TIMEOUTS.items() if how.origins[name] != "default"}
+    body |= {name: getattr(how, name) for name in _TIMEOUTS if how.origins[name].layer is not Layer.DEFAULT}
     return body

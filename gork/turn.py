@@ -7,10 +7,12 @@ prints and what saved sessions and the service use; its schema is `docs/turn.sch
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
+
+import msgspec
 
 
 class Message(TypedDict):
@@ -18,6 +20,15 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+def as_messages(exchanges: Iterable[tuple[str, str]]) -> list[Message]:
+    """Exchanges (what a user says, what the assistant replies) as the messages of a chat."""
+    return [
+        message
+        for user, assistant in exchanges
+        for message in (Message(role="user", content=user), Message(role="assistant", content=assistant))
+    ]
 
 
 AnswerFormat = Literal["json"] | Mapping[str, object]
@@ -94,6 +105,30 @@ class Failure:
     message: str
 
 
+class FallbackKind(StrEnum):
+    """Why there was no verdict, other than a failure of the judge."""
+
+    NO_JUDGE = "no_judge"
+    """The policy asks a judge, and the ensemble has none."""
+    TIED = "tied"
+    """The best answers are level."""
+    LABEL_MASS = "label_mass"
+    """The judge put next to none of its probability on the labels."""
+    NO_SIGNAL = "no_signal"
+    """No signal of the policy says anything about these answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Why the configured order decided instead of a verdict.
+
+    `kind` is a `FallbackKind`, or the kind of the judge's failure (`ModelError.kind`); `text` is for people.
+    """
+
+    kind: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Which answer was chosen, and how sure that is."""
@@ -106,8 +141,8 @@ class Verdict:
     """The orders in which the judge read the answers: member names, first slot first."""
     label_mass: float | None = None
     """How much of the judge's probability lay on the labels, mean over the orders; None if it was not asked."""
-    fallback: str | None = None
-    """Why the configured prior order decided instead of a verdict; None if it did not."""
+    fallback: Fallback | None = None
+    """Why the configured order decided instead of a verdict; None if it did not."""
     close: bool = False
     note: str | None = None
     sure: float | None = None
@@ -126,12 +161,16 @@ class Verdict:
         sure = "" if self.sure is None else f", {self.sure:.0%} sure"
         return f"margin {self.margin:.2f}{sure}{', a close call' if self.close else ''}"
 
-
-class Timing(NamedTuple):
-    """One row of `Turn.timings`."""
-
-    stage: str
-    seconds: float
+    def as_json(self) -> dict[str, object]:
+        """The verdict in the form that `--json` prints, without its winner, which stands beside it."""
+        told: dict[str, object] = msgspec.to_builtins(self)
+        del told["winner"]
+        reason = self.fallback
+        return told | {
+            "orders": [list(order) for order in self.orders],
+            "fallback": reason.text if reason else None,
+            "fallback_kind": reason.kind if reason else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,41 +195,15 @@ class Turn:
 
     def as_json(self) -> dict[str, object]:
         """The turn in the form that `--json` prints; JSON-ready, finite numbers only."""
+        asked = self.question
         return {
             "id": self.id,
-            "question": {"text": self.question.text, "rewrite": self.question.rewrite, "rewrite_refused": self.question.rewrite_refused},
+            "question": {"text": asked.text, "rewrite": asked.rewrite, "rewrite_refused": asked.rewrite_refused},
             "answer": self.answer,
             "winner": self.winner.member,
-            "answers": [
-                {
-                    "member": answer.member,
-                    "model": answer.model,
-                    "text": answer.text,
-                    "complete": answer.complete,
-                    "stop": answer.stop,
-                    "tokens": answer.tokens,
-                    "prompt_tokens": answer.prompt_tokens,
-                    "first_token_s": answer.first_token_s,
-                    "seconds": answer.seconds,
-                    "tokens_per_s": answer.tokens_per_s,
-                    "confidence": answer.confidence,
-                }
-                for answer in self.answers
-            ],
-            "failures": [{"member": failure.member, "kind": failure.kind, "message": failure.message} for failure in self.failures],
-            "verdict": {
-                "policy": self.verdict.policy,
-                "scores": dict(self.verdict.scores),
-                "margin": self.verdict.margin,
-                "orders": [list(order) for order in self.verdict.orders],
-                "label_mass": self.verdict.label_mass,
-                "fallback": self.verdict.fallback,
-                "close": self.verdict.close,
-                "note": self.verdict.note,
-                "sure": self.verdict.sure,
-                "judge_calls": self.verdict.judge_calls,
-                "judge_tokens": self.verdict.judge_tokens,
-            },
+            "answers": [msgspec.to_builtins(answer) for answer in self.answers],
+            "failures": [msgspec.to_builtins(failure) for failure in self.failures],
+            "verdict": self.verdict.as_json(),
             "timings": dict(self.timings),
             "engine": self.engine,
             "ensemble": self.ensemble,
@@ -225,7 +238,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """A member starts its text anew: what had arrived of it before does not count."""
+    """A member starts its text again: what had arrived before does not count."""
 
     member: str
     why: str
@@ -264,6 +277,8 @@ class Notice:
     """One line that the user should see: something was cut, skipped, refused or decided otherwise than asked."""
 
     text: str
+    about_verdict: bool = False
+    """Whether it says how the verdict came about, which then need not be said again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for anybody else.
+"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for any other client.
 
 `/api/deliberate` sends them as server-sent events. What comes in is checked against the records that it becomes.
 """
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 
 class BadEvent(ValueError):
-    """Raised when something that came over the wire is no event of a turn."""
+    """Raised when something that came over the wire is not an event of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits for its start behind `ahead` others."""
+    """The turn waits for its start; `ahead` others come first."""
 
     ahead: int
 
@@ -94,7 +94,6 @@ _NAMES: Final = {record: kind for kind, record in _KINDS.items()}
 _INNER: Final[Mapping[type, tuple[str, type]]] = {
     Answered: ("answer", Answer),
     Failed: ("failure", Failure),
-    Judged: ("verdict", Verdict),
 }
 """Events that carry one record travel as that record."""
 
@@ -112,7 +111,9 @@ def encode(event: WireEvent) -> tuple[str, bytes]:
         case Rewritten(question):
             rewrite = {"text": question.text, "rewrite": question.rewrite, "rewrite_refused": question.rewrite_refused}
             return kind, msgspec.json.encode(rewrite)
-        case Answered() | Failed() | Judged():
+        case Judged(verdict):
+            return kind, msgspec.json.encode({"winner": verdict.winner, **verdict.as_json()})
+        case Answered() | Failed():
             return kind, msgspec.json.encode(getattr(event, _INNER[type(event)][0]))
         case _:
             return kind, msgspec.json.encode(event)
@@ -128,6 +129,8 @@ def decode(kind: str, data: bytes) -> WireEvent | None:
         return Finished(turn_of(raw))
     if record is Rewritten:
         return Rewritten(_convert(raw, Question))
+    if record is Judged:
+        return Judged(_verdict_of(raw))
     if record in _INNER:
         event: WireEvent = record(_convert(raw, _INNER[record][1]))
         return event
@@ -141,23 +144,31 @@ def turn_of(raw: object) -> Turn:
     answers = _convert(values.get("answers"), tuple[Answer, ...])
     winner = next((answer for answer in answers if answer.member == values.get("winner")), None)
     if winner is None or winner.text != values.get("answer"):
-        raise BadEvent("the chosen answer is none of the answers")
+        raise BadEvent("the chosen answer is not among the answers")
     turn_id = _convert(values.get("id"), str)
     kept = {field.name for field in fields(Turn)}
     parts = {
         "question": _convert({**_convert(values.get("question"), dict[str, Any]), "id": turn_id}, Question),
         "winner": winner,
         "answers": answers,
-        "verdict": _convert({**_convert(values.get("verdict"), dict[str, Any]), "winner": winner.member}, Verdict),
+        "verdict": _verdict_of(values.get("verdict"), winner=winner.member),
     }
     return _convert({**{key: value for key, value in values.items() if key in kept}, **parts}, Turn)
+
+
+def _verdict_of(raw: object, *, winner: str | None = None) -> Verdict:
+    """The verdict that `Verdict.as_json` made this of; turns saved by earlier releases lack `fallback_kind`."""
+    values = _convert(raw, dict[str, Any])
+    text, kind = values.get("fallback"), values.pop("fallback_kind", None)
+    fallback = None if text is None else {"kind": kind or "other", "text": text}
+    return _convert({**values, "fallback": fallback, "winner": winner or values.get("winner")}, Verdict)
 
 
 def _json(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent(f"it is no JSON: {error}") from None
+        raise BadEvent(f"it is not JSON: {error}") from None
 
 
 def _convert(raw: object, to: type[_T]) -> _T:

@@ -21,16 +21,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.judge import cases, compare, figures, fitting, report
-from bench.judge.memory import Store
+from bench.judge import cases, fit, metrics, policies, report
 from bench.judge.questions import Item, QuestionSet, load_questions
+from bench.judge.reply_cache import ReplyStore
 from final_script import Team
-from gork.config.ensemble import JUDGE_SIGNALS
 from gork.config.settings import load_settings
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines import choose
 from gork.engines.weights.progress import Lines
 from gork.errors import GorkError
-from gork.judging.signals import SIGNALS
 
 _HERE = Path(__file__).parent / "questions"
 _SHIPPED = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}
@@ -111,9 +110,9 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
-        selected = choose.select(settings, choose.Desk(say=_say, run=runner.run, progress=lambda: Lines(_say)))
+        selected = runner.run(choose.select(settings, choose.Frontend(say=_say, progress=lambda: Lines(_say))))
         path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
-        with Store(path) as store:
+        with ReplyStore(path) as store:
             found = runner.run(_measure(arguments, selected, store, questions))
             _say(f"{store.asked} replies asked of models, {store.kept} of those kept in {path} used")
     if isinstance(found, str):
@@ -128,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
 async def _measure(
     arguments: argparse.Namespace,
     selected: choose.Selected,
-    store: Store,
+    store: ReplyStore,
     questions: QuestionSet,
 ) -> report.Report | str:
     ensemble = selected.settings.ensemble
@@ -145,7 +144,7 @@ async def _measure(
         if arguments.fit:
             return await _fit(team, asked.cases)
         rows = await _compare(team, differing, every=arguments.all_policies)
-        chosen = await compare.run(_own(team), team, asked.cases)
+        chosen = await policies.run(_own(team), team, asked.cases)
     return report.Report(
         ensemble=ensemble.name,
         engine=engine.name,
@@ -153,12 +152,12 @@ async def _measure(
         questions_sha256=questions.sha256,
         seeds=arguments.seeds,
         best_single=team.prior[0],
-        members=figures.members(asked.cases, [model.name for model in team.candidates]),
+        members=metrics.members(asked.cases, [model.name for model in team.candidates]),
         rows=rows,
-        bins=figures.reliability(chosen),
-        bins_differing=figures.reliability([outcome for outcome in chosen if outcome.case.differs]),
-        chosen=figures.mean([outcome.right for outcome in chosen]),
-        answer_s=figures.mean([max(answer.seconds for answer in case.answers) for case in asked.cases]),
+        bins=metrics.reliability(chosen),
+        bins_differing=metrics.reliability([outcome for outcome in chosen if outcome.case.differs]),
+        chosen=metrics.mean([outcome.right for outcome in chosen]),
+        answer_s=metrics.mean([max(answer.seconds for answer in case.answers) for case in asked.cases]),
         broken=asked.broken,
         lost=asked.lost,
         left_out=left_out,
@@ -166,20 +165,20 @@ async def _measure(
     )
 
 
-def _own(team: Team) -> compare.Contender:
+def _own(team: Team) -> policies.Contender:
     """The ensemble's own policy, as a turn runs it."""
-    return compare.Contender(name="default", choosing=team.choosing, listings=False)
+    return policies.Contender(name="default", choosing=team.choosing, listings=False)
 
 
-async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> list[figures.Row]:
-    """Every contender on the same cases."""
-    rows: list[figures.Row] = []
-    everyone = compare.contenders(team.choosing, candidates=len(team.candidates), has_judge=team.judge is not None, every=every)
+async def _compare(team: Team, differing: Sequence[cases.Case], *, every: bool) -> list[metrics.Row]:
+    """The metrics of every contender on the same cases."""
+    rows: list[metrics.Row] = []
+    everyone = policies.contenders(team.choosing, candidates=len(team.candidates), has_judge=team.judge is not None, every=every)
     told = _told("policies")
     for number, contender in enumerate(everyone):
         told(number, len(everyone))
-        outcomes = await compare.run(contender, team, differing)
-        rows.append(figures.row(contender.name, outcomes, team.prior[0]))
+        outcomes = await policies.run(contender, team, differing)
+        rows.append(metrics.row(contender.name, outcomes, team.prior[0]))
     told(len(everyone), len(everyone))
     return rows
 
@@ -188,16 +187,16 @@ def _rewriting(rewritten: Sequence[cases.Case], plain: Sequence[cases.Case]) -> 
     """The same questions and seeds with the promptimizer and without."""
     before = {(case.item.id, case.seed): case for case in plain}
     pairs = [(case, before[case.item.id, case.seed]) for case in rewritten if (case.item.id, case.seed) in before]
-    gains = [figures.random_choice(case) - figures.random_choice(other) for case, other in pairs]
+    gains = [metrics.random_choice(case) - metrics.random_choice(other) for case, other in pairs]
     refused = Counter(_sort_of(case.question.rewrite_refused) for case, _ in pairs if case.question.rewrite_refused)
     return report.Rewriting(
         asked=len(pairs),
         rewritten=sum(case.question.rewrite is not None for case, _ in pairs),
         refused=dict(refused),
-        with_rewrite=figures.mean([figures.random_choice(case) for case, _ in pairs]),
-        without=figures.mean([figures.random_choice(other) for _, other in pairs]),
+        with_rewrite=metrics.mean([metrics.random_choice(case) for case, _ in pairs]),
+        without=metrics.mean([metrics.random_choice(other) for _, other in pairs]),
         differing=sum(case.question.for_candidates != other.question.for_candidates for case, other in pairs),
-        gain=figures.bootstrap([case for case, _ in pairs], lambda at: figures.mean([gains[index] for index in at])),
+        gain=metrics.bootstrap([case for case, _ in pairs], lambda at: metrics.mean([gains[index] for index in at])),
     )
 
 
@@ -212,17 +211,15 @@ def _sort_of(refusal: str) -> str:
 
 
 async def _fit(team: Team, given: Sequence[cases.Case]) -> str:
-    """Weights for all signals and for those that cost nothing, and what the file's own margins are worth."""
+    """Weights for all signals and for those that cost nothing, and a calibration of the file's own policy."""
     lines = []
-    found = await fitting.examples(team, [case for case in given if case.differs], tuple(SIGNALS) if team.judge is not None else _FREE)
+    found = await fit.examples(team, [case for case in given if case.differs], tuple(SIGNALS) if team.judge is not None else _FREE)
     for names in (tuple(SIGNALS), ("listwise", *_FREE), ("reference", *_FREE), _FREE) if team.judge is not None else (_FREE,):
-        weights = fitting.fit_weights(found, names)
-        lines.append(
-            f"{fitting.accuracy(found, weights):.3f} fitted, {fitting.cross_validated(found, names):.3f} cross-validated: {weights}"
-        )
-    outcomes = await compare.run(_own(team), team, given)
+        weights = fit.fit_weights(found, names)
+        lines.append(f"{fit.accuracy(found, weights):.3f} fitted, {fit.cross_validated(found, names):.3f} cross-validated: {weights}")
+    outcomes = await policies.run(_own(team), team, given)
     said = [outcome for outcome in outcomes if outcome.verdict.scores]
-    curve = fitting.calibrate([o.verdict.margin for o in said], [o.case.right[o.verdict.winner] for o in said])
+    curve = fit.calibrate([o.verdict.margin for o in said], [o.case.right[o.verdict.winner] for o in said])
     lines.append(f"calibration of the file's own policy: offset {curve.offset}, slope {curve.slope} ({len(said)} verdicts)")
     return "\n".join(lines)
 

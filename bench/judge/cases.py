@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.judge.checkers import Broken, Right, grade
-from bench.judge.memory import Remembering, Store
+from bench.judge.graders import Broken, Right
 from bench.judge.questions import Item
+from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Limits, Team, ask_all, promptimize
 from gork.config.ensemble import Ensemble
 from gork.engines.model import Engine
@@ -43,20 +43,20 @@ class Asked:
 
     cases: tuple[Case, ...]
     broken: tuple[str, ...]
-    """One line for each checker that failed: neither right nor wrong."""
+    """One line for each check that failed: neither right nor wrong."""
     lost: tuple[str, ...] = ()
     """One line for each question that no candidate answered."""
 
 
-def team_of(engine: Engine, ensemble: Ensemble, store: Store) -> Team:
-    """The ensemble's models in their roles, their replies kept; deadlines are generous, since a bench does not wait for anybody."""
-    models = {name: Remembering(model, store) for name, model in engine.models.items()}
+def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore) -> Team:
+    """The ensemble's models in their roles, their replies kept, and with generous deadlines."""
+    models = {name: CachedModel(model, store) for name, model in engine.models.items()}
     limits = Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0)
     return replace(Team.of(engine.name, ensemble, models), limits=limits)
 
 
 async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, told: Callable[[int, int], None]) -> Asked:
-    """Ask every question with every seed, with the promptimizer's rewrite or without it; `told` hears how far it is."""
+    """Ask every question with every seed, with the promptimizer's rewrite or without it; `told` is called with the progress."""
     cases, broken, lost = [], [], []
     wanted = [(item, seed) for seed in seeds for item in items]
     for number, (item, seed) in enumerate(wanted):
@@ -67,7 +67,7 @@ async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewrit
         results = await ask_all(question, team, _unheard, seed=seed)
         answers = tuple(result for result in results if isinstance(result, Answer))
         failures = tuple(result for result in results if isinstance(result, Failure))
-        grades = {answer.member: grade(item, answer.text) for answer in answers}
+        grades = {answer.member: item.grade(answer.text) for answer in answers}
         mistakes = [f"{item.id}: {said.what}" for said in grades.values() if isinstance(said, Broken)]
         if mistakes:
             broken += mistakes
@@ -81,9 +81,9 @@ async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewrit
 
 
 def _unheard(_: Event) -> None:
-    """Nobody watches a turn of a bench."""
+    """Drop the events of a turn."""
 
 
 def seeds_from(first: int, count: int) -> Iterator[int]:
-    """Seeds far enough apart that the candidates' own, which count up from a turn's, are never the same twice."""
+    """Seeds far enough apart that no two candidates get the same one: their seeds count up from the turn's."""
     return (first + 1000 * number for number in range(count))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
-from bench.judge.check import Check
-from bench.judge.code import PythonCalls
-from bench.judge.reading import read_check
+from msgspec import UNSET, Meta
+
+from bench.judge.check_syntax import read_check
+from bench.judge.graders import Check, Grade, grade
+from bench.judge.programs import PythonCalls
+from gork.config.schema import At, Text, read, read_keys
 from gork.config.urls import printable, quoted
-from gork.config.values import choice, text
-from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
+from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
 
-KINDS = ("fact", "arithmetic", "definition", "code", "text", "format")
+Kind = Literal["fact", "arithmetic", "definition", "code", "text", "format"]
+KINDS: tuple[str, ...] = get_args(Kind)
 _MOST_QUESTIONS, _MOST_EXAMPLES, _LONGEST_ASK, _LONGEST_EXAMPLE = 1000, 50, 8000, 20_000
-_EXAMPLE = text("an answer", longest=_LONGEST_EXAMPLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,10 @@ class Item:
     check: Check
     right: tuple[str, ...]
     wrong: tuple[str, ...]
+
+    def grade(self, answer: str) -> Grade:
+        """The grade of an answer. Where the question `needs_python`, this runs the Python that the answer contains."""
+        return grade(self.check, answer, self.ask)
 
     @property
     def needs_python(self) -> bool:
@@ -45,32 +53,33 @@ class QuestionSet:
     sha256: str
 
 
-def _examples(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
-    items = read_list(place, "answers", most=_MOST_EXAMPLES, mistakes=mistakes)
-    if place.value == []:
-        mistakes.add(place, "has no answer, there must be at least one")
-    return tuple(checked(items, _EXAMPLE, mistakes))
-
-
-ITEM: Table = {
-    "id": Key(text("an id of a-z, 0-9 and -", pattern=r"[a-z0-9-]{1,100}"), "Names the question; no other has the same."),
-    "kind": Key(choice(*KINDS), "What sort of question it is."),
-    "ask": Key(text("a question", pattern=r"(?s:\s*\S.*)", longest=_LONGEST_ASK), "The question as a user would type it."),
-    "check": Key(read_check, "How an answer is checked."),
-    "right": Key(_examples, "Answers that are right: they try the check."),
-    "wrong": Key(_examples, "Answers that are nearly right: they try the check."),
+_Examples = Annotated[
+    tuple[Annotated[Text, Meta(max_length=_LONGEST_EXAMPLE, title="an answer")], ...],
+    Meta(min_length=1, max_length=_MOST_EXAMPLES, title="answers"),
+]
+ITEM: Mapping[str, Any] = {
+    "id": Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,100}\Z", title="an id of a-z, 0-9 and -")],
+    "kind": Kind,
+    "ask": Annotated[str, Meta(pattern=r"\S", max_length=_LONGEST_ASK, title="a question")],
+    "check": Annotated[Check, At(read_check)],
+    "right": _Examples,
+    "wrong": _Examples,
 }
+"""The keys of a question: `right` and `wrong` are answers that try its check."""
+
+
+_Entries = Annotated[
+    tuple[Annotated[Located, At(lambda entry, _: entry)], ...], Meta(min_length=1, max_length=_MOST_QUESTIONS, title="questions")
+]
 
 
 def _items(place: Located, mistakes: Mistakes) -> tuple[Item, ...]:
     items: list[Item] = []
     first: dict[str, int] = {}
-    entries = read_list(place, "questions", most=_MOST_QUESTIONS, mistakes=mistakes)
-    if place.value == []:
-        mistakes.add(place, "has no question, there must be at least one")
-    for entry in entries:
+    entries = read(_Entries, place, mistakes)
+    for entry in () if entries is UNSET else entries:
         before = len(mistakes)
-        values = read_mapping(entry, ITEM, mistakes, required=tuple(ITEM))
+        values = read_keys(ITEM, entry, mistakes, required=ITEM)
         name = values.get("id")
         if name is not None and name in first:
             mistakes.add(entry.value["id"], f"{quoted(name)} is taken, by the question in line {first[name]}")
@@ -81,9 +90,9 @@ def _items(place: Located, mistakes: Mistakes) -> tuple[Item, ...]:
     return tuple(items)
 
 
-SET: Table = {
-    "name": Key(text("a name of a-z, 0-9, - and _", pattern=r"[a-z0-9_-]{1,100}"), "The set's name."),
-    "questions": Key(_items, "The questions."),
+SET: Mapping[str, Any] = {
+    "name": Annotated[str, Meta(pattern=r"\A[a-z0-9_-]{1,100}\Z", title="a name of a-z, 0-9, - and _")],
+    "questions": Annotated[tuple[Item, ...], At(_items)],
 }
 
 
@@ -96,7 +105,7 @@ def load_questions(path: Path) -> QuestionSet:
         if not mistakes:
             mistakes.add(1, "is empty, a question set has a name and questions")
         raise mistakes.error()
-    values = read_mapping(root, SET, mistakes, required=("name", "questions"))
+    values = read_keys(SET, root, mistakes, required=("name", "questions"))
     if mistakes:
         raise mistakes.error()
     return QuestionSet(name=values["name"], items=values["questions"], sha256=_sha256(path, content))

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.judge.figures import Bin, Interval, Members, Row
+from bench.judge.metrics import Bin, Interval, Members, Row
 from gork.terminal.views import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewriting:
-    """What the promptimizer does for the candidates' truth, over the same questions and seeds."""
+    """How the promptimizer changes the candidates' accuracy, over the same questions and seeds."""
 
     asked: int
     rewritten: int
@@ -21,7 +21,7 @@ class Rewriting:
     with_rewrite: float
     without: float
     differing: int
-    """Cases whose prompt was another one."""
+    """Cases in which the candidates read another prompt."""
     gain: Interval
     """In accuracy of all candidates' answers."""
 
@@ -64,7 +64,7 @@ class Report:
     rewriting: Rewriting | None = None
 
     def as_json(self) -> dict[str, object]:
-        """JSON-ready; what is not a number becomes null."""
+        """JSON-ready; NaN becomes null."""
         return {
             "ensemble": self.ensemble,
             "engine": self.engine,
@@ -179,7 +179,7 @@ def _policies(report: Report) -> str:
 
 
 def _verdict(report: Report) -> str:
-    """Whether the ensemble is worth more than its best member: said plainly, most of all when it is not."""
+    """Whether the ensemble is better than its best member: said plainly, above all when it is not."""
     default = report.rows[0]
     lead, best = default.over_best, report.best_single
     if not math.isfinite(lead.value):

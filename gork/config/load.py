@@ -1,21 +1,21 @@
-"""The layers of settings, each read on its own: the user's file, the environment, the flags. Every value keeps where it comes from."""
+"""The sources of settings, each read alone: the user's file, the environment, the flags. Every value keeps where it comes from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gork.config.ensemble import is_file_name
-from gork.config.fields import FIELDS, MEMBER_KEYS, PREFIX, Field
-from gork.config.members import NAME
+from gork.config.ensemble import MemberUrl, ModelName, Name, is_file_name
+from gork.config.folders import config_home
+from gork.config.schema import FilePath, Record, Secret, Wrong, fields_of, parse_value, read_keys, read_value, suggestion, what
 from gork.config.urls import printable
-from gork.config.values import Kind, Secret, Wrong, path, suggestion
-from gork.config.yaml_file import Key, Located, Mistakes, Table, read_document, read_file, read_mapping
+from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
 
+PREFIX = "GORK_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 EXEMPT = ("GORK_TEST_",)
 """Beginnings of variables that are not settings."""
@@ -24,180 +24,220 @@ _SERVICE_LINK = re.compile(r"GORK_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)
 _LONGEST_SECRET_FILE = 1 << 16
 
 
+class Layer(StrEnum):
+    """What kind of place a value comes from."""
+
+    DEFAULT = "default"
+    ENSEMBLE = "ensemble"
+    """The ensemble's file."""
+    FILE = "file"
+    """The user's settings file."""
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+    COMMAND = "command"
+    """Of the session: `/set`."""
+    CHOICE = "choice"
+    """The program's, or what a person answered when it asked."""
+    SERVICE = "service"
+    """A running service, for what it knows itself."""
+
+
+class Origin(NamedTuple):
+    """Where a value comes from; as text, what people are shown."""
+
+    layer: Layer = Layer.DEFAULT
+    place: str = ""
+    """"config.yaml:7", "GORK_SEED", "--seed", the ensemble's name."""
+
+    def __str__(self) -> str:
+        return f"ensemble {self.place}" if self.layer is Layer.ENSEMBLE else self.place or self.layer.value
+
+
 class Given(NamedTuple):
-    """A value and where it was given: "config.yaml:7", "GORK_SEED", "--seed"."""
+    """A value that the user gave."""
 
     value: Any
-    origin: str
+    origin: Origin
 
 
-Values = Mapping[str, Given]
+Values = dict[str, Given]
+"""What one source gives: by a setting's name, and by "members.<name>.<key>"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """What one layer gives: settings by name, and members' values by member and key."""
+class MemberPlace(Record, frozen=True, kw_only=True):
+    """What settings can say of a member, above the ensemble file: `members: {qwen: {url: ...}}`, `GORK_QWEN_URL`."""
 
-    values: dict[str, Given] = field(default_factory=dict)
-    members: dict[str, dict[str, Given]] = field(default_factory=dict)
+    url: MemberUrl | None = None
+    model: ModelName | None = None
 
-    def over(self, lower: Layer) -> Layer:
-        """Both layers as one, this one's values first."""
-        names = [*lower.members, *(name for name in self.members if name not in lower.members)]
-        members = {name: {**lower.members.get(name, {}), **self.members.get(name, {})} for name in names}
-        return Layer({**lower.values, **self.values}, members)
+
+class Setting(NamedTuple):
+    """One setting, as all sources know it."""
+
+    name: str
+    field: str
+    """Its name in `Settings`."""
+    kind: Any
+    help: str
+    default: Any
+    secret: bool
+    """Never shown, never a flag; `<name>_file` names a file that has it."""
+    also: str | None
+    """Another program's environment variable that counts where ours is not set."""
+
+    @property
+    def what(self) -> str:
+        """What it must be, in words."""
+        return what(self.kind)
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Its flag; true-or-false settings have a second one that begins with --no-."""
+        return "--" + self.name.replace("_", "-")
+
+
+Table = Mapping[str, Setting]
 
 
 def config_path(flag: object, environ: Mapping[str, str]) -> Path | None:
     """The user's settings file; None if nothing names one and none is in its usual place. Raises `Wrong`."""
-    for origin, given in (("--config", flag), (CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE, "").strip() or None)):
+    for place, given in (("--config", flag), (CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE, "").strip() or None)):
         if given is not None:
             try:
-                return path().check(given)
+                path: Path = read_value(FilePath, given)
             except Wrong as wrong:
-                raise Wrong(f"{origin}: {wrong}") from None
-    base, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME") or environ.get("USERPROFILE")
-    if not Path(base).is_absolute():
-        base = str(Path(home) / ".config") if home else ""
-    usual = Path(base) / "gork" / "config.yaml"
-    return usual if base and usual.exists() else None
+                raise Wrong(f"{place}: {wrong}") from None
+            return path
+    home = config_home(environ)
+    usual = None if home is None else home / "config.yaml"
+    return usual if usual is not None and usual.exists() else None
 
 
-def read_config(file: Path, mistakes: list[str]) -> Layer:
-    """The layer of the user's settings file. An empty file gives nothing."""
+def read_config(file: Path, table: Table, mistakes: list[str]) -> Values:
+    """The values of the user's settings file; paths in it are taken from its own folder. An empty file gives nothing."""
     try:
         text = read_file(file)
     except ConfigError as error:
         mistakes += error.mistakes
-        return Layer()
-    found, layer = Mistakes(str(file)), Layer()
+        return {}
+    found = Mistakes(str(file))
     root = read_document(text, found)
+    values: Values = {}
     if root is not None and root.value is not None:
-        layer.values.update(read_mapping(root, _config_table(file, layer), found))
-        layer.values.pop("members", None)
-        _settle_secrets(layer.values, lambda name, wrong: found.add(root.value[name], wrong))
+        kinds = {name: setting.kind for name, setting in table.items()}
+        kinds |= {f"{name}_file": FilePath for name, setting in table.items() if setting.secret}
+        for name, value in read_keys({**kinds, "members": dict[Name, MemberPlace]}, root, found).items():
+            if name == "members":
+                values |= _members(value, root.value[name], file)
+            else:
+                values[name] = Given(_placed(name, value, file.parent), _line(file, root.value[name]))
+        _settle_secrets(values, table, lambda name, wrong: found.add(root.value[name], wrong))
     mistakes += found.texts()
-    return layer
+    return values
 
 
-def _config_table(file: Path, layer: Layer) -> Table:
-    """How each key of a settings file is read; paths in it are taken from its own folder."""
-
-    def origin(place: Located) -> str:
-        return f"{printable(str(file))}:{place.line}"
-
-    def reader(kind: Kind[Any]) -> Callable[[Located, Mistakes], Given]:
-        def read(place: Located, _: Mistakes) -> Given:
-            value = kind.check(place.value)
-            if isinstance(value, Path) or (kind is _ENSEMBLE.kind and is_file_name(value)):
-                value = type(value)(file.parent / path().check(str(value)))
-            return Given(value, origin(place))
-
-        return read
-
-    def member(place: Located, mistakes: Mistakes) -> dict[str, Given]:
-        return read_mapping(place, {key: Key(reader(kind), "") for key, kind in MEMBER_KEYS.items()}, mistakes)
-
-    def members(place: Located, mistakes: Mistakes) -> None:
-        names = place.value if isinstance(place.value, dict) else {}
-        table = {name: Key(member, "") for name in names if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name)}
-        for name, entry in names.items():
-            if name not in table:
-                mistakes.add(entry, f"a member has {NAME.what}")
-        known = Located({name: names[name] for name in table}, place.line, place.path) if names else place
-        layer.members.update(read_mapping(known, table, mistakes))
-
-    table = {setting.name: Key(reader(setting.kind), setting.help) for setting in FIELDS}
-    table.update(
-        {f"{setting.name}_file": Key(reader(path()), f"A file that has the {setting.name}.") for setting in FIELDS if setting.secret}
-    )
-    return {**table, "members": Key(members, "What stands above the ensemble file: the url and model of members, by name.")}
+def _line(file: Path, place: Located) -> Origin:
+    return Origin(Layer.FILE, f"{printable(str(file))}:{place.line}")
 
 
-_ENSEMBLE = next(setting for setting in FIELDS if setting.name == "ensemble")
+def _placed(name: str, value: Any, folder: Path) -> Any:  # noqa: ANN401 - whatever a setting can be
+    if name == "ensemble" and is_file_name(value):
+        return str(folder / parse_value(FilePath, value))
+    return folder / value if isinstance(value, Path) else value
 
 
-def read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Layer:
-    """The layer of the environment; a variable that is empty or blank is not set."""
+def _members(given: Mapping[str, MemberPlace], place: Located, file: Path) -> Values:
+    return {
+        f"members.{name}.{key}": Given(value, _line(file, place.value[name].value[key]))
+        for name, member in given.items()
+        for key in MemberPlace.__struct_fields__
+        if (value := getattr(member, key)) is not None
+    }
+
+
+def read_environment(environ: Mapping[str, str], table: Table, mistakes: list[str]) -> Values:
+    """The values of the environment; a variable that is empty or blank is not set."""
     # A Service named gork would have its cluster set GORK_PORT, to a URL.
     given = {name: value.strip() for name, value in environ.items() if value.strip() and not is_service_link(name, value.strip())}
-    layer = Layer()
+    values: Values = {}
 
-    def read(variable: str, kind: Kind[Any], into: dict[str, Given], key: str) -> None:
+    def read(variable: str, kind: Any, name: str) -> None:  # noqa: ANN401 - any type
         try:
-            into[key] = Given(kind.parse(given[variable]), variable)
+            values[name] = Given(parse_value(kind, given[variable]), Origin(Layer.ENVIRONMENT, variable))
         except Wrong as wrong:
             mistakes.append(f"{variable}: {wrong}")
 
-    for setting in FIELDS:
+    for setting in table.values():
         if variable := next((name for name in (setting.variable, setting.also) if name is not None and name in given), None):
-            read(variable, setting.kind, layer.values, setting.name)
+            read(variable, setting.kind, setting.name)
         if setting.secret and f"{setting.variable}_FILE" in given:
-            read(f"{setting.variable}_FILE", path(), layer.values, f"{setting.name}_file")
-    _settle_secrets(layer.values, lambda name, wrong: mistakes.append(f"{PREFIX}{name.upper()}: {wrong}"))
+            read(f"{setting.variable}_FILE", FilePath, f"{setting.name}_file")
+    _settle_secrets(values, table, lambda name, wrong: mistakes.append(f"{PREFIX}{name.upper()}: {wrong}"))
 
     for variable in sorted(given):
         if matched := re.fullmatch(r"GORK_([A-Z0-9][A-Z0-9_]{0,62})_(URL|MODEL)", variable):
-            member = layer.members.setdefault(matched[1].lower().replace("_", "-"), {})
-            read(variable, MEMBER_KEYS[matched[2].lower()], member, matched[2].lower())
-    return layer
+            member, key = matched[1].lower().replace("_", "-"), matched[2].lower()
+            read(variable, fields_of(MemberPlace)[key].kind, f"members.{member}.{key}")
+    return values
 
 
-def read_flags(flags: Mapping[str, object], mistakes: list[str]) -> Layer:
-    """The layer of the flags: by setting's name, text or already what it means; None is not given."""
-    layer, left = Layer(), {name: value for name, value in flags.items() if value is not None and name != "config"}
-    for setting in FIELDS:
-        name, kind = (f"{setting.name}_file", path()) if setting.secret else (setting.name, setting.kind)
+def read_flags(flags: Mapping[str, object], table: Table, mistakes: list[str]) -> Values:
+    """The values of the flags: by setting's name, text or already what it means; None is not given."""
+    values: Values = {}
+    left = {name: value for name, value in flags.items() if value is not None and name != "config"}
+    for setting in table.values():
+        name, kind = (f"{setting.name}_file", FilePath) if setting.secret else (setting.name, setting.kind)
         if name not in left:
             continue
-        value, flag = left.pop(name), _flag(setting, flags.get(name))
+        value = left.pop(name)
+        flag = f"{setting.flag}-file" if setting.secret else f"--no-{setting.flag[2:]}" if value is False else setting.flag
         try:
-            layer.values[name] = Given(kind.parse(value) if isinstance(value, str) else kind.check(value), flag)
+            read = parse_value(kind, value) if isinstance(value, str) else read_value(kind, value)
+            values[name] = Given(read, Origin(Layer.FLAG, flag))
         except Wrong as wrong:
             mistakes.append(f"{flag}: {wrong}")
-    _settle_secrets(layer.values, lambda name, wrong: mistakes.append(f"--{name.replace('_', '-')}: {wrong}"))
+    _settle_secrets(values, table, lambda name, wrong: mistakes.append(f"--{name.replace('_', '-')}: {wrong}"))
     if left:
         raise TypeError(f"no settings: {', '.join(left)}")
-    return layer
+    return values
 
 
-def _flag(setting: Field, value: object) -> str:
-    if setting.secret:
-        return f"{setting.flag}-file"
-    return f"--no-{setting.flag[2:]}" if value is False else setting.flag
-
-
-def _settle_secrets(values: dict[str, Given], note: Callable[[str, str], None]) -> None:
+def _settle_secrets(values: Values, table: Table, note: Callable[[str, str], None]) -> None:
     """Put what is in the files of secrets into their place."""
-    for setting in FIELDS:
+    for setting in table.values():
         file = values.pop(f"{setting.name}_file", None) if setting.secret else None
         if file is None:
             continue
         if setting.name in values:
             note(f"{setting.name}_file", f"{setting.name} is given too; one of them is enough")
             continue
+        path, origin = printable(str(file.value)), file.origin
         try:
-            values[setting.name] = Given(_read_secret(setting, file.value), f"{file.origin}, {printable(str(file.value))}")
+            values[setting.name] = Given(_read_secret(setting, file.value), Origin(origin.layer, f"{origin.place}, {path}"))
         except Wrong as wrong:
-            note(f"{setting.name}_file", f"{printable(str(file.value))} {wrong}")
+            note(f"{setting.name}_file", f"{path} {wrong}")
 
 
-def _read_secret(setting: Field, file: Path) -> Secret:
+def _read_secret(setting: Setting, file: Path) -> Secret:
     try:
         with file.open("rb") as opened:
             data = opened.read(_LONGEST_SECRET_FILE)
     except (OSError, ValueError) as error:
         raise Wrong(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}") from None
-    secret: Secret = setting.kind.check(data.decode("ascii", "replace").strip())
+    secret: Secret = parse_value(setting.kind, data.decode("ascii", "replace").strip())
     return secret
 
 
-def check_variables(environ: Mapping[str, str], members: Iterable[str]) -> list[str]:
+def check_variables(environ: Mapping[str, str], table: Table, members: Iterable[str]) -> list[str]:
     """A mistake for each variable that begins as ours do and is none: not a setting, not of a member, not set by a cluster."""
-    known = (
-        {setting.variable for setting in FIELDS} | {f"{setting.variable}_FILE" for setting in FIELDS if setting.secret} | {CONFIG_VARIABLE}
-    )
-    known |= {f"{PREFIX}{name.upper().replace('-', '_')}_{key.upper()}" for name in members for key in MEMBER_KEYS}
+    known = {CONFIG_VARIABLE, *(setting.variable for setting in table.values())}
+    known |= {f"{setting.variable}_FILE" for setting in table.values() if setting.secret}
+    known |= {f"{PREFIX}{name.upper().replace('-', '_')}_{key.upper()}" for name in members for key in MemberPlace.__struct_fields__}
     return [
         f"{printable(name[:80])}: unknown variable{suggestion(name, sorted(known))}"
         for name, value in sorted(environ.items())
@@ -218,13 +258,3 @@ def is_service_link(name: str, value: str) -> bool:
     (False, True)
     """
     return bool(_SERVICE_LINK.fullmatch(name)) or (name.endswith("_PORT") and bool(re.match(r"(tcp|udp|sctp)://", value)))
-
-
-def check_members(layer: Layer, members: Iterable[str]) -> list[str]:
-    """A mistake for each member in a settings file that there is not; those of the environment are found with the variables."""
-    names = list(members)
-    return [
-        f"{next(iter(given.values())).origin}: members.{name}: no such member{suggestion(name, names)}"
-        for name, given in layer.members.items()
-        if name not in names and given
-    ]

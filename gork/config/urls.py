@@ -52,7 +52,7 @@ def parse_host(value: str) -> str:
     >>> parse_host("0.0.0.0"), parse_host("http://0.0.0.0:8080"), parse_host("[::]:56789"), parse_host("::")
     ('http://127.0.0.1:11434', 'http://127.0.0.1:8080', 'http://[::1]:56789', 'http://[::1]:11434')
 
-    What is no host raises a `ConfigError`, without what may be secret in it.
+    What is not a host raises a `ConfigError`, without what may be secret in it.
 
     >>> parse_host("http://me:secret@example.com")
     Traceback (most recent call last):
@@ -60,12 +60,13 @@ def parse_host(value: str) -> str:
     gork.errors.ConfigError: "http://***@example.com": credentials in a URL are not supported
     """
     try:
-        return _parse_host(value)
+        return host_url(value)
     except BadUrl as error:
         raise ConfigError([f"{quoted(masked(value))}: {error}"]) from None
 
 
-def _parse_host(value: str) -> str:
+def host_url(value: str) -> str:
+    """As `parse_host`, for where a value is read with others. Raises `BadUrl`."""
     value = value.strip()
     if value[:1] in {"'", '"'} and value[:1] == value[-1:]:  # a shell's or an env file's; a quotation mark alone belongs to the path
         value = value[1:-1].strip()
@@ -118,7 +119,7 @@ def masked(value: str) -> str:
     start = scheme + separator if _HOST_NAME.fullmatch(scheme) else ""
     query = min((at for at in (rest.find("?"), rest.find("#")) if at >= 0), default=-1)
     if "@" in rest:
-        # With both there is no telling where a password ends and a query begins.
+        # With both, it is not known where a password ends and a query begins.
         return f"{start}***" if query >= 0 or not start else f"{start}***@{rest.rpartition('@')[2]}"
     return value if query < 0 else f"{start}{rest[: query + 1]}***"
 
@@ -163,13 +164,13 @@ def _split(url: str) -> SplitResult:
     if any(char.isspace() or not char.isprintable() for char in url):
         raise BadUrl("has blanks or control characters in it")
     if "@" in url.partition("://")[2].partition("/")[0] or url.count("://") > 1:
-        raise BadUrl("credentials in a URL are not supported" if "@" in url else "is no URL")
+        raise BadUrl("credentials in a URL are not supported" if "@" in url else "is not a URL")
     if "?" in url or "#" in url:
         raise BadUrl("a query or fragment in a URL is not supported")
     try:
         split = urlsplit(url)
     except ValueError:
-        raise BadUrl("is no URL") from None
+        raise BadUrl("is not a URL") from None
     if not _PATH.fullmatch(split.path):
         raise BadUrl("has characters in its path that a URL cannot have")
     return split
@@ -183,7 +184,7 @@ def _host(split: SplitResult) -> str:
         except UnicodeError:
             host = ""
         if not _HOST_NAME.fullmatch(host):
-            raise BadUrl("has a host that is no name and no address")
+            raise BadUrl("has a host that is neither a name nor an address")
     return host
 
 

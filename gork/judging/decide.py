@@ -1,8 +1,8 @@
 """Choosing one answer: what is judged, what its signals weigh, and what decides without a verdict.
 
-A verdict is a choice among answers, never prose. Signals (`gork/judging/signals.py`) say something of each answer; a policy weighs them:
-one signal alone, or several together with the weights of the ensemble file. Where nothing can be told apart, the configured order of the
-candidates decides, and the verdict says so.
+A verdict is a choice among answers, never prose. Signals (`gork/judging/signals.py`) give each answer a number; a policy weighs them: one
+signal alone, or several together with the weights of the ensemble file. Where the answers cannot be told apart, the configured order of
+the candidates decides, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -12,26 +12,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gork.config.ensemble import JUDGE_SIGNALS, Choosing
+from gork.config.ensemble import Choosing
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.errors import ModelError
-from gork.judging.signals import SIGNALS, Desk, Rivals, Said, words_of
-from gork.turn import Answer, Failed, Failure, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
+from gork.judging.signals import SIGNAL_FUNCTIONS, Contest, JudgeSession, SignalResult, words_of
+from gork.turn import Answer, Failed, Failure, Fallback, FallbackKind, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
 
 LEAST_MASS = 0.01
 """Below this share of the judge's probability on the labels, what it says of them is noise."""
-SCALES: Mapping[str, float] = {
-    "listwise": 0.05,
-    "pairwise": 0.05,
-    "pointwise": 0.1,
-    "reference": 0.1,
-    "agreement": 0.05,
-    "confidence": 0.1,
-    "brevity": 0.2,
-}
-"""Differences much smaller than these (nats, shares, nats a token) hardly count: they are added to the spread that values are divided
-by. A signal that is not among them (`checks`, `prior`) has a scale of its own and is only centred."""
-
-
 _REFUSAL = re.compile(
     r"^\W*(i'?m (very )?sorry,? (but )?|sorry,? (but )?|unfortunately,? |as an? (ai|language model)[^.]{0,60}?,? )*"
     r"(i|we) (can('|no)?t|can not|am unable to|'?m unable to|'?m not able to|won'?t) (\w+ ){0,2}?"
@@ -41,8 +29,8 @@ _REFUSAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """The answers that are judged among themselves, and one line on each thing that was decided about the others."""
+class Shortlist:
+    """The answers that are judged, and one line on each decision about the others."""
 
     answers: tuple[Answer, ...]
     notes: tuple[str, ...] = ()
@@ -68,10 +56,10 @@ _OUT: Mapping[str, Callable[[Question, str], bool]] = {
 }
 
 
-def select(question: Question, answers: Sequence[Answer]) -> Field:
+def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
     """Leave out what need not be judged: empty, refusing and prompt-echoing answers, and cut ones if two complete ones remain.
 
-    Never leaves nothing: when every answer is out for the same kind of reason, they stay.
+    At least one answer stays: when all of them would be out for the same reason, none is.
     """
     notes: list[str] = []
     kept = list(answers)
@@ -86,7 +74,7 @@ def select(question: Question, answers: Sequence[Answer]) -> Field:
         kept = complete
     elif len(complete) < len(kept) and len(kept) > 1:
         notes.append("fewer than two answers are complete: those that were cut short are judged too")
-    return Field(tuple(kept), tuple(notes))
+    return Shortlist(tuple(kept), tuple(notes))
 
 
 def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:
@@ -95,14 +83,14 @@ def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:
     return ranked + [name for name in candidates if name not in ranked]
 
 
-def by_prior(answers: Sequence[Answer], prior: Sequence[str], fallback: str | None, note: str | None = None) -> Verdict:
-    """The verdict when nothing was judged or nothing can be read from the judge: the configured order decides, and it says why."""
+def by_prior(answers: Sequence[Answer], prior: Sequence[str], fallback: Fallback | None, note: str | None = None) -> Verdict:
+    """The verdict when nothing was judged, or the judge gave no usable reading: the configured order decides, and the verdict says why."""
     winner = min(answers, key=lambda answer: prior.index(answer.member))
     return Verdict(winner=winner.member, policy="prior", fallback=fallback, note=note)
 
 
 def weights_of(choosing: Choosing) -> Mapping[str, float]:
-    """What each signal weighs under the file's policy; those that weigh nothing are left out.
+    """The weight of each signal under the file's policy; those with weight 0 are left out.
 
     >>> weights_of(Choosing(policy="pairwise"))
     {'pairwise': 1.0}
@@ -123,7 +111,7 @@ def standardise(name: str, values: Sequence[float]) -> list[float]:
     ([-0.94, 0.0, 0.94], [1.0, 0.0, -1.0])
     """
     mean = math.fsum(values) / len(values)
-    scale = SCALES.get(name)
+    scale = SIGNALS[name].scale
     spread = 1.0 if scale is None else math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)) + scale
     return [(value - mean) / spread for value in values]
 
@@ -134,51 +122,52 @@ def combine(signals: Mapping[str, Sequence[float]], weights: Mapping[str, float]
     return [round(math.fsum(column), 9) for column in zip(*rows, strict=True)]
 
 
-def rivals_of(question: Question, answers: Sequence[Answer], prior: Sequence[str], *, share_weights: bool) -> Rivals:
+def contest_of(question: Question, answers: Sequence[Answer], prior: Sequence[str], *, share_weights: bool) -> Contest:
     """What is chosen among: one answer for each different text."""
-    rivals = tuple(distinct(answers, prior))
-    return Rivals(question=question, answers=rivals, voters=tuple(answers), prior=tuple(prior), share_weights=share_weights)
+    different = tuple(distinct(answers, prior))
+    return Contest(question=question, answers=different, voters=tuple(answers), prior=tuple(prior), share_weights=share_weights)
 
 
-async def decide(rivals: Rivals, desk: Desk) -> Verdict:
-    """Choose one of the rivals as the ensemble's policy says; whatever the judge fails at makes the configured order decide."""
-    answers, choosing = rivals.answers, desk.choosing
+async def decide(contest: Contest, session: JudgeSession) -> Verdict:
+    """Choose one of the answers as the ensemble's policy says; if the judge fails at anything, the configured order decides."""
+    answers, choosing = contest.answers, session.choosing
     if len(answers) == 1:
-        note = "all answers are the same: nothing to judge" if len(rivals.voters) > 1 else "one usable answer: nothing to judge"
-        desk.on_event(Notice(note))
-        return by_prior(answers, rivals.prior, fallback=None, note=note)
+        note = "all answers are the same: nothing to judge" if len(contest.voters) > 1 else "one usable answer: nothing to judge"
+        session.on_event(Notice(note, about_verdict=True))
+        return by_prior(answers, contest.prior, fallback=None, note=note)
     if choosing.policy == "prior":
-        return by_prior(answers, rivals.prior, fallback=None, note="the configured order decides: the judge is not asked")
+        return by_prior(answers, contest.prior, fallback=None, note="the configured order decides: the judge is not asked")
     asked = asks_judge(choosing)
-    if asked and desk.judge is None:
-        return by_prior(answers, rivals.prior, fallback="this ensemble has no judge")
+    if asked and session.judge is None:
+        return by_prior(answers, contest.prior, fallback=Fallback(FallbackKind.NO_JUDGE, "this ensemble has no judge"))
     if asked:
-        desk.on_event(StageStarted(Stage.JUDGE, (desk.reader.name,)))
+        session.on_event(StageStarted(Stage.JUDGE, (session.reader.name,)))
     try:
-        said = {name: await SIGNALS[name](rivals, desk) for name in weights_of(choosing)}
+        said = {name: await SIGNAL_FUNCTIONS[name](contest, session) for name in weights_of(choosing)}
     except ModelError as error:
-        desk.on_event(Failed(Failure(member=desk.reader.name, kind=error.kind, message=str(error))))
-        return by_prior(answers, rivals.prior, fallback=str(error))
+        session.on_event(Failed(Failure(member=session.reader.name, kind=error.kind, message=str(error))))
+        return by_prior(answers, contest.prior, fallback=Fallback(error.kind, str(error)))
     if asked:
-        desk.on_event(MemberState(desk.reader.name, State.DONE))
-    verdict = weigh(rivals, {name: signal for name, signal in said.items() if signal is not None}, choosing)
-    return replace(verdict, judge_calls=desk.spent.calls, judge_tokens=desk.spent.tokens)
+        session.on_event(MemberState(session.reader.name, State.DONE))
+    verdict = weigh(contest, {name: signal for name, signal in said.items() if signal is not None}, choosing)
+    return replace(verdict, judge_calls=session.usage.calls, judge_tokens=session.usage.tokens)
 
 
-def weigh(rivals: Rivals, said: Mapping[str, Said], choosing: Choosing) -> Verdict:
+def weigh(contest: Contest, said: Mapping[str, SignalResult], choosing: Choosing) -> Verdict:
     """Weigh what the signals said into a verdict."""
     masses = {name: signal.mass for name, signal in said.items() if signal.mass is not None}
     if masses and min(masses.values()) < LEAST_MASS:
         why = f"the judge put {min(masses.values()):.1%} of its probability on the labels"
-        return by_prior(rivals.answers, rivals.prior, fallback=why)
+        return by_prior(contest.answers, contest.prior, fallback=Fallback(FallbackKind.LABEL_MASS, why))
     if not said:
-        return by_prior(rivals.answers, rivals.prior, fallback=f"the policy {choosing.policy} has nothing to go by here")
+        why = f"the policy {choosing.policy} has nothing to go by here"
+        return by_prior(contest.answers, contest.prior, fallback=Fallback(FallbackKind.NO_SIGNAL, why))
     scores = combine({name: signal.values for name, signal in said.items()}, weights_of(choosing))
     ranked = sorted(scores, reverse=True)
     margin = ranked[0] - ranked[1]
     if margin < 1e-6:
-        return by_prior(rivals.answers, rivals.prior, fallback="the best answers are tied")
-    names = [answer.member for answer in rivals.answers]
+        return by_prior(contest.answers, contest.prior, fallback=Fallback(FallbackKind.TIED, "the best answers are tied"))
+    names = [answer.member for answer in contest.answers]
     return Verdict(
         winner=names[scores.index(ranked[0])],
         policy=choosing.policy,

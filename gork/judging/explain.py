@@ -1,4 +1,4 @@
-"""A reason for a verdict: a second call to the judge, after the fact. It explains what was decided and can change nothing of it."""
+"""A reason for a verdict: a second call to the judge, after the decision, which it cannot change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import string
 from collections.abc import Mapping
 
 from gork.config.ensemble import Ensemble
-from gork.engines.model import Model, estimate_tokens
+from gork.engines.call import estimate_tokens
+from gork.engines.model import Model
 from gork.flow import Explain
 from gork.judging import prompts
 from gork.turn import Message, OnEvent, Turn
@@ -42,7 +43,7 @@ def messages(turn: Turn, budget: int) -> list[Message]:
 
 
 def explainer(ensemble: Ensemble, models: Mapping[str, Model]) -> Explain | None:
-    """What asks the ensemble's judge for reasons; None where there is no judge."""
+    """A function that asks the ensemble's judge for reasons; None for an ensemble without a judge."""
     judge = ensemble.judge
     if judge is None:
         return None

@@ -1,9 +1,10 @@
 """What can be said of each answer: one small function for each signal, all with the same interface.
 
-A signal looks at the rivals and gives each a number: more is better, and only differences count. Some ask the judge (`listwise`,
-`pairwise`, `pointwise`, `reference`), the others cost nothing. A policy is a set of weights over them (`gork/judging/decide.py`).
+A signal looks at the answers of a contest and gives each a number: more is better, and only differences count. Some signals ask the
+judge, the others cost nothing: `gork/config/signals.py` has the table of them. A policy is a set of weights over them
+(`gork/judging/decide.py`).
 
-One order of reading is no opinion: small judges prefer a slot whatever stands in it. So `listwise` reads several drawn orders, or has
+One order of reading is not an opinion: small judges prefer a slot whatever stands in it. So `listwise` reads several drawn orders, or has
 the slots' own prior subtracted, and `pairwise` reads every pair in both orders.
 """
 
@@ -15,11 +16,12 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from gork.config.ensemble import Choosing
-from gork.engines.model import Choice, Model, estimate_tokens
+from gork.engines.call import estimate_tokens
+from gork.engines.model import Choice, Model
 from gork.errors import ModelError
 from gork.judging.prompts import LEAD_IN, YES_NO, YES_NO_LEAD_IN, judge_messages, neutral_letters, own_messages, pointwise_messages
 from gork.text.language import LIGHT
@@ -30,13 +32,13 @@ OWN_TOKENS = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rivals:
-    """The answers among which one is chosen: two or more, all different."""
+class Contest:
+    """A question and the answers among which one is chosen: two or more, all different."""
 
     question: Question
     answers: tuple[Answer, ...]
     voters: tuple[Answer, ...]
-    """The same and those that say the same in the same words: what agreement is counted among."""
+    """These answers and those that are equal to one of them: what agreement is counted among."""
     prior: tuple[str, ...]
     """All candidates' names, the configured best first."""
     share_weights: bool
@@ -49,17 +51,17 @@ class Rivals:
 
 
 @dataclass(slots=True)
-class Spent:
-    """What the judge was asked for one verdict."""
+class Usage:
+    """What one verdict cost the judge."""
 
     calls: int = 0
     tokens: int = 0
-    """Read and written, those that its cache may have held included."""
+    """Read and written, including those that its cache may have held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What judging needs besides the rivals."""
+class JudgeSession:
+    """The judge, how it is asked, and its time and usage, for one verdict."""
 
     judge: Model | None
     choosing: Choosing
@@ -67,12 +69,12 @@ class Desk:
     rng: random.Random
     on_event: OnEvent
     ends: float
-    """When the judge has to be done (`time.monotonic()`, seconds)."""
-    spent: Spent = field(default_factory=Spent)
+    """When the judge has to be done, in seconds of `time.monotonic()`."""
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def reader(self) -> Model:
-        """The judge. It is a bug to ask for one that is not there."""
+        """The judge. It is a bug to ask for it where there is none."""
         assert self.judge is not None, "a signal that needs the judge was asked without one"  # noqa: S101 - a bug, not a failure
         return self.judge
 
@@ -89,38 +91,46 @@ class Desk:
     async def choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str = LEAD_IN) -> Choice:
         """Ask the judge for a label; raises a `ModelError`."""
         choice = await self.reader.choose(messages, labels, lead_in=lead_in, on_event=self.on_event, limit_s=self.left_s)
-        self.spent.calls += 1
-        self.spent.tokens += choice.prompt_tokens + 1
+        self.usage.calls += 1
+        self.usage.tokens += choice.prompt_tokens + 1
         return choice
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a signal says of the rivals: one value each."""
+class SignalResult:
+    """What a signal says: one value for each answer of the contest."""
 
     values: tuple[float, ...]
     orders: tuple[tuple[int, ...], ...] = ()
     """The orders in which the judge read them, as indexes."""
     mass: float | None = None
-    """How much of the judge's probability lay on the labels, mean over its calls."""
+    """How much of the judge's probability was on the labels (0 to 1), mean over its calls."""
 
 
-Signal = Callable[[Rivals, Desk], Awaitable[Said | None]]
-"""None when the signal cannot be had for these rivals."""
+Signal = Callable[[Contest, JudgeSession], Awaitable[SignalResult | None]]
+"""None when the signal is not available for this contest."""
+SIGNAL_FUNCTIONS: dict[str, Signal] = {}
+"""The function of each signal in the table of `gork/config/signals.py`, by its name."""
+
+
+def signal(function: Signal) -> Signal:
+    """Register a signal under its function's name."""
+    SIGNAL_FUNCTIONS[function.__name__] = function
+    return function
 
 
 @dataclass(slots=True)
 class SlotPriors:
-    """What the judge says of slots whose content is the same everywhere: measured once per judge and set of letters."""
+    """What the judge says of slots that all have the same content: measured once per judge and set of letters."""
 
     _known: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
 
-    async def of(self, letters: str, desk: Desk) -> tuple[float, ...]:
+    async def of(self, letters: str, session: JudgeSession) -> tuple[float, ...]:
         """The log-probability of each slot's letter; raises a `ModelError`."""
-        key = (desk.reader.weights_id, letters)
+        key = (session.reader.weights_id, letters)
         if key not in self._known:
-            messages = judge_messages("(no question)", ["(no answer)"] * len(letters), letters, 400, desk.reader.member.system)
-            self._known[key] = _logs(await desk.choose(messages, letters), letters)
+            messages = judge_messages("(no question)", ["(no answer)"] * len(letters), letters, 400, session.reader.member.system)
+            self._known[key] = _logs(await session.choose(messages, letters), letters)
         return self._known[key]
 
 
@@ -152,27 +162,30 @@ def is_balanced(orders: Sequence[Sequence[int]]) -> bool:
     return bool(orders) and len(counts) == len(orders[0]) ** 2 and len(set(counts.values())) == 1
 
 
-async def _read(rivals: Rivals, order: Sequence[int], letters: str, desk: Desk) -> Choice:
-    """Let the judge choose among the rivals of an order, under `letters`; raises a `ModelError`."""
-    texts = [rivals.answers[index].text for index in order]
-    return await desk.choose(judge_messages(rivals.question.text, texts, letters, desk.budget, desk.reader.member.system), letters)
+async def _read(contest: Contest, order: Sequence[int], letters: str, session: JudgeSession) -> Choice:
+    """Let the judge choose among the answers in an order, under `letters`; raises a `ModelError`."""
+    texts = [contest.answers[index].text for index in order]
+    return await session.choose(
+        judge_messages(contest.question.text, texts, letters, session.budget, session.reader.member.system), letters
+    )
 
 
-async def listwise(rivals: Rivals, desk: Desk) -> Said:
-    """Let the judge read all answers in drawn orders and average what it says of each (nats), free of the slots' own prior.
+@signal
+async def listwise(contest: Contest, session: JudgeSession) -> SignalResult:
+    """Let the judge read all answers in drawn orders and average what it says of each (nats), without the slots' own prior.
 
     When time runs out, the full runs of orders that were read count, since each answer stood once in each slot there. Raises a
-    `ModelError` if there is none.
+    `ModelError` if not one full run was read.
     """
-    texts = rivals.texts
+    texts = contest.texts
     slots = len(texts)
-    letters = neutral_letters([rivals.question.text, *texts])[:slots]
-    orders = draw_orders(slots, desk.choosing.orders, desk.rng)
-    own = (0.0,) * slots if is_balanced(orders) else await desk.priors.of(letters, desk)
+    letters = neutral_letters([contest.question.text, *texts])[:slots]
+    orders = draw_orders(slots, session.choosing.orders, session.rng)
+    own = (0.0,) * slots if is_balanced(orders) else await session.priors.of(letters, session)
     done: dict[tuple[int, ...], tuple[tuple[float, ...], float]] = {}
     for order in orders:
         try:
-            choice = await _read(rivals, order, letters, desk)
+            choice = await _read(contest, order, letters, session)
         except ModelError:
             orders = orders[: len(done) - len(done) % slots]
             if not orders:
@@ -185,94 +198,90 @@ async def listwise(rivals: Rivals, desk: Desk) -> Said:
         mean = math.fsum(free) / slots
         for slot, index in enumerate(order):
             scores[index] += (free[slot] - mean) / len(orders)
-    return Said(tuple(scores), tuple(orders), math.fsum(done[order][1] for order in orders) / len(orders))
+    return SignalResult(tuple(scores), tuple(orders), math.fsum(done[order][1] for order in orders) / len(orders))
 
 
-async def pairwise(rivals: Rivals, desk: Desk) -> Said:
+@signal
+async def pairwise(contest: Contest, session: JudgeSession) -> SignalResult:
     """Let the judge compare every two answers in both orders; an answer's value is its mean lead over the others (nats).
 
     Both orders of a pair cancel what the judge thinks of the slots. Raises a `ModelError`.
     """
-    texts = rivals.texts
+    texts = contest.texts
     values = [0.0] * len(texts)
     masses = []
-    letters = neutral_letters([rivals.question.text, *texts])[:2]
+    letters = neutral_letters([contest.question.text, *texts])[:2]
     for pair in itertools.permutations(range(len(texts)), 2):
-        choice = await _read(rivals, pair, letters, desk)
+        choice = await _read(contest, pair, letters, session)
         first, second = _logs(choice, letters)
         for index, lead in zip(pair, (first - second, second - first), strict=True):
             values[index] += lead / 2 / (len(texts) - 1)
         masses.append(choice.mass)
-    return Said(tuple(values), mass=math.fsum(masses) / len(masses))
+    return SignalResult(tuple(values), mass=math.fsum(masses) / len(masses))
 
 
-async def pointwise(rivals: Rivals, desk: Desk) -> Said:
+@signal
+async def pointwise(contest: Contest, session: JudgeSession) -> SignalResult:
     """Let the judge say of each answer alone whether it is right: the log-odds of yes (nats). Raises a `ModelError`."""
     values, masses = [], []
-    for text in rivals.texts:
-        choice = await desk.choose(pointwise_messages(rivals.question.text, text, desk.budget), YES_NO, YES_NO_LEAD_IN)
+    for text in contest.texts:
+        choice = await session.choose(pointwise_messages(contest.question.text, text, session.budget), YES_NO, YES_NO_LEAD_IN)
         yes, no = _logs(choice, YES_NO)
         values.append(yes - no)
         masses.append(choice.mass)
-    return Said(tuple(values), mass=math.fsum(masses) / len(masses))
+    return SignalResult(tuple(values), mass=math.fsum(masses) / len(masses))
 
 
-async def reference(rivals: Rivals, desk: Desk) -> Said:
+@signal
+async def reference(contest: Contest, session: JudgeSession) -> SignalResult:
     """Let the judge answer the question itself, in a few words: how much each answer says the same (0 to 1). Raises a `ModelError`."""
-    judge = desk.reader
+    judge = session.reader
     completion = await judge.chat(
-        own_messages(rivals.question.text, desk.budget, judge.member.examples),
+        own_messages(contest.question.text, session.budget, judge.member.examples),
         options={"temperature": 0.0, **judge.member.options, "num_predict": OWN_TOKENS},
-        on_event=lambda event: None if isinstance(event, Token) else desk.on_event(event),  # no answer of the turn: nobody shows it
-        limit_s=desk.left_s,
+        # This is not an answer of the turn, so its tokens are not shown.
+        on_event=lambda event: None if isinstance(event, Token) else session.on_event(event),
+        limit_s=session.left_s,
     )
-    desk.spent.calls += 1
-    desk.spent.tokens += completion.prompt_tokens + completion.tokens
-    asked = frozenset(words_of(rivals.question.text))
+    session.usage.calls += 1
+    session.usage.tokens += completion.prompt_tokens + completion.tokens
+    asked = frozenset(words_of(contest.question.text))
     own = content(completion.text, asked)
-    return Said(tuple(_found(own, content(text, asked)) for text in rivals.texts))
+    return SignalResult(tuple(_found(own, content(text, asked)) for text in contest.texts))
 
 
-async def agreement(rivals: Rivals, _: Desk) -> Said:
+@signal
+async def agreement(contest: Contest, _: JudgeSession) -> SignalResult:
     """How much each answer says the same as the other candidates' answers (0 to 1)."""
-    everyone = agreements([answer.text for answer in rivals.voters])
-    return Said(tuple(everyone[rivals.voters.index(answer)] for answer in rivals.answers))
+    everyone = agreements([answer.text for answer in contest.voters])
+    return SignalResult(tuple(everyone[contest.voters.index(answer)] for answer in contest.answers))
 
 
-async def confidence(rivals: Rivals, _: Desk) -> Said | None:
+@signal
+async def confidence(contest: Contest, _: JudgeSession) -> SignalResult | None:
     """How sure each model was of its own words: its mean log-probability a token (nats); only where the weights are the same."""
-    values = [answer.confidence for answer in rivals.answers if answer.confidence is not None]
-    return Said(tuple(values)) if rivals.share_weights and len(values) == len(rivals.answers) else None
+    values = [answer.confidence for answer in contest.answers if answer.confidence is not None]
+    return SignalResult(tuple(values)) if contest.share_weights and len(values) == len(contest.answers) else None
 
 
-async def prior(rivals: Rivals, _: Desk) -> Said:
-    """Where each answer's member stands in the configured order: 0 for the best, one less for each place behind it."""
-    return Said(tuple(-float(rivals.prior.index(answer.member)) for answer in rivals.answers))
+@signal
+async def prior(contest: Contest, _: JudgeSession) -> SignalResult:
+    """Where each answer's member stands in the configured order: 0 for the best, one less for each place below it."""
+    return SignalResult(tuple(-float(contest.prior.index(answer.member)) for answer in contest.answers))
 
 
-async def brevity(rivals: Rivals, _: Desk) -> Said:
+@signal
+async def brevity(contest: Contest, _: JudgeSession) -> SignalResult:
     """How short each answer is: minus the logarithm of its tokens. Small models that ramble are wrong more often."""
-    return Said(tuple(-math.log(16 + estimate_tokens(text)) for text in rivals.texts))
+    return SignalResult(tuple(-math.log(16 + estimate_tokens(text)) for text in contest.texts))
 
 
-async def checks(rivals: Rivals, _: Desk) -> Said:
+@signal
+async def checks(contest: Contest, _: JudgeSession) -> SignalResult:
     """What plain code finds for and against each answer (-3 to 3): equations, code, stated forms, degeneration."""
-    from gork.judging.checks.soundness import soundness  # noqa: PLC0415 - its patterns take 30 ms to compile, which no start should wait for
+    from gork.judging.checks.table import soundness  # noqa: PLC0415 - its patterns take 30 ms to compile; the start does not wait for that
 
-    return Said(tuple(soundness(rivals.question.text, text) for text in rivals.texts))
-
-
-SIGNALS: Mapping[str, Signal] = {
-    "listwise": listwise,
-    "pairwise": pairwise,
-    "pointwise": pointwise,
-    "reference": reference,
-    "agreement": agreement,
-    "confidence": confidence,
-    "brevity": brevity,
-    "checks": checks,
-    "prior": prior,
-}
+    return SignalResult(tuple(soundness(contest.question.text, text) for text in contest.texts))
 
 
 def words_of(text: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""The guards: each looks at a prompt and its rewrite and names what is wrong with the rewrite, or nothing.
+"""The guards: each compares a prompt with its rewrite and gives the reason why the rewrite is refused, or None.
 
-They are put in order from cheap and certain to subtle, and the first that objects decides.
+They run in the order of the table `_GUARDS`, from cheap and certain to subtle, and the first reason is the one that is shown. A new guard
+is one more function in that table.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from gork.text.language import (
     script,
     stem,
 )
+from gork.text.structure import shown
 
 _TEMPLATE = re.compile(
     r"<\|[^|<>\n]{0,40}\|>|<｜[^｜<>\n]{0,40}｜>|</?(?:s|think|start_of_turn|end_of_turn|bos|eos|unk|pad|tool_call|im_start|im_end)>"
@@ -73,30 +75,17 @@ class Pair:
 
     @cached_property
     def tongues(self) -> tuple[str | None, str | None]:
-        """The languages of both, where their small words give them away."""
+        """The languages of both, where their light words tell."""
         texts = (frozenset(word.key for word in reading.words) for reading in (self.before, self.after))
         one, other = (language(words) for words in texts)
         return one, other
 
     @cached_property
     def tongue(self) -> str:
-        """The language whose tables are used for both."""
+        """The language whose word tables are used for both."""
         letters = Counter(script(char) for char in self.original if char.isalpha())
         usual = _BY_LETTERS.get(max(letters, key=lambda name: letters[name], default="Latin"), "en")
         return usual if usual != "en" else next((name for name in self.tongues if name), "en")
-
-
-def refusal(original: str, rewrite: str, earlier: Sequence[str]) -> str | None:
-    """The first objection of any guard to a rewrite."""
-    pair = Pair(original, rewrite, earlier)
-    guards = (_characters, _size, _layout, _opening, _scripts, _tongue, _denial, _parts, _meaning, _order, _asking, _form)
-    return next((objection for guard in guards if (objection := guard(pair)) is not None), None)
-
-
-def _shown(text: str) -> str:
-    """A piece as it can stand in a one-line reason."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= 40 else f"{line[:39]}…"
 
 
 def _characters(pair: Pair) -> str | None:
@@ -127,11 +116,11 @@ def _layout(pair: Pair) -> str | None:
 
 
 def _opening(pair: Pair) -> str | None:
-    """An answer's first words, which no prompt begins with, unless this one did."""
+    """The first words of an answer, with which a prompt does not begin, unless the original does."""
     for pattern in (_EAGER, _LABEL):
         match = pattern.match(pair.rewrite.lstrip())
         if match and not pair.original.lstrip().casefold().startswith(match[0].casefold()):
-            return f'answers: it begins "{_shown(match[0])}"'
+            return f'answers: it begins "{shown(match[0])}"'
     return None
 
 
@@ -154,7 +143,7 @@ def _tongue(pair: Pair) -> str | None:
 
 
 def _parts(pair: Pair) -> str | None:
-    """What has to survive as it stands: code, quotations, numbers, and whatever is no plain word (URLs, paths, flags, versions)."""
+    """What has to survive literally: code, quotations, numbers, and everything that is not a plain word (URLs, paths, flags, versions)."""
     for kind, name in _KINDS:
         before, after = pair.before.keys(kind), pair.after.keys(kind)
         if kind == "chunk":
@@ -164,11 +153,11 @@ def _parts(pair: Pair) -> str | None:
             before -= _texted(pair)
         known: Counter[str] = sum((reading.keys(kind) for reading in pair.known), Counter())
         for lost in before - after:
-            return f"lost the {_called(lost, name)} {_shown(_written(pair.before.pieces, kind, lost))}"
-        for added in (after - before).keys() - known.keys():
-            return f"added the {_called(added, name)} {_shown(_written(pair.after.pieces, kind, added) or added)}"
+            return f"lost the {_called(lost, name)} {shown(_written(pair.before.pieces, kind, lost))}"
+        for added in [key for key in after - before if key not in known]:
+            return f"added the {_called(added, name)} {shown(_written(pair.after.pieces, kind, added) or added)}"
     lost_characters = pair.before.characters.keys() - pair.after.characters.keys()
-    return f"lost {_shown(min(lost_characters))}" if lost_characters else None
+    return f"lost {shown(min(lost_characters))}" if lost_characters else None
 
 
 def _called(key: str, name: str) -> str:
@@ -186,7 +175,7 @@ def _written(pieces: Iterable[Piece], kind: Kind, key: str) -> str:
 
 
 def _texted(pair: Pair) -> Counter[str]:
-    """The digits of the original that were typed for a word: "how 2 sort" (to), "gift 4 mom" (for)."""
+    """The digits of the original that were typed instead of a word: "how 2 sort" (to), "gift 4 mom" (for)."""
     found: Counter[str] = Counter()
     followed = {(one.key, stem(other.key)) for one, other in _neighbours(pair.after.pieces)}
     for digit, word in _neighbours(pair.before.pieces):
@@ -197,7 +186,7 @@ def _texted(pair: Pair) -> Counter[str]:
 
 
 def _neighbours(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Piece]]:
-    """Each piece with the next one, articles and the like passed over behind "for"."""
+    """Each piece with the next one, without articles and possessives."""
     kept = [piece for piece in pieces if piece.key not in {"a", "an", "the", "my", "your"}]
     return pairwise(kept)
 
@@ -229,7 +218,7 @@ def _match(word: Piece, others: dict[str, list[Piece]], spare: Sequence[Piece]) 
 
 
 def _meaning(pair: Pair) -> str | None:
-    """Every word that carries meaning is still there (long prompts may lose one in twelve), and there is no new one."""
+    """Every word that carries meaning is kept (long prompts may lose one in twelve), and no new one is added."""
     before, after = _content(pair, pair.before), _content(pair, pair.after)
     others: dict[str, list[Piece]] = {}
     for word in after:
@@ -243,16 +232,16 @@ def _meaning(pair: Pair) -> str | None:
         elif word.exact or word.key not in droppable:
             lost.append(word)
     if lost and (len(lost) > len(before) // 12 or any(word.exact for word in lost)):
-        return f'lost "{_shown(lost[0].text)}"'
+        return f'lost "{shown(lost[0].text)}"'
     known = {stem(word.key) for reading in pair.known for word in reading.words}
     new = [word for word in spare if stem(word.key) not in matched | known and word.key not in FRAMING.get(pair.tongue, frozenset())]
     if new:
-        return f'added "{_shown(new[0].text)}"'
+        return f'added "{shown(new[0].text)}"'
     return _person(pair) or _repeats(pair, before, after, known) or _new_characters(pair)
 
 
 def _person(pair: Pair) -> str | None:
-    """Small words that are no small matter: "like I'm 5" is not "like 5", and my boss is not yours."""
+    """Light words that matter: "like I'm 5" is not "like 5", and my boss is not yours."""
     before, after = ([word.key for word in reading.words] for reading in (pair.before, pair.after))
     if ("i", "am") in pairwise(_joined(before)) and ("i", "am") not in pairwise(_joined(after)):
         return 'lost "I am"'
@@ -263,7 +252,7 @@ def _person(pair: Pair) -> str | None:
 
 
 def _joined(keys: Sequence[str]) -> list[str]:
-    """I'm as I am."""
+    """The words with "I'm" as "I am"."""
     return ["am" if key == "m" and at and keys[at - 1] == "i" else key for at, key in enumerate(keys)]
 
 
@@ -271,13 +260,13 @@ def _repeats(pair: Pair, before: Sequence[Piece], after: Sequence[Piece], known:
     often = Counter(stem(word.key) for word in after) - Counter(stem(word.key) for word in before)
     seen = {stem(word.key) for word in before}
     twice = [word for word in after if often[stem(word.key)] > 0 and stem(word.key) in seen - known]
-    return f'repeats "{_shown(twice[0].text)}"' if twice else None
+    return f'repeats "{shown(twice[0].text)}"' if twice else None
 
 
 def _new_characters(pair: Pair) -> str | None:
     known = set[str]().union(*(reading.characters for reading in pair.known))
     new = pair.after.characters.keys() - pair.before.characters.keys() - known
-    return f"added {_shown(min(new))}" if new else None
+    return f"added {shown(min(new))}" if new else None
 
 
 def _order(pair: Pair) -> str | None:
@@ -305,12 +294,12 @@ def _asks(pair: Pair, reading: Reading, text: str) -> set[str]:
 
 
 def _gist(pair: Pair, reading: Reading) -> Piece | None:
-    """The first word that is neither small nor polite."""
+    """The first word that is neither light nor polite."""
     return next((word for word in _content(pair, reading) if word.key not in COURTESY.get(pair.tongue, frozenset()) - TASKS), None)
 
 
 def _asking(pair: Pair) -> str | None:
-    """It asks the same thing: who stays who, and a request for a poem does not become "how do I write a poem"."""
+    """It asks for the same thing: "who" stays "who", and a request for a poem does not become "how do I write a poem"."""
     before, after = _asks(pair, pair.before, pair.original), _asks(pair, pair.after, pair.rewrite)
     known = {word.key for reading in pair.known for word in reading.words}
     if lost := before - after - ({"what"} if len(after) and before != {"what"} else set()):
@@ -343,3 +332,12 @@ def _form(pair: Pair) -> str | None:
     ending = now is not None and first is not None and now.key.endswith("ing") and not first.key.endswith("ing")
     verbs = {word.key for word in pair.after.words} & AUXILIARIES - {word.key for word in pair.before.words}
     return "states something where the prompt asks" if ending or (verbs and pair.tongue == "en") else None
+
+
+_GUARDS = (_characters, _size, _layout, _opening, _scripts, _tongue, _denial, _parts, _meaning, _order, _asking, _form)
+
+
+def refusal(original: str, rewrite: str, earlier: Sequence[str]) -> str | None:
+    """The reason of the first guard that refuses the rewrite, None if none does."""
+    pair = Pair(original, rewrite, earlier)
+    return next((reason for guard in _GUARDS if (reason := guard(pair)) is not None), None)

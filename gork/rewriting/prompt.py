@@ -1,9 +1,9 @@
 """The promptimizer: how it is asked to rewrite a prompt, and the guards that refuse a bad rewrite.
 
-It translates, it does not answer. A model of 135 or 350 million parameters often does otherwise: it answers, drops a number, takes a
-request for a poem as a question how poems are written. So a rewrite has to earn its place: every piece of the original is still there,
-nothing was put in that neither the original nor the history has, and it still asks for the same. Where that is in doubt the rewrite
-is refused and the user's own words go on, which costs nothing but the improvement.
+It rewrites, it does not answer. A model of 135 or 350 million parameters often does otherwise: it answers, drops a number, or makes a
+request for a poem a question about how poems are written. So a rewrite has to keep every piece of the original, add nothing that is
+neither in the original nor in the history, and ask for the same thing. Where that is in doubt it is refused and the candidates get the
+user's own words, which costs nothing but the improvement.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from gork.config.ensemble import Member
 from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
 from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
-from gork.turn import Message, Question
+from gork.text.structure import FENCED, QUOTATION_MARKS, is_quoted
+from gork.turn import Message, Question, as_messages
 
 LONGEST = 6000
 """Characters of the longest prompt that is rewritten: longer ones need more context than small models have, and are clear enough."""
@@ -27,18 +28,25 @@ DEFAULT_SYSTEM = (
 
 _TURNS, _CUT = 2, 300
 """How many exchanges of the history the promptimizer sees, and how many characters of each text."""
-_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", "`": "`"}
 _LEAD_IN = re.compile(
     r"(?:\s*(?:(?:sure|certainly|of course|okay|ok)[,.!]\s*)?(?:here(?:'s|’s| is)\s+)?(?:(?:the|your|a|my)\s+)?"
     r"(?:(?:rewritten|rewrite|improved|corrected|clarified|revised|better)(?:\s+(?:user\s+)?(?:prompt|question|version|query|request))?"
     r"|prompt|question)\s*[:：])+\s*",
     re.IGNORECASE,
 )
-_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_FENCED = re.compile(FENCED, re.DOTALL)
 _CODE_LINE = re.compile(
-    r"^\s*(?:[\w.\[\]]+\s*[-+*/|&]?=\s*\S|(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|const|let|var|function|func|fn|"
-    r"public|private|static|package|use|include|struct|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*[:;{(]|#include|[@<$>][\w/]|[})\]]+[;,]?\s*$|.*[;{}]\s*$"
-    r"|\s*return\b|\s*[\w.]+\(.*\)\s*$|//|/\*|\s+at \S+\(|Traceback \()"
+    r"""
+    ^\s*(?:
+        [\w.\[\]]+\s*[-+*/|&]?=\s*\S  # an assignment
+      | (?: def | class | import | from | return | if | elif | else | for | while | try | except | with | const | let | var | function
+          | func | fn | public | private | static | package | use | include | struct
+          | SELECT | INSERT | UPDATE | DELETE | CREATE )\b.*[:;{(]  # a statement
+      | \#include | [@<$>][\w/] | [})\]]+[;,]?\s*$ | .*[;{}]\s*$ | \s*return\b | \s*[\w.]+\(.*\)\s*$
+      | // | /\* | \s+at[ ]\S+\( | Traceback[ ]\(  # comments and tracebacks
+    )
+    """,
+    re.VERBOSE,
 )
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
@@ -75,8 +83,7 @@ def rewrite_messages(question: Question, member: Member) -> list[Message]:
     A prompt that leans on what was said before is shown with the last turns; others are not, since a small model mixes them up.
     """
     messages: list[Message] = [{"role": "system", "content": member.system or DEFAULT_SYSTEM}]
-    for user, assistant in member.examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages += as_messages(member.examples)
     earlier = [m for m in _recent(question.history) if m["role"] == "user"] if leans_on_history(question.text) else []
     lines = [f"Earlier prompt: {message['content']}" for message in earlier]
     prompt = "\n".join([*lines, f"Prompt: {question.text}"]) if lines else question.text
@@ -104,33 +111,25 @@ def _recent(history: Sequence[Message]) -> list[Message]:
 
 
 def clean(reply: str, original: str = "") -> str:
-    r"""A reply without what only wraps the rewrite: blanks, a lead-in, one pair of quotation marks. What `original` has too stays.
+    r"""The rewrite in a reply, without blanks around it, a lead-in, or quotation marks around the whole; what `original` has too stays.
 
     >>> clean(' Rewritten prompt: "What is Kubernetes?"\n')
     'What is Kubernetes?'
     """
     keep_lead_in = _LEAD_IN.match(original) is not None
     bare = original.strip()
-    keep_quotes = len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]
+    keep_quotes = len(bare) > 1 and QUOTATION_MARKS.get(bare[0]) == bare[-1]
     text = reply.strip()
     if len(text) > 4 * LONGEST:
-        return text  # no guard lets that through
+        return text  # the guards refuse that
     while True:
         before = text
         if not keep_lead_in and (match := _LEAD_IN.match(text)) and match.end() < len(text):
             text = text[match.end() :]
-        if not keep_quotes and _is_wrapped(text):
+        if not keep_quotes and is_quoted(text):
             text = text[1:-1].strip()
         if text == before:
             return text
-
-
-def _is_wrapped(text: str) -> bool:
-    """Whether quotation marks around the whole text belong to each other, and not to two quotations at its ends."""
-    if len(text) < 3 or _QUOTES.get(text[0]) != text[-1]:
-        return False
-    inside = text[1:-1].strip()
-    return bool(inside) and text[0] not in inside and text[-1] not in inside
 
 
 def refuse(original: str, rewrite: str, history: Sequence[Message] = ()) -> str | None:

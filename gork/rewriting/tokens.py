@@ -1,7 +1,7 @@
-"""Reading a prompt into the pieces that a rewrite of it has to keep: code, quotations, numbers with their units, names, words.
+"""The tokenizer for prompts: the pieces that a rewrite has to keep (code, quotations, numbers with their units, names, words).
 
-Both texts are read by the same rules, so that a rule which is wrong about a text is wrong about its rewrite too; what matters is only
-that two texts of different meaning never come out alike.
+A prompt and its rewrite are read by the same rules, so that a rule which is wrong about one is wrong about the other too. What matters is
+only that two texts of different meaning never become the same pieces.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gork.text.language import ALIASES, KEYED, NUMBERS, UNITS, UNSPACED_LIGHT
+from gork.text import numbers
+from gork.text.language import ALIASES, KEYED, UNSPACED_LIGHT
+from gork.text.numbers import UNITS
+from gork.text.structure import FENCED
 
 Kind = Literal["code", "quotation", "number", "chunk", "word"]
 
@@ -47,7 +50,7 @@ class Reading:
 
 
 _SPAN = re.compile(
-    r"""(?P<fence>```.*?(?:```|\Z)) | (?P<code>`[^`\n]+`) | "(?P<q1>[^"]+)" | “(?P<q2>[^“”]+)” | „(?P<q3>[^„“”]+)[“”] | «(?P<q4>[^«»]+)»
+    rf"""(?P<fence>{FENCED}) | (?P<code>`[^`\n]+`) | "(?P<q1>[^"]+)" | “(?P<q2>[^“”]+)” | „(?P<q3>[^„“”]+)[“”] | «(?P<q4>[^«»]+)»
     | ‹(?P<q5>[^‹›]+)› | 「(?P<q6>[^「」]+)」 | 『(?P<q7>[^『』]+)』
     | (?<!\w)'(?P<q8>(?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w) | (?<!\w)‘(?P<q9>(?:[^‘’\n]|(?<=\w)’(?=\w))+)’(?!\w)""",
     re.DOTALL | re.VERBOSE,
@@ -66,7 +69,7 @@ _UNSPACED = re.compile(
 )
 _HIRAGANA = re.compile("[\u3040-\u309f]")
 _HELD, _STOP = "\ue000", "\ue001"
-"""Private characters that stand for a span set aside and for the end of a sentence."""
+"""Private-use characters that stand for a span that was set aside, and for the end of a sentence."""
 _BREAK = re.compile(r"(?<![!?\s])[!?]+(?=[\s\"')\]*]|\Z)|[。！？…\n]|\.{3,}")
 _COMMA = re.compile(r"(?<!\d),|,(?!\d)|[;؟،؛，、；：（）《》【】]")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[+#]{1,2})?")
@@ -80,7 +83,7 @@ _MARKS = frozenset({"-", "–", "—", "?", "!", ".", ":", "/"})
 
 
 def read(text: str, quotations: Iterable[str] | None = None) -> Reading:
-    """Read a text. With `quotations`, only these are set aside as quotations; what else is in quotation marks is read as words.
+    """Read a text. With `quotations`, only these count as quotations; everything else in quotation marks is read as words.
 
     >>> [piece.key for piece in read("pls list 3 pods in k8s").pieces]
     ['please', 'list', '3', 'pods', 'in', 'kubernetes']
@@ -109,13 +112,13 @@ def read(text: str, quotations: Iterable[str] | None = None) -> Reading:
 
 
 class _Reader:
-    """Sorts the chunks between blanks into pieces, with an eye on what stood before."""
+    """Turns the chunks between blanks into pieces; what a chunk is depends on the ones before it."""
 
     def __init__(self, held: list[Piece]) -> None:
         self._held = held
         self._pieces: list[Piece] = []
         self._first = True
-        """Whether the next chunk begins a sentence, where a capital letter says nothing."""
+        """Whether the next chunk begins a sentence, where a capital letter does not mark a name."""
 
     def read(self, chunks: list[str]) -> list[Piece]:
         letters = [chunk for chunk in chunks if chunk[0].isalpha()]
@@ -148,8 +151,8 @@ class _Reader:
         if low in ALIASES:
             for word in ALIASES[low].split():
                 self._word(word, bare)
-        elif low in NUMBERS:
-            self._pieces.append(Piece("number", NUMBERS[low], bare, exact=True))
+        elif low in numbers.KEYS:
+            self._pieces.append(Piece("number", numbers.KEYS[low], bare, exact=True))
         elif _LETTERS.fullmatch(bare):
             self._word(low, bare)
         elif _SPOKEN.fullmatch(bare):
@@ -193,7 +196,7 @@ class _Reader:
         return False
 
     def _is_unit(self, low: str) -> bool:
-        """Take a unit into the number before it: 72 degrees Fahrenheit and 72 F are one piece."""
+        """Join a unit to the number before it: "72 degrees Fahrenheit" is one piece, the same as "72 F"."""
         last = self._pieces[-1] if self._pieces else None
         if last is None or last.kind != "number" or " " in last.key:
             return False

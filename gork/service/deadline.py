@@ -25,7 +25,7 @@ async def within(
 ) -> T:
     """Do it within the limit, which stands still while a model is loading; one load has its own deadline. Raises `OutOfTime`."""
     grace_s = GRACE_S if grace_s is None else grace_s
-    clock = _Clock(limit_s + grace_s, settings.load + grace_s)
+    clock = _Clock(limit_s + grace_s, settings.load_timeout + grace_s)
 
     def told(event: Event) -> None:
         if type(event) is MemberState:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from gork import __version__
-from gork.config.ensemble import MOST_CANDIDATES
-from gork.config.members import LOAD_TIME, MOST_STOPS, OPTIONS, OptionValue
+from gork.config.ensemble import LOAD_TIME, MOST_CANDIDATES, OptionValue, SamplingOptions
+from gork.config.schema import Wrong, fields_of, read_value, suggestion
 from gork.config.settings import Settings
 from gork.config.urls import quoted
-from gork.config.values import Kind, Wrong, suggestion, text
 from gork.errors import GorkError, NoAnswer
-from gork.roster import rows_of
+from gork.health import rows_of
 from gork.service.admission import Full, Stopping
 from gork.service.bodies import read_body
 from gork.service.dialects.requests import Wishes, checked_text, understand
@@ -180,28 +179,19 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
 
 def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
     """Sampling options as an ensemble file could have them; null is as if it were not there. Raises `BadRequest` with the place."""
-    options: dict[str, OptionValue] = {}
+    known, options = fields_of(SamplingOptions), {}
     for name, value in given.items():
         if value is None:
             continue
         if name in LOAD_TIME:
             raise BadRequest(f"options.{name}: a model is loaded with it, so it cannot differ from request to request")
-        if name not in OPTIONS:
-            raise BadRequest(f"options: there is no option {quoted(name)}{suggestion(name, OPTIONS)}")
+        if name not in known:
+            raise BadRequest(f"options: there is no option {quoted(name)}{suggestion(name, known)}")
         try:
-            kind = OPTIONS[name].read
-            options[name] = kind.check(value) if isinstance(kind, Kind) else _stops(value)
+            options[name] = read_value(known[name].kind, value)
         except Wrong as wrong:
-            raise BadRequest(f"options.{name} {wrong}") from None
-    return options
-
-
-def _stops(value: object) -> tuple[str, ...]:
-    given = value if isinstance(value, list) else [value]
-    if len(given) > MOST_STOPS:
-        raise Wrong(f"must be at most {MOST_STOPS} texts")
-    one = text(longest=200)
-    return tuple(one.check(stop) for stop in given)
+            raise BadRequest(f"options.{name}{wrong}" if str(wrong).startswith("[") else f"options.{name} {wrong}") from None
+    return SamplingOptions(**options).given()
 
 
 def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
@@ -213,10 +203,10 @@ def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
     return replace(
         settings,
         optimize=settings.optimize if asked.optimize is None else asked.optimize,
-        turn=shorter(settings.turn, asked.timeout),
-        rewrite=shorter(settings.rewrite, asked.rewrite_timeout),
-        candidate=shorter(settings.candidate, asked.candidate_timeout),
-        judge=shorter(settings.judge, asked.judge_timeout),
+        timeout=shorter(settings.timeout, asked.timeout),
+        rewrite_timeout=shorter(settings.rewrite_timeout, asked.rewrite_timeout),
+        candidate_timeout=shorter(settings.candidate_timeout, asked.candidate_timeout),
+        judge_timeout=shorter(settings.judge_timeout, asked.judge_timeout),
     )
 
 

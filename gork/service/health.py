@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
-from gork.readiness import check, suffices
+from gork.health import check, suffices
 from gork.service.logs import note
 from gork.service.metrics import Metrics
 

@@ -11,12 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from gork import __version__
 from gork.errors import ModelError
 from gork.service.admission import Gate
-from gork.turn import Stage, Verdict
+from gork.turn import FallbackKind, Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")
 REFUSALS: Final = ("full", "stopping", "unauthorized", "host", "origin", "too_large", "slow", "bad_http", "connections")
 OTHER: Final = "other"
-NO_JUDGE, TIED, LABEL_MASS = "no_judge", "tied", "label_mass"
 
 
 def _kinds(error: type[ModelError]) -> list[str]:
@@ -24,7 +23,7 @@ def _kinds(error: type[ModelError]) -> list[str]:
 
 
 KINDS: Final = tuple(dict.fromkeys(_kinds(ModelError)))
-FALLBACKS: Final = (NO_JUDGE, TIED, LABEL_MASS, *KINDS, OTHER)
+FALLBACKS: Final = (*map(str, FallbackKind), *KINDS, OTHER)
 
 # Small models on a processor or two: a turn takes from a second to its deadline of five minutes, and loading comes on top.
 _TURN_S = (0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900)
@@ -98,23 +97,11 @@ class Metrics:
         """Count a member's failure."""
         self.failures.labels(member, kind if kind in KINDS else OTHER).inc()
 
-    def judged(self, verdict: Verdict, judge_failed: str | None) -> None:
-        """Count a verdict; `judge_failed` is the kind of the judge's failure in this turn, if it failed."""
+    def judged(self, verdict: Verdict) -> None:
+        """Count a verdict."""
         self.verdicts.labels(verdict.winner).inc()
         self.judge_tokens.inc(verdict.judge_tokens)
         if verdict.fallback is not None:
-            self.fallbacks.labels(judge_failed if judge_failed in KINDS else _reason(verdict.fallback)).inc()
+            self.fallbacks.labels(verdict.fallback.kind if verdict.fallback.kind in FALLBACKS else OTHER).inc()
         if verdict.close:
             self.close_calls.inc()
-
-
-def _reason(fallback: str) -> str:
-    """One of a few words for why there was no verdict.
-
-    >>> _reason("the judge put 0.3% of its probability on the labels"), _reason("the best answers are tied"), _reason("new")
-    ('label_mass', 'tied', 'other')
-    """
-    for words, reason in (("no judge", NO_JUDGE), ("tied", TIED), ("on the labels", LABEL_MASS)):
-        if words in fallback:
-            return reason
-    return OTHER

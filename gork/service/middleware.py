@@ -37,7 +37,7 @@ _STREAMS = frozenset({"text/event-stream", "application/x-ndjson"})
 def middlewares(service: Service) -> list[Middleware]:
     """The outermost first."""
     settings = service.settings
-    doors, intake = Doors(settings), Intake(settings.body_limit, settings.request)
+    doors, intake = Doors(settings), Intake(settings.body_limit, settings.request_timeout)
 
     @web.middleware
     async def visits(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gork.config.settings import Settings
-from gork.engines.model import Completion
+from gork.engines.call import Completion
 from gork.errors import GorkError, NoAnswer
 from gork.service.admission import Full, Stopping
 from gork.service.deadline import OutOfTime
@@ -24,7 +24,6 @@ from gork.turn import (
     Answered,
     Event,
     Failed,
-    Failure,
     Judged,
     MemberState,
     OnEvent,
@@ -130,7 +129,7 @@ class Watch:
             winner=turn.winner.member,
             margin=round(verdict.margin, 2) if verdict.scores else None,
             close=verdict.close or None,
-            fallback=verdict.fallback,
+            fallback=None if verdict.fallback is None else verdict.fallback.text,
             tokens=" ".join(f"{answer.member}:{answer.tokens}" for answer in turn.answers),
             failed=" ".join(failure.member for failure in turn.failures) or None,
             answer=turn.answer if self._settings.log_prompts else None,
@@ -152,7 +151,6 @@ class _Seen:
         self._at_work: set[str] = set()
         self._reading_since: dict[str, float] = {}
         self._loading_since: dict[str, float] = {}
-        self._failures: list[Failure] = []
         self.stages: list[str] = []
         """Those that began."""
 
@@ -170,7 +168,6 @@ class _Seen:
                 self._answered(answer)
             case Failed(failure):
                 self._work(failure.member, at_work=False)
-                self._failures.append(failure)
                 self._metrics.failed(failure.member, failure.kind)
                 note("member failed", level=logging.WARNING, member=failure.member, kind=failure.kind, why=failure.message)
             case Restarted(member, why):
@@ -179,8 +176,7 @@ class _Seen:
             case Rewritten(question) if question.rewrite_refused is not None:
                 note("rewrite refused", level=logging.DEBUG, why=question.rewrite_refused)
             case Judged(verdict):
-                # A judge that failed is the reason word for word.
-                self._metrics.judged(verdict, next((one.kind for one in self._failures if one.message == verdict.fallback), None))
+                self._metrics.judged(verdict)
             case _:
                 return
 

@@ -53,7 +53,7 @@ async def serve(service: Service, say: Callable[[str], None]) -> int:
                 queue=settings.queue,
             )
             first = await signals.get()
-            note("service stops", signal=first.name, turns=service.turns.gate.inside, seconds=settings.drain)
+            note("service stops", signal=first.name, turns=service.turns.gate.inside, seconds=settings.drain_timeout)
             second = await _drained(service, signals)
         note("service stopped", signal=second and second.name)
     return 0 if second is None else 128 + second
@@ -64,7 +64,7 @@ async def _drained(service: Service, signals: asyncio.Queue[signal.Signals]) -> 
     service.stop_taking()
     idle, second = asyncio.create_task(service.idle()), asyncio.create_task(signals.get())
     try:
-        await asyncio.wait({idle, second}, timeout=service.settings.drain, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({idle, second}, timeout=service.settings.drain_timeout, return_when=asyncio.FIRST_COMPLETED)
         if not idle.done():
             service.give_up(Stopping("the service was stopped or restarted before this was finished: ask again in a moment"))
             await asyncio.wait({idle, second}, timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED)
@@ -83,8 +83,8 @@ async def listening(service: Service, app: web.Application | None = None) -> Asy
     connections = Connections(
         service.metrics,
         most=most_connections(settings.turns, settings.queue),
-        head_s=settings.request,
-        stall_s=settings.request,
+        head_s=settings.request_timeout,
+        stall_s=settings.request_timeout,
     )
     runner = web.AppRunner(app or create_app(service), handle_signals=False, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from gork.config.ensemble import Ensemble
 from gork.config.settings import Settings
-from gork.engines.model import Completion, Engine, Model, Options
+from gork.engines.call import Completion
+from gork.engines.model import Engine, Model, Options
 from gork.errors import GorkError
 from gork.flow import Ask, Explain
-from gork.roster import roles_of
+from gork.health import roles_of
 from gork.service.admission import Full, Gate, Stopping
 from gork.service.deadline import within
 from gork.service.health import Healths
@@ -68,7 +69,7 @@ class Service:
             visit.turn = question.id
 
         async def bounded(told: OnEvent) -> Turn:
-            return await within(chosen, chosen.turn, lambda on_event: self.ask(question, on_event, chosen), told)
+            return await within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
 
         async with self._begun(self.turns, lambda on_event: self.watch.turn(question, bounded, on_event), self.watch.left) as running:
             yield running
@@ -78,7 +79,7 @@ class Service:
         self, member: str, messages: Sequence[Message], *, options: Options, answer_format: AnswerFormat | None = None
     ) -> AsyncIterator[Running[Completion]]:
         """Have one member answer alone, with its own options below the client's; entering raises `Full` or `Stopping`."""
-        model, limit_s = self.models[member], self.settings.candidate
+        model, limit_s = self.models[member], self.settings.candidate_timeout
 
         async def chat(on_event: OnEvent) -> Completion:
             return await model.chat(

@@ -1,4 +1,4 @@
-"""Ctrl-C, hang-up and termination, as a session meets them: they stop what runs just now, and say whether to go on afterwards.
+"""Ctrl-C, hang-up and termination during a session: they stop what is running, and say whether the session goes on afterwards.
 
 The handlers are installed once for a whole session and every prompt is told to leave them alone: a line editor that brings handlers of
 its own removes them when a line is entered, and Ctrl-C in the turn that follows would hit nothing.
@@ -14,23 +14,23 @@ from types import FrameType
 from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
-PATIENCE_S = 2.0
-"""A second Ctrl-C within this long is an impatient finger: cancelling again what is being stopped would only disturb the stopping."""
+REPEATED_S = 2.0
+"""A second Ctrl-C within this time is ignored: cancelling again would only disturb the clean-up that the first one began."""
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
 class Stopped(Exception):
-    """Raised where something was stopped by a signal before it had ended."""
+    """Raised when a signal stopped something before its end."""
 
 
-class Signals:
-    """A context manager; within it, what `run` runs can be stopped."""
+class InterruptHandler:
+    """A context manager; within it, signals stop what `run` is running."""
 
     def __init__(self, on_stop: Callable[[], object] = lambda: None) -> None:
         """`on_stop` is called right before something is stopped."""
         self._on_stop = on_stop
         self.ending: signal.Signals | None = None
-        """The signal that ends the session, once it came."""
+        """The signal that ends the session, once it has arrived."""
         self._stop: Callable[[], object] | None = None
         self._asked_at: float | None = None
         self._restore: list[Callable[[], object]] = []
@@ -50,7 +50,7 @@ class Signals:
     def _listen(self, number: signal.Signals, act: Callable[[], None]) -> None:
         before = signal.getsignal(number)
         if before is signal.SIG_IGN and number is not signal.SIGINT:
-            return  # nohup: whoever started us wants it so
+            return  # nohup: the signal is to be ignored
         try:
             self._loop.add_signal_handler(number, act)
         except NotImplementedError:  # Windows
@@ -65,22 +65,22 @@ class Signals:
             self._restore.append(partial(signal.signal, number, before))
 
     def stop(self) -> None:
-        """Stop what runs just now; nothing more than that."""
+        """Stop what is running, and nothing more than that."""
         now = self._loop.time()
-        if self._stop is None or (self._asked_at is not None and now - self._asked_at < PATIENCE_S):
+        if self._stop is None or (self._asked_at is not None and now - self._asked_at < REPEATED_S):
             return
         self._asked_at = now
         self._on_stop()
         self._stop()
 
     def end(self, number: signal.Signals) -> None:
-        """Stop what runs just now, and whatever would be run afterwards."""
+        """Stop what is running, and everything that would be run afterwards."""
         self.ending = number
         if self._asked_at is None:
             self.stop()
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run it to its end. Raises `Stopped` when a signal stops it: then it has ended too, its cleaning up included."""
+        """Run `work` to its end. Raises `Stopped` when a signal stopped it; by then its clean-up is done too."""
         if self.ending is not None:
             work.close()
             raise Stopped

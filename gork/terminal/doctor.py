@@ -1,4 +1,4 @@
-"""`doctor`: is everything there that a turn needs? Every member is asked for one real token; what is wrong comes with its fix."""
+"""`doctor`: does everything work that a turn needs? Every member is asked for one real token; each problem is shown with its fix."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gork.config.ensemble import Ensemble, Member
 from gork.config.weights import LocalFile
-from gork.cores import Cores
 from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
 from gork.engines.model import Health, Model
 from gork.engines.ollama import library
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
 from gork.errors import ModelError, WeightsError
-from gork.memory import Memory, free_memory
-from gork.readiness import check, suffices
+from gork.health import check, suffices
+from gork.machine import Cores, Memory, free_memory
 from gork.turn import Event, MemberState, State
 
 Say = Callable[[str], None]
@@ -28,13 +27,15 @@ EACH_S = 120.0
 """For one member's token, loading included."""
 FINE, STOPPED, DEGRADED = 0, 1, 3
 _CHECK_S = 15.0
+_NARROWEST = 12
+"""Columns to which names are shortened before a column of the table is left out."""
 _MORE_THAN_ITS_FILE = 1.15
-"""What a model takes in memory beside its weights, as a factor."""
+"""A model's memory as a multiple of its weights file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was found of one member."""
+class MemberReport:
+    """The result for one member."""
 
     member: str
     role: str
@@ -44,7 +45,7 @@ class Finding:
     version: str | None = None
     present: bool = False
     loaded: bool = False
-    """Before it was asked."""
+    """Before it was asked for a token."""
     context: int | None = None
     first_token_s: float | None = None
     problem: str | None = None
@@ -57,14 +58,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Everything that was found."""
+class DoctorReport:
+    """The results for all members, and what the machine offers."""
 
     chosen: Chosen
     cores: Cores
     memory: Memory | None
     cache: Path | None
-    findings: tuple[Finding, ...]
+    findings: tuple[MemberReport, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -72,7 +73,7 @@ class Report:
         """0 if every member answers, 3 if a turn works without some, 1 if none does."""
         if all(finding.ok for finding in self.findings):
             return FINE
-        healths = {finding.member: Health(ok=finding.ok, detail="") for finding in self.findings}
+        healths = {finding.member: Health(problem=finding.problem) for finding in self.findings}
         return DEGRADED if suffices(self.chosen.settings.ensemble, healths) else STOPPED
 
     def as_json(self) -> dict[str, Any]:
@@ -108,8 +109,8 @@ class Report:
         }
 
 
-async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each_s: float = EACH_S) -> Report:
-    """Ask every member; `models` are those that can be asked at all (the embedded engine has none without its weights)."""
+async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each_s: float = EACH_S) -> DoctorReport:
+    """Ask every member for a token; `models` has those that can be asked at all (on the embedded engine, those with weights)."""
     ensemble = chosen.settings.ensemble
     healths = dict(zip(models, await asyncio.gather(*(check(model, _CHECK_S) for model in models.values())), strict=True))
     memory, cache, warnings = free_memory(), None, list[str]()
@@ -121,7 +122,7 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
             f"the models that are not loaded yet need about {needed / 1e9:.1f} GB of memory, {memory.free / 1e9:.1f} GB are free "
             f"({memory.why}): free some, raise the limit, or use smaller models"
         )
-    queues: dict[str, list[Finding]] = {}
+    queues: dict[str, list[MemberReport]] = {}
     for member in ensemble.members:
         model = models.get(member.name)
         finding = _without_weights(member, ensemble, chosen) if model is None else _checked(model, healths[member.name], ensemble)
@@ -130,14 +131,16 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
     asked = await asyncio.gather(*(_one_after_the_other(queue, models, each_s, say) for queue in queues.values()))
     by_name = {finding.member: finding for queue in asked for finding in queue}
     findings = tuple(by_name[member.name] for member in ensemble.members)
-    return Report(chosen=chosen, cores=cores_for(chosen.settings), memory=memory, cache=cache, findings=findings, warnings=tuple(warnings))
+    return DoctorReport(
+        chosen=chosen, cores=cores_for(chosen.settings), memory=memory, cache=cache, findings=findings, warnings=tuple(warnings)
+    )
 
 
-async def _one_after_the_other(queue: Sequence[Finding], models: Mapping[str, Model], each_s: float, say: Say) -> list[Finding]:
+async def _one_after_the_other(queue: Sequence[MemberReport], models: Mapping[str, Model], each_s: float, say: Say) -> list[MemberReport]:
     return [finding if not finding.ok else await _token(finding, models[finding.member], each_s, say) for finding in queue]
 
 
-async def _token(finding: Finding, model: Model, each_s: float, say: Say) -> Finding:
+async def _token(finding: MemberReport, model: Model, each_s: float, say: Say) -> MemberReport:
     """Have the model write one token."""
     state = State.WAITING
 
@@ -154,16 +157,16 @@ async def _token(finding: Finding, model: Model, each_s: float, say: Say) -> Fin
                 [{"role": "user", "content": "Say OK."}], options={**model.member.options, "num_predict": 1}, on_event=on_event
             )
     except ModelError as error:
-        return _with_problem(finding, error.what)
+        return replace(finding, problem=error.what, fix=error.fix)
     except TimeoutError:
-        return _with_problem(finding, f"no token within {each_s:g} s (it was {state}); give it longer with --timeout")
+        return replace(finding, problem=f"no token within {each_s:g} s (it was {state})", fix="give it longer with --timeout")
     if completion.first_token_s is None:
-        return _with_problem(finding, "it wrote nothing; try another model")
+        return replace(finding, problem="it wrote nothing", fix="try another model")
     return replace(finding, model=model.model, context=model.context, first_token_s=round(completion.first_token_s, 3))
 
 
-def _checked(model: Model, health: Health, ensemble: Ensemble) -> Finding:
-    finding = Finding(
+def _checked(model: Model, health: Health, ensemble: Ensemble) -> MemberReport:
+    return MemberReport(
         member=model.name,
         role=_role(model.name, ensemble),
         model=model.model,
@@ -172,30 +175,27 @@ def _checked(model: Model, health: Health, ensemble: Ensemble) -> Finding:
         version=health.version,
         present=health.ok,
         loaded=health.loaded,
+        problem=health.problem,
+        fix=health.fix,
     )
-    return finding if health.ok else _with_problem(finding, health.detail)
 
 
-def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Finding:
-    """A member of the embedded engine that cannot even be opened."""
-    finding = Finding(member=member.name, role=_role(member.name, ensemble), model=member.model or "-", where="this machine")
+def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> MemberReport:
+    """The report on a member of the embedded engine that cannot be opened, for lack of weights."""
+    finding = MemberReport(member=member.name, role=_role(member.name, ensemble), model=member.model or "-", where="this machine")
     if not has_llama():
-        return _with_problem(finding, f"the embedded engine is not installed, and {chosen.why}; pip install -r requirements.txt")
+        problem = f"the embedded engine is not installed, and {chosen.why}"
+        return replace(finding, problem=problem, fix="pip install -r requirements.txt")
     if member.weights is None:
-        return _with_problem(finding, "it names no weights for the embedded engine; give it path, pypi or hub, or use an Ollama")
+        problem = "it names no weights for the embedded engine"
+        return replace(finding, problem=problem, fix="give it weights in the ensemble file, or use an Ollama")
     if all(isinstance(source, LocalFile) for source in member.weights.sources):
         try:  # only looks at the file
             cache.fetch(member.weights, cache_of(chosen.settings), Lines(say=lambda line: None), offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
     size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
-    return _with_problem(finding, f"its weights{size} are not in the cache; python final_script.py pull")
-
-
-def _with_problem(finding: Finding, text: str) -> Finding:
-    """Our messages say what is wrong, then what to do."""
-    problem, _, fix = text.partition("; ")
-    return replace(finding, problem=problem, fix=fix or None)
+    return replace(finding, problem=f"its weights{size} are not in the cache", fix="python final_script.py pull")
 
 
 def _role(name: str, ensemble: Ensemble) -> str:
@@ -205,7 +205,7 @@ def _role(name: str, ensemble: Ensemble) -> str:
 
 
 async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
-    """Bytes that models on this machine will still take; models elsewhere are somebody else's memory."""
+    """Bytes of memory that models on this machine will still take; models on other machines do not count."""
     settings = chosen.settings
     waiting = [member for member in settings.ensemble.members if member.name in healths and not healths[member.name].loaded]
     files: dict[str, int] = {}
@@ -215,7 +215,7 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
                 files[str(file)] = file.stat().st_size
     elif chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
         try:
-            there = await library.sizes(settings.ollama_host, settings.connect)
+            there = await library.sizes(settings.ollama_host, settings.connect_timeout)
         except ModelError:
             return 0
         tags = {library.normal(member.model) for member in waiting if member.model is not None}
@@ -223,16 +223,84 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
     return int(_MORE_THAN_ITS_FILE * sum(files.values()))
 
 
-def weights_files(chosen: Chosen) -> dict[str, Path]:
-    """The weights of the members that can be asked on the embedded engine, by name."""
-    if chosen.engine != "embedded" or not has_llama():
-        return {}
-    found = {}
-    for member in chosen.settings.ensemble.members:
-        try:
-            file = ready_file(member, chosen.settings)
-        except WeightsError:  # of no use: told as weights that are not there
-            continue
-        if file is not None:
-            found[member.name] = file
-    return found
+# --- the report as text
+
+
+class _Column(NamedTuple):
+    title: str
+    of: Callable[[MemberReport], str]
+    right: bool = False
+    dropped: int = 0
+    """Columns with the highest number go first where the terminal is narrow; 0 stays."""
+
+
+_COLUMNS = (
+    _Column("member", lambda finding: finding.member),
+    _Column("model", lambda finding: finding.model, dropped=2),
+    _Column("version", lambda finding: finding.version or "-", dropped=4),
+    _Column("loaded", lambda finding: "yes" if finding.loaded else "no", dropped=3),
+    _Column("context", lambda finding: f"{finding.context:,}" if finding.context else "-", right=True, dropped=5),
+    _Column(
+        "first token", lambda finding: "-" if finding.first_token_s is None else f"{finding.first_token_s:.2f} s", right=True, dropped=1
+    ),
+    _Column("", lambda finding: "ok" if finding.ok else "FAILED"),
+)
+
+
+def as_text(report: DoctorReport, width: int) -> str:
+    """The report as text, its table no wider than `width` columns."""
+    chosen, memory = report.chosen, report.memory
+    lines = [
+        f"engine    {chosen.title} ({chosen.why})",
+        f"ensemble  {chosen.settings.ensemble.name}",
+        f"cores     {report.cores.count} ({report.cores.why})",
+    ]
+    if memory is not None:
+        lines.append(f"memory    {memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free ({memory.why})")
+    if report.cache is not None:
+        lines.append(f"weights   {report.cache}")
+    lines += ["", *_table(report.findings, width)]
+    problems = [finding for finding in report.findings if not finding.ok]
+    if problems or report.warnings:
+        lines.append("")
+    for finding in problems:
+        lines.append(f"{finding.member} at {finding.where}: {finding.problem}")
+        if finding.fix:
+            lines.append(f"  fix: {finding.fix}")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in [*lines, "", _conclusion(report)])
+
+
+def _conclusion(report: DoctorReport) -> str:
+    answering, members = sum(finding.ok for finding in report.findings), len(report.findings)
+    if report.exit_code == FINE:
+        return f"All {members} members answer."
+    if report.exit_code == DEGRADED:
+        return f"{answering} of {members} members answer: questions are answered without the rest."
+    return f"{answering} of {members} members answer, no candidate among them: no question can be answered."
+
+
+def _table(findings: tuple[MemberReport, ...], width: int) -> list[str]:
+    columns = list(_COLUMNS)
+    while True:
+        cells = [[column.title for column in columns], *([column.of(finding) for column in columns] for finding in findings)]
+        widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
+        over = sum(widths) + 2 * (len(columns) - 1) - width
+        names = [at for at, column in enumerate(columns) if column.title in {"model", "member"}]
+        widest = max(names, key=lambda at: widths[at])
+        if over > 0 and widths[widest] - over >= _NARROWEST:  # a long file name is shortened before anything is left out
+            widths[widest] -= over
+            over = 0
+        droppable = [column for column in columns if column.dropped]
+        if over <= 0 or not droppable:
+            break
+        columns.remove(max(droppable, key=lambda column: column.dropped))
+    return [
+        "  ".join(_cell(text, size, right=column.right) for text, size, column in zip(row, widths, columns, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _cell(text: str, size: int, *, right: bool) -> str:
+    shown = text if len(text) <= size else text[: size - 3] + "..."
+    return shown.rjust(size) if right else shown.ljust(size)

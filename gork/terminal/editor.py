@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gork.config.urls import printable
 from gork.errors import UsageError
-from gork.terminal.prompt_text import MOST_BYTES
+from gork.terminal.input import MOST_BYTES
 
 _USUAL = ("editor", "nano", "vi")
 

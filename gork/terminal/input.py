@@ -1,33 +1,104 @@
-"""What a person or a pipe types at the prompt: one `Line` after the other, whatever kind of terminal it comes from.
+"""What a user or a pipe hands in: standard input as a whole, or one `Line` after the other at the prompt, on whatever kind of terminal.
 
-This module reads plainly: pipes, files, and terminals that cannot move their cursor. `editing.py` has the line editor.
+The prompt is read plainly here: from pipes, files, and terminals that cannot move their cursor. `line_editor.py` has the line editor.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
+import select
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, TypeVar
 
-from gork.terminal.prompt_text import MOST_BYTES
-from gork.terminal.tty_modes import forget_input
+from gork.errors import UsageError
+from gork.terminal.screen import INCAPABLE, forget_input
 
 _T = TypeVar("_T")
 
 PROMPT = "Enter your query (or 'exit' to quit): "
 CONTINUED = "... "
 FENCE = '"""'
-_CANNOT_EDIT = frozenset({"", "dumb", "unknown"})
+MOST_BYTES = 4 * 1024 * 1024
+"""The most that is read as one prompt, from standard input, a line or an editor."""
+LONGEST_TOKEN_BYTES = 16
+"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
+SILENCE_S = 1.0
+_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+# --- prompts as a whole
+
+
+def _described(character: str) -> str:
+    if character == "\0":
+        return "a NUL character: is it a binary file?"
+    if "\ud800" <= character <= "\udfff":
+        return "a byte that is not valid Unicode: use UTF-8"
+    return f"the control character U+{ord(character):04X}: remove it and ask again"
+
+
+def check_prompt(text: str, *, context: int, what: str = "the prompt") -> str:
+    """Return the prompt unchanged; raises `UsageError` with one line for anything that no model can use.
+
+    >>> check_prompt("What is this?", context=4096)
+    'What is this?'
+    """
+    if not text.strip():
+        raise UsageError(f'{what} is empty: ask something, for example: python final_script.py "What is quantum computing?"')
+    if (bad := _UNUSABLE.search(text)) is not None:
+        raise UsageError(f"{what} has at character {bad.start() + 1} {_described(bad[0])}")
+    size = len(text.encode())
+    if size > context * LONGEST_TOKEN_BYTES:
+        raise UsageError(
+            f"{what} has {size:,} bytes, far more than the models' context of {context:,} tokens holds"
+            f" (about {context * 4:,} characters): shorten it"
+        )
+    return text
+
+
+def from_stdin(stream: BinaryIO, say: Callable[[str], None]) -> str:
+    """All of standard input, decoded; a pipe that stays silent for a second is mentioned, since it may never end."""
+    if _is_silent(stream):
+        say("waiting for standard input (end it with Ctrl-D, or use </dev/null)")
+    data = stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"standard input has more than {MOST_BYTES:,} bytes: too much for any model: send less")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input is not UTF-8 text (byte {error.start + 1}): is it a binary file?") from None
+
+
+def _is_silent(stream: BinaryIO) -> bool:
+    if sys.platform == "win32":
+        return False  # select works on sockets only there
+    try:
+        return not select.select([stream], [], [], SILENCE_S)[0]
+    except (OSError, ValueError):
+        return False
+
+
+def join(piped: str, words: Sequence[str]) -> str:
+    r"""Standard input first, then the argument.
+
+    >>> join("some text\n", ["summarise", "this"])
+    'some text\n\nsummarise this'
+    """
+    return "\n\n".join(part for part in (piped.strip("\r\n"), " ".join(words)) if part.strip())
+
+
+# --- line by line
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One input, which may have several lines; a `literal` one is never taken for a command."""
+    """One input, which may have several lines; a `literal` one is a question even if it looks like a command."""
 
     text: str
     literal: bool = False
@@ -35,14 +106,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """Ctrl-C at the prompt; whether it threw away something typed."""
+    """Ctrl-C at the prompt; `typed` if it discarded an input that was begun."""
 
     typed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """No more input will come; `why` is for people, empty where they know."""
+    """The end of the input; `why` is a line for the user, empty if the user ended it."""
 
     why: str = ""
 
@@ -60,19 +131,19 @@ class Reader(Protocol):
         """Show the prompt and wait for an input. Being cancelled leaves the terminal as it was."""
 
     def during_turn(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """Keep what is typed while a turn runs for the next prompt; `stop` is called for a Ctrl-C that came as a key."""
+        """Keep what is typed while a turn runs for the next prompt; `stop` is called for a Ctrl-C that arrives as a key."""
 
     def forget_typed(self) -> None:
-        """Throw away what was typed so far during a turn: it is being stopped."""
+        """Discard what was typed so far during a turn: the turn is being stopped."""
 
 
 def can_edit(environ: Mapping[str, str], stdin: TextIO, shown: TextIO) -> bool:
-    """Whether lines can be edited: a person at a terminal that says what it is and can move its cursor."""
-    return stdin.isatty() and shown.isatty() and environ.get("TERM", "xterm" if sys.platform == "win32" else "") not in _CANNOT_EDIT
+    """Whether there is a line editor: standard input and the prompt are on a terminal that says what it is and can move its cursor."""
+    return stdin.isatty() and shown.isatty() and environ.get("TERM", "xterm" if sys.platform == "win32" else "") not in INCAPABLE
 
 
 def shown_on() -> TextIO:
-    """Where the prompt is shown: standard output is for answers, unless it is all that a person sees."""
+    """The stream for the prompt: standard error, since standard output is for answers, unless only standard output is a terminal."""
     return sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
 
 
@@ -101,7 +172,7 @@ def unfenced(text: str) -> Line:
 class PlainReader:
     """Reads line by line, without any escape sequence.
 
-    Ends a terminal's silence after `idle_s` seconds (0: never); a pipe may be silent.
+    On a terminal, ends the input after `idle_s` seconds without any (0: never); a pipe may stay silent.
     """
 
     prefills = False
@@ -115,35 +186,43 @@ class PlainReader:
         """Show the prompt and wait for a line, or for all lines between two fences."""
         text, prompt = "", PROMPT
         while True:
-            print(prompt, end="", file=shown_on(), flush=True)
             try:
                 async with asyncio.timeout(self._idle_s):
-                    line = await self._bytes.line()
+                    line = await self._prompted(prompt)
             except TimeoutError:
                 return Ended(idle(self._idle_s or 0))
             except _TooLong:
-                return Ended(f"a line of more than {MOST_BYTES:,} bytes is too much for any of the models")
+                return Ended(f"a line of more than {MOST_BYTES:,} bytes is too long for any model: leaving")
             if line is None:
-                return Ended(f"the {FENCE} was never closed: what followed it was not asked" if text else "")
+                return Ended(f"the {FENCE} was never closed: what came after it was not asked" if text else "")
             text += line.decode("utf-8", "surrogateescape").rstrip("\r\n")
             if not is_open(text):
                 return unfenced(text)
             if len(text) > MOST_BYTES:
-                return Ended(f"more than {MOST_BYTES:,} characters behind {FENCE} are too much for any of the models")
+                return Ended(f"more than {MOST_BYTES:,} characters after {FENCE} are too many for any model: leaving")
             text, prompt = text + "\n", CONTINUED
 
+    async def ask(self, prompt: str) -> str | None:
+        """The answer to a question of ours, without the blanks around it; None at the end of the input."""
+        line = await self._prompted(prompt)
+        return None if line is None else line.decode("utf-8", "replace").strip()
+
+    async def _prompted(self, prompt: str) -> bytes | None:
+        print(prompt, end="", file=shown_on(), flush=True)
+        return await self._bytes.line()
+
     def during_turn(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """Leave what is typed where it is: the terminal keeps it."""
+        """Leave what is typed to the terminal, which keeps it."""
         return nullcontext()
 
     def forget_typed(self) -> None:
-        """Throw away what the terminal keeps; what a pipe has sent is none of Ctrl-C's business."""
+        """Discard what the terminal keeps; what a pipe has sent stays."""
         if self._interactive:
             forget_input(self._fd)
 
 
 def idle(seconds: float) -> str:
-    """Why a session ended.
+    """Why a session ended, for people.
 
     >>> idle(5400)
     'nothing was typed for 1 h 30 min: leaving (idle_exit)'
@@ -159,13 +238,13 @@ def _set(future: asyncio.Future[_T], value: _T) -> None:
 
 
 class _TooLong(Exception):
-    """Raised for a line without an end."""
+    """Raised for a line of more than `MOST_BYTES`."""
 
 
 class _Bytes:
     """The lines of a file descriptor, read when there is something to read, so that the loop goes on and a wait can be cancelled.
 
-    The descriptor stays in blocking mode: it is shared with whoever else has the terminal.
+    The descriptor stays in blocking mode: other programs on the same terminal share it.
     """
 
     def __init__(self, fd: int) -> None:
@@ -194,7 +273,7 @@ class _Bytes:
         ready: asyncio.Future[None] = loop.create_future()
         try:
             loop.add_reader(self._fd, _set, ready, None)
-        except PermissionError:  # a regular file: it never makes anybody wait
+        except PermissionError:  # a regular file: reading it does not block
             return self._read()
         except NotImplementedError:  # Windows
             return await self._in_thread(loop)
@@ -211,7 +290,7 @@ class _Bytes:
             return b""
 
     async def _in_thread(self, loop: asyncio.AbstractEventLoop) -> bytes:
-        """A read that nobody can interrupt, left to a thread; one that was given up on is the next one's."""
+        """Read in a thread, since the read cannot be interrupted; the result of an abandoned read goes to the next one."""
         if self._thread is None:
             future = self._thread = loop.create_future()
 

@@ -1,4 +1,4 @@
-"""Rows on a terminal, drawn over themselves by rich: a fixed row per member while a turn runs, nothing of them left afterwards."""
+"""How a running turn is drawn on a terminal: a fixed row for each member, drawn over itself by rich, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from rich.style import Style
 from rich.text import Text
 
 from gork.config.ensemble import Ensemble
-from gork.terminal.progress import PlainProgress, asked_as
-from gork.terminal.rows import SKIPPED, Rows
+from gork.terminal.progress import SKIPPED, PlainProgress, Rows, asked_as
 from gork.terminal.safe_text import one_line
-from gork.terminal.screen import size
+from gork.terminal.screen import size, without_echo
 from gork.turn import Event, Notice, Restarted, Rewritten, StageStarted, State
 
 _REFRESHES = 8
@@ -37,14 +36,14 @@ _STYLES = {
 
 
 class _Console(Console):
-    """A console that never hides the cursor: so it is there whatever becomes of us, kill -9 included."""
+    """A console that never hides the cursor, so that even kill -9 leaves it visible."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002  (rich's own signature)
         return False
 
 
 class _Live(Live):
-    """A display whose frames are not worth an error: when the terminal is gone, they are lost."""
+    """A display that drops its frames when the terminal is gone."""
 
     def refresh(self) -> None:
         with suppress(OSError):
@@ -57,7 +56,7 @@ class LiveProgress(PlainProgress):
     def __init__(self, stream: TextIO, *, colour: bool, ensemble: Ensemble | None = None) -> None:
         super().__init__(stream, colour=colour)
         self._terminal, self._ensemble = stream, ensemble
-        # What the environment says has been decided: rich is told, and looks at none of it.
+        # `abilities` has read the environment; with all of this given, rich reads none of it.
         self._console = _Console(
             file=stream,
             force_terminal=True,
@@ -68,7 +67,9 @@ class LiveProgress(PlainProgress):
             markup=False,
             emoji=False,
             legacy_windows=False if sys.platform != "win32" else None,
-            _environ={},
+            no_color=not colour,
+            width=80,
+            height=24,
         )
         self._rows: Rows | None = None
         self._live: Live | None = None
@@ -78,7 +79,7 @@ class LiveProgress(PlainProgress):
         if self._live is None:
             super().say(text)
             return
-        with suppress(OSError):  # the terminal is gone: nobody to tell
+        with suppress(OSError):  # the terminal is gone
             self._console.print(Text(self._printable(one_line(text))))
 
     def __call__(self, event: Event) -> None:
@@ -98,21 +99,21 @@ class LiveProgress(PlainProgress):
             case Restarted(member, why):
                 self.say(f"{member}: asked again ({why})")
             case _:
-                pass  # the rows say it
+                pass  # the rows show it
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Show rows, take them away again however the turn ends; what is typed meanwhile is kept for later, unseen."""
+        """Show rows, and remove them however the turn ends; what is typed meanwhile is not shown, and read later."""
         self._rows = Rows(self._ensemble)
         live = _Live(
             console=self._console,
             get_renderable=self._frame,
             transient=True,
             refresh_per_second=_REFRESHES,
-            redirect_stdout=False,  # stdout is the answer's, wherever it goes
+            redirect_stdout=False,  # stdout is for the answer
             vertical_overflow="crop",
         )
-        with _unechoed(self._terminal):
+        with without_echo(self._terminal):
             try:
                 self._live = live
                 with suppress(OSError):
@@ -135,50 +136,26 @@ class LiveProgress(PlainProgress):
         return text
 
     def _printable(self, text: str) -> str:
-        """What the stream's encoding has no character for would come out as several."""
+        """Replace what the stream's encoding cannot express, which would come out as several characters."""
         encoding = self._terminal.encoding or "utf-8"
         return text.encode(encoding, "replace").decode(encoding)
 
 
 @contextmanager
-def _unechoed(stream: TextIO) -> Iterator[None]:
-    """Keep what is typed from being printed between the rows: an echoed newline would move them."""
-    if sys.platform == "win32":
-        yield
-        return
-    import termios  # noqa: PLC0415  (not on Windows)
-
-    try:
-        number = stream.fileno()
-        before = termios.tcgetattr(number)
-    except (OSError, ValueError, termios.error):
-        yield
-        return
-    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    try:
-        with suppress(termios.error):
-            termios.tcsetattr(number, termios.TCSANOW, quiet)
-        yield
-    finally:
-        with suppress(termios.error):
-            termios.tcsetattr(number, termios.TCSANOW, before)
-
-
-@contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold back a Ctrl-C until the screen is clean: the second of two must not leave half of it."""
+    """Hold back Ctrl-C until the screen is clean: a second one must not leave half of the rows."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
 
     def keep(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
 
     before = signal.signal(signal.SIGINT, keep)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)

@@ -1,6 +1,6 @@
-"""Markdown that a model wrote, laid out for a terminal by rich, with nothing of the text lost and nothing in it that drives the terminal.
+"""Markdown that a model wrote, laid out for a terminal by rich: no text is lost, and nothing in it drives the terminal.
 
-Unlike in a browser: HTML is text like any other, single line breaks stay, links and pictures show where they point to in plain sight.
+Unlike in a browser, HTML is plain text, single line breaks stay, and links and pictures show their addresses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, MarkdownElement
 from rich.padding import Padding
-from rich.segment import Segment
+from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.theme import Theme
 
@@ -24,16 +24,16 @@ _THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "ma
 """No backgrounds: whether the terminal is dark or light is not known."""
 _NARROWEST = 20
 _FOR_TEXT = 16
-"""Columns that lists in lists and quotes in quotes must leave."""
+"""Columns that nested lists and quotes must leave for text."""
 _FOR_A_CELL = 6
 _DEEPEST = 19
-"""The parser drops what is nested deeper."""
+"""The parser drops deeper nesting."""
 
 
 def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None:
-    """The text as it is to be printed; None if this width cannot hold its structure.
+    """The text laid out for `width` columns; None if its structure is too deep for them.
 
-    Besides the text itself it has nothing but colours and weights (SGR), with `colour` off nothing at all.
+    The only escape sequences in it are colours and weights (SGR), and none with `colour` off.
     """
     text, width = shown(text), max(width, _NARROWEST)
     # HTML is text. A definition of a link that nothing refers to would vanish, so definitions are text too.
@@ -43,22 +43,26 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None
         return None
     tokens = _prefixed(_plainer(_with_whole_tables(tokens, text.split("\n"), width)), prefix)
     out = io.StringIO()
+    # With all of this given, rich reads nothing from the environment.
     console = Console(
         file=out,
         width=width,
+        height=24,
         force_terminal=colour,
         color_system="standard" if colour else None,
+        no_color=not colour,
         highlight=False,
         theme=_THEME,
         legacy_windows=False,
-        _environ={},
     )
-    console.print(_Answer(tokens), end="")
+    # Entities and percent-escapes have become characters since the text was cleaned, so the laid out lines are cleaned again.
+    for line in console.render_lines(_Answer(tokens), pad=False):
+        console.print(Segments([*_cleaned(line), Segment.line()]), end="")
     return out.getvalue().strip("\n") + "\n"
 
 
 class _Code(CodeBlock):
-    """Code with its colours, two columns in, without a background, so that it can be copied as it is."""
+    """Code in colours, indented by two columns, without a background."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = str(self.text).rstrip()
@@ -73,7 +77,7 @@ class _Title(Heading):
 
 
 class _Item(ListItem):
-    """An item under the number that the model gave it."""
+    """An item with the number that the model gave it."""
 
     @classmethod
     def create(cls, markdown: Markdown, token: Token) -> _Item:
@@ -84,7 +88,7 @@ class _Item(ListItem):
         self.marker = marker
 
     def render(self, console: Console, options: ConsoleOptions, indent: int) -> RenderResult:
-        """The marker, and everything of the item to the right of it."""
+        """The marker, and the item's elements to the right of it."""
         lines = console.render_lines(self.elements, options.update(width=options.max_width - indent), style=self.style)
         marker = Segment(f"{self.marker:>{indent - 1}} ", console.get_style("markdown.item.number"))
         for number, line in enumerate(lines or [[]]):
@@ -94,7 +98,7 @@ class _Item(ListItem):
 
 
 class _List(ListElement):
-    """A list whose numbers are the written ones, not a count; an item with nothing in it ("3.") is still there."""
+    """A list whose numbers are the written ones, not a count; an empty item ("3.") is kept."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         items = [item for item in self.items if isinstance(item, _Item)]
@@ -104,7 +108,7 @@ class _List(ListElement):
 
 
 class _Answer(Markdown):
-    """An answer after its prefix; whatever the layout does, only harmless text leaves it."""
+    """An answer as rich lays it out, with the elements above."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
@@ -120,35 +124,19 @@ class _Answer(Markdown):
         super().__init__("", hyperlinks=False)
         self.parsed = tokens
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        # Entities and percent-escapes have become characters since the text was cleaned, so it is cleaned again at the very end.
-        for line in Segment.split_lines(console.render(_Inner(self), options)):
-            yield from _trimmed([_harmless(segment) for segment in line if not segment.control])
-            yield Segment.line()
 
-
-class _Inner:
-    """The layout as rich makes it."""
-
-    def __init__(self, answer: _Answer) -> None:
-        self._answer = answer
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        return Markdown.__rich_console__(self._answer, console, options)
-
-
-def _harmless(segment: Segment) -> Segment:
-    style = segment.style.update_link(None) if segment.style is not None and segment.style.link else segment.style
-    return Segment(shown(segment.text).replace("\n", " "), style)
-
-
-def _trimmed(line: list[Segment]) -> list[Segment]:
-    """The line without the blanks at its end, which would be copied along."""
-    while line and not line[-1].text.strip(" "):
-        line.pop()
-    if line:
-        line[-1] = Segment(line[-1].text.rstrip(" "), line[-1].style)
-    return line
+def _cleaned(line: Iterable[Segment]) -> list[Segment]:
+    """A line of the layout without what a terminal would act on, and without blanks at its end, which would be copied along."""
+    clean = [
+        Segment(shown(text).replace("\n", " "), style.update_link(None) if style is not None and style.link else style)
+        for text, style, control in line
+        if not control
+    ]
+    while clean and not clean[-1].text.strip(" "):
+        clean.pop()
+    if clean:
+        clean[-1] = Segment(clean[-1].text.rstrip(" "), clean[-1].style)
+    return clean
 
 
 def _fits(tokens: Iterable[Token], width: int) -> bool:
@@ -164,7 +152,7 @@ def _fits(tokens: Iterable[Token], width: int) -> bool:
 
 
 def _with_whole_tables(tokens: list[Token], lines: list[str], width: int) -> Iterator[Token]:
-    """The tokens with a table as it was written where it has no room, or has cells that a layout would leave out."""
+    """The tokens, with a table as it was written where it has no room or has cells that the layout would leave out."""
     rest = iter(tokens)
     for token in rest:
         if token.type != "table_open":

@@ -9,14 +9,9 @@ import sys
 from gork.config.settings import Settings
 from gork.errors import NoAnswer
 from gork.flow import Ask
-from gork.terminal.answer_view import show_turn, write
-from gork.terminal.progress import make_progress
+from gork.terminal.output import is_degraded, make_progress, shortfall, show_turn, summary, write
 from gork.terminal.safe_text import tell
-from gork.terminal.summary import is_degraded, shortfall, summary
 from gork.turn import Question
-
-__all__ = ["ANSWERED", "DEGRADED", "NO_ANSWER", "is_degraded", "run", "write"]
-
 
 ANSWERED, NO_ANSWER, DEGRADED = 0, 1, 3
 

@@ -1,56 +1,70 @@
-"""Progress on stderr: rows that are drawn over themselves where a person looks at a capable terminal, else one line for each change."""
+"""What is shown of a turn while it runs: a line for each change, or a row for each member, both made from the turn's events.
+
+`PlainProgress` writes its lines itself; `Rows` only lays out text for a width and a height, and `live.py` draws it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TextIO, assert_never
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
-from gork.terminal import screen
-from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import Answered, Event, Failed, Finished, Judged, MemberState, Notice, Restarted, Rewritten, StageStarted, State, Token
+from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
+from gork.turn import (
+    Answered,
+    Event,
+    Failed,
+    Finished,
+    Judged,
+    MemberState,
+    Notice,
+    Restarted,
+    Rewritten,
+    Stage,
+    StageStarted,
+    State,
+    Token,
+)
 
 _RED, _YELLOW = "\x1b[31m", "\x1b[33m"
+_KEPT = 1000
+"""Characters of a member's text that are kept for its tail."""
+SKIPPED = "skipped"
+_LABELS = {Stage.REWRITE: "rewrite", Stage.JUDGE: "judge"}
+_WIDE, _MEDIUM = 70, 50
+_LONGEST_LABEL = 16
 
 
 class Progress(Protocol):
-    """An `on_event` that shows what it hears, and a place for lines besides."""
+    """An `on_event` that shows the events of a turn, and a place for other lines."""
 
     def __call__(self, event: Event) -> None:
         """Take in one event of a turn."""
 
     def say(self, text: str) -> None:
-        """Write one line; above the rows while there are any."""
+        """Write one line; while there are rows, above them."""
 
     def turn(self) -> AbstractContextManager[None]:
-        """Surround one turn: what was drawn for it is gone when it is left, however it is left."""
-
-
-def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> Progress:
-    """The progress that suits this stream; with the ensemble its members have their rows from the start."""
-    able = screen.look(stream, environ)
-    if stream is None or not able.moves or screen.is_ci(environ) or not screen.in_foreground(stream):
-        return PlainProgress(stream, colour=able.colour)
-    from gork.terminal.live import LiveProgress  # noqa: PLC0415  (rich takes its time, and a pipe has no use for it)
-
-    return LiveProgress(stream, colour=able.colour, ensemble=ensemble)
+        """Surround one turn: what was drawn for it is removed at its end, whatever ends it."""
 
 
 class PlainProgress:
-    """One line for each change that a person would want to know, nothing for tokens."""
+    """One line for each change worth knowing, none for tokens."""
 
     def __init__(self, stream: TextIO | None, *, colour: bool = False) -> None:
         self._stream, self._colour = stream, colour
         self._since: dict[str, tuple[State, float]] = {}
 
     def say(self, text: str) -> None:
-        """Write one line, its blanks as they are: tables are written line by line."""
+        """Write one line with its blanks, since tables are written line by line."""
         tell(self._stream, " ".join(shown(text).splitlines()))
 
     def turn(self) -> AbstractContextManager[None]:
-        """Nothing is drawn, so nothing has to go."""
+        """Forget the states of the last turn; nothing is drawn that would have to be removed."""
         self._since.clear()
         return nullcontext()
 
@@ -74,7 +88,7 @@ class PlainProgress:
             case Notice(text):
                 self._line(f"  {text}", _YELLOW)
             case Token() | Judged() | Finished():
-                pass  # the verdict stands in the line below the answer
+                pass  # the line below the answer has the verdict
             case _:
                 assert_never(event)
 
@@ -98,10 +112,211 @@ class PlainProgress:
 
 
 def asked_as(event: Rewritten) -> str | None:
-    """What the candidates are asked, where that is not simply the question."""
+    """What the candidates are asked, where that differs from the question."""
     question = event.question
     if question.rewrite is not None:
         return f"asked as: {question.rewrite}"
     if question.rewrite_refused is not None:
         return f"asked in your own words (rewrite refused: {question.rewrite_refused})"
     return None
+
+
+class RowLine(NamedTuple):
+    """One row of text, and the state that decides its colour ("head" for the columns' names)."""
+
+    text: str
+    state: str
+
+
+@dataclass(slots=True)
+class MemberProgress:
+    """One member in one stage."""
+
+    stage: Stage
+    member: str
+    state: State = State.WAITING
+    stage_since: float | None = None
+    started: float | None = None
+    """When the period began that its seconds count: the stage, the load, or the time after the load."""
+    reading_since: float | None = None
+    first_s: float | None = None
+    tokens: int = 0
+    rate: float | None = None
+    seconds: float | None = None
+    """Known when it has ended."""
+    text: str = ""
+    skipped: bool = False
+
+    @property
+    def label(self) -> str:
+        """The first column: a candidate's name, or the task of the others."""
+        return _LABELS.get(self.stage, self.member)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has finished, failed, or was skipped."""
+        return self.skipped or self.state in {State.DONE, State.FAILED}
+
+    def end(self, state: State, now: float) -> None:
+        """Stop its clock."""
+        if not self.ended:
+            since = self.stage_since if state is State.FAILED else self.started
+            self.seconds = None if since is None else now - since
+        self.state = state
+
+    def elapsed(self, now: float) -> float | None:
+        """Its seconds so far; None before its stage."""
+        return self.seconds if self.ended or self.started is None else now - self.started
+
+    def speed(self, now: float) -> float | None:
+        """Tokens a second so far."""
+        if self.ended or self.reading_since is None or self.first_s is None:
+            return self.rate
+        writing = now - self.reading_since - self.first_s
+        return (self.tokens - 1) / writing if self.tokens > 1 and writing > 0.2 else None
+
+
+class Rows:
+    """All rows of one turn, in order; a member keeps its row from the first frame to the last."""
+
+    def __init__(self, ensemble: Ensemble | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rows: list[MemberProgress] = []
+        self._now: dict[str, MemberProgress] = {}
+        if ensemble is not None:
+            self._rows += [MemberProgress(Stage.REWRITE, ensemble.promptimizer.name)] if ensemble.promptimizer else []
+            self._rows += [MemberProgress(Stage.ANSWER, member.name) for member in ensemble.candidates]
+            self._rows += [MemberProgress(Stage.JUDGE, ensemble.judge.name)] if ensemble.judge else []
+
+    def take(self, event: Event) -> None:
+        """Take in one event."""
+        now = self._clock()
+        match event:
+            case StageStarted(stage, members):
+                self._start(stage, members, now)
+            case MemberState(member, state):
+                self._change(self._row(member), state, now)
+            case Token(member, text):
+                row = self._row(member)
+                row.tokens += 1
+                row.text = (row.text + text)[-_KEPT:]
+            case Restarted(member, why):
+                row = self._row(member)
+                row.reading_since, row.first_s, row.tokens, row.text = None, None, 0, f"asked again: {why}"
+            case Answered(answer):
+                row = self._row(answer.member)
+                row.end(State.DONE, now)
+                row.first_s, row.tokens, row.rate, row.seconds = answer.first_token_s, answer.tokens, answer.tokens_per_s, answer.seconds
+            case Failed(failure):
+                row = self._row(failure.member)
+                row.end(State.FAILED, now)
+                row.text = failure.message
+            case Rewritten(question):
+                for row in self._of(Stage.REWRITE):
+                    row.text = question.rewrite or f"refused: {question.rewrite_refused}"
+            case Judged(verdict):
+                for row in self._of(Stage.JUDGE):
+                    row.text = f"chose {verdict.winner}" if row.state is State.DONE else row.text
+            case _:
+                pass
+
+    def _of(self, stage: Stage) -> list[MemberProgress]:
+        return [row for row in self._rows if row.stage is stage]
+
+    def _row(self, member: str) -> MemberProgress:
+        if member not in self._now:
+            self._now[member] = MemberProgress(Stage.ANSWER, member)
+            self._rows.append(self._now[member])
+        return self._now[member]
+
+    def _start(self, stage: Stage, members: tuple[str, ...], now: float) -> None:
+        for row in self._rows:
+            if list(Stage).index(row.stage) < list(Stage).index(stage) and row.started is None:
+                row.skipped = True
+        for member in members:
+            row = next((row for row in self._of(stage) if row.member == member), MemberProgress(stage, member))
+            if row not in self._rows:
+                self._rows.append(row)
+            row.started = row.stage_since = now
+            self._now[member] = row
+
+    def _change(self, row: MemberProgress, state: State, now: float) -> None:
+        if state in {State.DONE, State.FAILED}:
+            row.end(state, now)
+            return
+        if state is not row.state and State.LOADING in {state, row.state}:
+            row.started = now
+        if state is State.READING and row.reading_since is None:
+            row.reading_since = now
+        if state is State.WRITING and row.reading_since is not None:
+            row.first_s = now - row.reading_since
+        row.state = state
+
+    # --- layout
+
+    def lines(self, width: int, height: int) -> list[RowLine]:
+        """The rows for a window of this size: at most `width` - 1 columns and `height` - 2 lines."""
+        now, columns, room = self._clock(), max(width - 1, 1), max(height - 2, 1)
+        rows, more = _chosen(self._rows, room)
+        label = min(max((len(row.label) for row in self._rows), default=1), _LONGEST_LABEL if columns >= _MEDIUM else 10)
+        lines = [RowLine(_clip(_laid_out(row, label, columns, now), columns), SKIPPED if row.skipped else row.state) for row in rows]
+        if more:
+            lines.append(RowLine(_clip(_summed_up(more), columns), "head"))
+        elif columns >= _WIDE and rows and len(rows) < room:
+            lines.insert(0, RowLine(f"{'':<{label}} {'':<8} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}", "head"))
+        return lines or [RowLine(_clip("starting", columns), "head")]
+
+
+def _chosen(rows: list[MemberProgress], room: int) -> tuple[list[MemberProgress], list[MemberProgress]]:
+    """The rows that are shown, and those without room: first the skipped ones, then those that have ended, then those not started."""
+    if len(rows) <= room:
+        return list(rows), []
+
+    def weight(row: MemberProgress) -> int:
+        return 3 if row.skipped else 2 if row.ended else 1 if row.started is None else 0
+
+    kept = sorted(range(len(rows)), key=lambda index: (weight(rows[index]), index))[: room - 1]
+    return [rows[index] for index in sorted(kept)], [row for index, row in enumerate(rows) if index not in kept]
+
+
+def _summed_up(rows: list[MemberProgress]) -> str:
+    states = Counter(SKIPPED if row.skipped else str(row.state) for row in rows)
+    return f"and {len(rows)} more: " + ", ".join(f"{count} {state}" for state, count in states.items())
+
+
+def _laid_out(row: MemberProgress, label: int, columns: int, now: float) -> str:
+    state = SKIPPED if row.skipped else row.state
+    cells = [f"{head(row.label, label):<{label}}", f"{state:<8}"]
+    if columns >= _WIDE:
+        cells.append(f"{_seconds(row.first_s):>6}")
+    if columns >= _MEDIUM:
+        cells.append(f"{row.tokens or '':>6}")
+    if columns >= _WIDE:
+        cells.append(f"{_rate(row.speed(now)):>6}")
+    cells.append(f"{_seconds(row.elapsed(now)):>6}")
+    line = " ".join(cells)
+    left = columns - len(line) - 2
+    return f"{line}  {tail(row.text, left)}" if left >= 4 else line
+
+
+def _seconds(seconds: float | None) -> str:
+    """Four to six characters.
+
+    >>> _seconds(9.84), _seconds(123.4), _seconds(754), _seconds(None)
+    ('9.8s', '123s', '12m34', '')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 99.95:
+        return f"{seconds:.1f}s"
+    return f"{seconds:.0f}s" if seconds < 600 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}"
+
+
+def _rate(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.1f}" if rate < 1000 else f"{rate:.0f}"
+
+
+def _clip(line: str, columns: int) -> str:
+    while sum(map(columns_of, line)) > columns:
+        line = line[:-1]
+    return line.rstrip()

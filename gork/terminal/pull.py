@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from gork.config.settings import Settings
 from gork.config.weights import Weights
@@ -65,73 +62,12 @@ def from_ollama(host: str, tag: str, name: str) -> Job:
 
 
 def from_source(wanted: Weights, settings: Settings) -> Job:
-    """Fetch a weights file into the cache, in a thread: what fetches it is not asynchronous."""
+    """Fetch a weights file into the cache."""
 
     async def bring(progress: Progress) -> None:
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        relay = _FromThread(progress)
-
-        def work() -> None:
-            error: BaseException | None = None
-            try:
-                cache.fetch(wanted, cache_of(settings), relay, offline=settings.offline)
-            except BaseException as raised:  # handed to the one who waits
-                error = raised
-            relay.tell(_settle, ended, error)
-
-        # A daemon: a download that hangs must not keep a program alive that was told to end.
-        threading.Thread(target=work, name=f"fetch {wanted.file}", daemon=True).start()
-        try:
-            await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            relay.stop.set()
-            await asyncio.wait({ended}, timeout=_LEAVING_S)
-            if ended.done():
-                ended.exception()  # looked at, so that it is not reported as lost
-            raise
+        await cache.fetch_in_background(wanted, cache_of(settings), progress, offline=settings.offline)
 
     return Job(wanted.file, bring)
-
-
-class _FromThread:
-    """What a thread reports to: handed on in the loop's thread. Once stopped, it ends the download that reports to it, as Ctrl-C does."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown, self._loop = shown, asyncio.get_running_loop()
-        self.stop = threading.Event()
-        self._told_at = 0.0
-
-    def tell(self, act: Callable[..., None], *arguments: object) -> None:
-        """Have the loop do something; nothing once it is closed, since nothing waits any more."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(act, *arguments)
-
-    def say(self, line: str) -> None:
-        """Hand on a line."""
-        self.tell(self._shown.say, line)
-
-    def at(self, name: str, done: int, total: int) -> None:
-        """Hand on how far it is, some times a second."""
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-        now = time.monotonic()
-        if now - self._told_at >= _EVERY_S or done >= total:
-            self._told_at = now
-            self.tell(self._shown.at, name, done, total)
-
-    def note(self, name: str, status: str) -> None:
-        """Hand on a status."""
-        self.tell(self._shown.note, name, status)
-
-    def end(self, name: str) -> None:
-        """Hand on the end."""
-        self.tell(self._shown.end, name)
-
-    def __enter__(self) -> _FromThread:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
@@ -205,7 +141,7 @@ async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list
 
 async def _installed(host: str, settings: Settings) -> set[str] | ModelError:
     try:
-        return {library.normal(tag) for tag in await library.installed(host, settings.connect)}
+        return {library.normal(tag) for tag in await library.installed(host, settings.connect_timeout)}
     except ModelError as error:
         return error
 
@@ -226,8 +162,8 @@ def _missing_weights(chosen: Chosen, say: Say) -> tuple[list[Job], list[str]]:
     return jobs, []
 
 
-def pull_tags(host: str, tags: Sequence[str], progress: Progress, run: Callable[[Coroutine[Any, Any, list[str]]], list[str]]) -> None:
+async def pull_tags(host: str, tags: Sequence[str], progress: Progress) -> None:
     """Have one server fetch these models. Raises an `EngineError` if one of them cannot be had."""
-    failed = run(bring_all([from_ollama(host, tag, tag) for tag in tags], progress))
+    failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], progress)
     if failed:
         raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): final_script.py pull")

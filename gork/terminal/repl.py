@@ -1,7 +1,7 @@
 """The prompt that keeps the conversation: on a terminal with line editing, and with `-i` line by line from a pipe.
 
-Read, ask, remember, show, until the input ends or says so. Everything that takes time runs where Ctrl-C can stop it (`signals.py`), and
-the session goes on afterwards.
+Read, ask, remember, show, until the input ends or a word ends it. Ctrl-C stops everything that takes time (`ctrl_c.py`), and the session
+goes on afterwards.
 """
 
 from __future__ import annotations
@@ -12,34 +12,33 @@ import secrets
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
 from gork.errors import GorkError, UsageError
 from gork.terminal import commands, oneshot
-from gork.terminal.actions import Edited, Leave, Outcome
-from gork.terminal.answer_view import show_turn
-from gork.terminal.ctrl_c import Signals, Stopped
-from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, shown_on
-from gork.terminal.progress import make_progress
-from gork.terminal.prompt_text import check_prompt
+from gork.terminal.commands import Edited, Leave, Outcome
+from gork.terminal.ctrl_c import InterruptHandler, Stopped
+from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, check_prompt, shown_on
+from gork.terminal.output import make_progress, show_turn
 from gork.terminal.safe_text import shown
-from gork.terminal.session import Backing, Hooks, Request, Session
-from gork.terminal.tty_modes import keeping_output
+from gork.terminal.screen import keeping_output
+from gork.terminal.session import Backend, ConversationHooks, Request, Session
 from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})
-"""Words that leave; commands that do are in their table."""
+"""Words that end the session; the commands that do are in their table."""
 GREETING = "/help lists the commands; Ctrl-C stops an answer; exit, quit or Ctrl-D leave"
 _GONE = frozenset({errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF})
 
 
-async def run(backing: Backing, *, conversation: Conversation | None = None, hooks: Hooks | None = None) -> int:
+async def run(backend: Backend, *, conversation: Conversation | None = None, hooks: ConversationHooks | None = None) -> int:
     """Hold a session, beginning with `conversation`; returns the exit code."""
     if sys.stdin is None:
         raise UsageError("there is no standard input to read questions from")
-    repl = Repl(backing, conversation or Conversation(), hooks or Hooks())
+    repl = Repl(backend, conversation or Conversation(), hooks or ConversationHooks())
     try:
         return await repl.run()
     except OSError as error:
@@ -50,7 +49,7 @@ async def run(backing: Backing, *, conversation: Conversation | None = None, hoo
 
 
 def _mute() -> None:
-    """Let nobody write to a terminal or pipe that is gone: not the ends of what is stopped now, nor the interpreter when it ends."""
+    """Discard what is still written to a terminal or pipe that is gone: by what is being stopped, and by the interpreter at its end."""
     null = os.open(os.devnull, os.O_WRONLY)
     for fd in (1, 2):
         with suppress(OSError):
@@ -60,10 +59,10 @@ def _mute() -> None:
 class Repl:
     """One session at a prompt."""
 
-    def __init__(self, backing: Backing, conversation: Conversation, hooks: Hooks) -> None:
-        self._progress = make_progress(sys.stderr, os.environ, backing.settings.ensemble)
+    def __init__(self, backend: Backend, conversation: Conversation, hooks: ConversationHooks) -> None:
+        self._progress = make_progress(sys.stderr, os.environ, backend.settings.ensemble)
         self._session = Session(
-            backing=backing,
+            backend=backend,
             say=self._progress.say,
             show_piece=_show_piece,
             environ=os.environ,
@@ -72,25 +71,25 @@ class Repl:
             hooks=hooks,
         )
         self._reader = _open_reader(self._session)
-        self._signals = Signals(self._reader.forget_typed)
+        self._interrupts = InterruptHandler(self._reader.forget_typed)
 
     async def run(self) -> int:
         """Converse until something ends it; returns the exit code."""
         if self._session.interactive:
             self._session.say(GREETING)
-        with keeping_output(sys.stdin.fileno()), self._signals:
+        with keeping_output(sys.stdin), self._interrupts:
             await self._converse()
-        ending, tally = self._signals.ending, self._session.tally
+        ending, stats = self._interrupts.ending, self._session.stats
         if ending is not None:
             with suppress(OSError):
                 self._session.say(f"{ending.name}: leaving")
             return 128 + ending
-        less = self._session.settings.strict and (tally.degraded or tally.unanswered)
-        return oneshot.DEGRADED if less else oneshot.ANSWERED
+        degraded = self._session.settings.strict and (stats.degraded or stats.unanswered)
+        return oneshot.DEGRADED if degraded else oneshot.ANSWERED
 
     async def _converse(self) -> None:
         prefill = ""
-        while self._signals.ending is None:
+        while self._interrupts.ending is None:
             given = await self._read(prefill)
             prefill = ""
             match given:
@@ -114,14 +113,14 @@ class Repl:
 
     async def _read(self, prefill: str) -> Input:
         try:
-            return await self._signals.run(self._reader.read(prefill=prefill))
+            return await self._interrupts.run(self._reader.read(prefill=prefill))
         except Stopped:
             if self._session.interactive:
-                self._session.show_piece("\n")  # the cursor stands behind the prompt
-            return Cleared(typed=self._signals.ending is not None)
+                self._session.show_piece("\n")  # the cursor is still after the prompt
+            return Cleared(typed=self._interrupts.ending is not None)
 
     async def _take(self, line: Line) -> Outcome:
-        """What an input asks for; commands that only show something have shown it."""
+        """What an input asks the session to do; a command is run here."""
         if line.literal:
             return self._request(line.text)
         if line.text.strip().lower() in LEAVING:
@@ -133,7 +132,7 @@ class Repl:
             if found is None:
                 return self._request(line.text)
             command, argument = found
-            return await self._signals.run(command.run(self._session, argument))
+            return await self._interrupts.run(command.run(self._session, argument))
         except Stopped:
             self._session.say("stopped")
         except GorkError as error:
@@ -154,14 +153,14 @@ class Repl:
             return
         before = session.begin(request)
         try:
-            turn = await self._signals.run(self._turn(request, before))
+            turn = await self._interrupts.run(self._turn(request, before))
         except Stopped:
-            session.tally.stopped += 1
-            if self._signals.ending is None:
+            session.stats.stopped += 1
+            if self._interrupts.ending is None:
                 session.say("stopped: this question is not part of the conversation (/retry asks it again)")
             return
         except GorkError as error:
-            session.tally.unanswered += 1
+            session.stats.unanswered += 1
             session.tell(str(error))
             return
         session.remember(request.prompt, turn)
@@ -171,10 +170,10 @@ class Repl:
         session = self._session
         kept = before.kept(session.settings.history_tokens)
         question = Question(text=request.prompt, history=kept.messages)
-        with self._reader.during_turn(self._signals.stop), self._progress.turn():
+        with self._reader.during_turn(self._interrupts.stop), self._progress.turn():
             if (cut := announce(kept)) is not None:
                 session.say(cut)
-            return await session.backing.ask(question, self._progress, _how(session.settings, request))
+            return await session.backend.ask(question, self._progress, _how(session.settings, request))
 
 
 def _how(settings: Settings, request: Request) -> Settings:
@@ -187,8 +186,8 @@ def _open_reader(session: Session) -> Reader:
     settings, shown = session.settings, shown_on()
     if not can_edit(session.environ, sys.stdin, shown):
         return PlainReader(sys.stdin.buffer, idle_s=settings.idle_exit)
-    from gork.terminal.editing import EditingReader  # noqa: PLC0415 - a pipe does not wait for the line editor's import
-    from gork.terminal.history import open_history  # noqa: PLC0415 - same
+    from gork.terminal.history import open_history  # noqa: PLC0415 - prompt_toolkit takes long to import
+    from gork.terminal.line_editor import EditingReader  # noqa: PLC0415 - same
 
     history, why = open_history(session.environ, wanted=settings.history)
     if why is not None:

@@ -1,7 +1,7 @@
-r"""Text that models, servers and files wrote, made fit for a terminal: nothing in it can drive the terminal or hide from the reader.
+r"""Text from models, servers and files, made safe for a terminal: nothing in it can drive the terminal or hide from the reader.
 
-Escape sequences go as a whole; so do control characters other than newline and tab, characters that reorder what stands around them
-(bidi controls) and those without any width. Joiners stay in answers, where scripts and emoji need them.
+Removed are whole escape sequences, control characters other than newline and tab, characters that reorder their neighbours (bidi controls)
+and those without any width. Joiners stay in answers, where scripts and emoji need them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DROPPED = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidi
     "\u00ad\u034f\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"  # without width
 )
-_HALVES = re.compile("[\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 _COLOUR_OFF = "\x1b[0m"
 _PICTURES = frozenset({"So", "Sk", "Cn", "Co"})
@@ -29,17 +29,17 @@ _PICTURES = frozenset({"So", "Sk", "Cn", "Co"})
 
 
 def shown(text: str) -> str:
-    r"""The text as a terminal may have it, lines kept.
+    r"""The text without what a terminal would act on; lines are kept, lone surrogates are replaced.
 
     >>> shown("a\x1b[31mb\x1b]0;title\x07c\x9b2J\u202ed\r\ne\x1b")
     'abcd\ne'
     """
     text = _BREAKS.sub("\n", _SEQUENCES.sub("", text))
-    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", _DROPPED.sub("", text))
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", _DROPPED.sub("", text))
 
 
 def one_line(text: str) -> str:
-    r"""The same on one line.
+    r"""The text without what a terminal would act on, as one line.
 
     >>> one_line(" two\n\n\tlines\x07 ")
     'two lines'
@@ -48,7 +48,7 @@ def one_line(text: str) -> str:
 
 
 def columns_of(char: str) -> int:
-    """The most columns that a terminal gives this character; a mark that most put onto the one before it counts as one."""
+    """The most columns that any terminal gives this character; a combining mark, which most put onto its neighbour, counts as one."""
     if char < "\x7f":
         return 1
     wide = char >= "\U0001f000" or unicodedata.east_asian_width(char) in "WF" or unicodedata.category(char) in _PICTURES
@@ -82,7 +82,7 @@ def _for_a_row(text: str) -> str:
 
 
 def _fitting(line: str, columns: int) -> str:
-    """As much of the line's beginning as fits."""
+    """The longest beginning of the line that fits."""
     left = columns
     for place, char in enumerate(line):
         left -= columns_of(char)
@@ -92,7 +92,7 @@ def _fitting(line: str, columns: int) -> str:
 
 
 def tell(stream: TextIO | None, text: str, *, colour: str = "") -> None:
-    """Write a line for people, whatever is in it; a stream that is closed or gone is nobody to tell."""
+    """Write a cleaned line to a stream; nothing happens if the stream is closed or gone."""
     if stream is None:  # 2>&-: printing to None would print to stdout
         return
     try:

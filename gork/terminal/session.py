@@ -1,4 +1,4 @@
-"""What a session at the prompt holds between two turns, and what it is given to work with."""
+"""A session at the prompt: what it is given, what it keeps between two turns, and who is told of its changes."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from dataclasses import dataclass, field
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation
 from gork.flow import Ask, Explain
-from gork.roster import MemberRow
-from gork.terminal.oneshot import is_degraded
+from gork.health import MemberRow
+from gork.terminal.output import is_degraded
 from gork.turn import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backing:
-    """What answers: the flow, and what can be asked about its models."""
+class Backend:
+    """What answers the questions: models of this process, or a service."""
 
     ask: Ask
     settings: Settings
     check: Callable[[], Awaitable[Sequence[MemberRow]]]
-    """Says of every member whether it can answer."""
+    """Asks every member whether it can answer."""
     explain: Explain | None = None
-    """None where there is no judge to explain anything."""
+    """None without a judge."""
 
 
-def _nothing() -> None:
-    """What is done where nobody wants to know."""
+def _ignore() -> None:
+    """No-op default hook."""
 
 
-def _no_turn(_prompt: str, _turn: Turn) -> None:
-    """What is done where nobody wants to know."""
+def _ignore_turn(_prompt: str, _turn: Turn) -> None:
+    """No-op default hook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """Told of what becomes of the conversation, at the moment it does; a saved session is kept by them."""
+class ConversationHooks:
+    """Called at each change of the conversation; they keep a saved session up to date."""
 
-    on_turn: Callable[[str, Turn], None] = _no_turn
+    on_turn: Callable[[str, Turn], None] = _ignore_turn
     """A turn ended and is remembered."""
-    on_drop: Callable[[], None] = _nothing
-    """The last turn is forgotten: what `on_turn` is told next stands in its place."""
-    on_clear: Callable[[], None] = _nothing
+    on_drop: Callable[[], None] = _ignore
+    """The last turn is forgotten; the next call of `on_turn` replaces it."""
+    on_clear: Callable[[], None] = _ignore
     """All turns are forgotten."""
 
 
@@ -54,12 +54,12 @@ class Request:
     optimize: bool | None = None
     """As the settings say, if None."""
     again: bool = False
-    """Whether it is the last question once more: with another seed, and its answer in place of the last one."""
+    """Ask the last question once more: with another seed, and its answer replaces the last one."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """What this session's turns came to."""
+class SessionStats:
+    """Counts of a session's turns, for /stats."""
 
     turns: int = 0
     stopped: int = 0
@@ -71,7 +71,7 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
-    """Of all turns together, by stage."""
+    """Sums over all turns, by stage."""
 
     def add(self, turn: Turn) -> None:
         """Count a finished turn."""
@@ -88,31 +88,32 @@ class Tally:
 
 @dataclass(slots=True)
 class Session:
-    """One session: the conversation, the last turn, and the settings that may have been changed since the start."""
+    """One session: the conversation, the last turn, and the settings, which `/set` may have changed."""
 
-    backing: Backing
+    backend: Backend
     say: Callable[[str], None]
     """Shows a line."""
     show_piece: Callable[[str], None]
-    """Shows a piece of a text that is still being written."""
+    """Shows a part of a text that is still being written."""
     environ: Mapping[str, str]
     interactive: bool
-    """Whether a person sits at a terminal."""
+    """Whether the input is a terminal."""
     conversation: Conversation = field(default_factory=Conversation)
-    hooks: Hooks = field(default_factory=Hooks)
+    hooks: ConversationHooks = field(default_factory=ConversationHooks)
     settings: Settings = field(init=False)
     turns: list[Turn | None] = field(init=False)
     """For each exchange of the conversation its turn; None for those of an earlier session."""
     last: Turn | None = None
     request: Request | None = None
-    """The last question, whatever became of it."""
+    """The last question, answered or not."""
     remembered: bool = False
-    """Whether the conversation's last turn is that question's."""
+    """Whether the conversation ends with the answer to that question."""
     raw_next: bool = False
-    tally: Tally = field(default_factory=Tally)
+    """Whether the next question is asked without a rewrite."""
+    stats: SessionStats = field(default_factory=SessionStats)
 
     def __post_init__(self) -> None:
-        self.settings = self.backing.settings
+        self.settings = self.backend.settings
         self.turns = [None] * len(self.conversation)
 
     def tell(self, text: str) -> None:
@@ -121,14 +122,14 @@ class Session:
             self.say(line)
 
     def begin(self, request: Request) -> Conversation:
-        """Take note of a question; returns the conversation before it."""
+        """Note a question that is about to be asked; returns the conversation before it."""
         if not request.again:
             self.remembered = False
         self.request = request
         return Conversation(self.conversation.exchanges[:-1]) if self.remembered else self.conversation
 
     def remember(self, prompt: str, turn: Turn) -> None:
-        """A turn has ended: it is the last one now, and part of the conversation."""
+        """Add a finished turn to the conversation."""
         if self.remembered:
             self.conversation = Conversation(self.conversation.exchanges[:-1])
             self.turns.pop()
@@ -136,7 +137,7 @@ class Session:
         self.conversation.add(prompt, turn.answer)
         self.turns.append(turn)
         self.last, self.remembered = turn, True
-        self.tally.add(turn)
+        self.stats.add(turn)
         self.hooks.on_turn(prompt, turn)
 
     def clear(self) -> None:

@@ -1,26 +1,24 @@
-"""The words that are no question: `doctor`, `pull`, `serve`, `wait` and `weights`, each with its engine opened as far as it needs one."""
+"""The verbs of the command line: `doctor`, `pull`, `serve`, `wait` and `weights`, each with its engine opened as far as it needs one."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TextIO
+from typing import Final, Literal, TextIO, get_args
 
-from gork.config.ensemble import load_ensemble
-from gork.config.settings import Settings
+from gork.config.settings import Layer, Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
-from gork.engines.model import Engine
 from gork.engines.weights.progress import Lines, Progress
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
 from gork.terminal import pull, wait, weights
 
-VERBS: Final = ("doctor", "pull", "serve", "wait", "weights")
+Verb = Literal["doctor", "pull", "serve", "wait", "weights"]
+VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 HELP = """\
 verbs, each the only word of the command line (to ask one as a question: final_script.py -- wait):
   doctor   asks every model for one token and prints what is there, what is missing and the fix (--json: as JSON; --timeout S: each
@@ -35,38 +33,41 @@ verbs, each the only word of the command line (to ask one as a question: final_s
 Say = Callable[[str], None]
 
 
-def verb_of(words: Sequence[str], arguments: Sequence[str]) -> str | None:
-    """The verb that a command line means, if it means one: the only word, without a -- that makes it a question."""
-    if not words or words[0] not in VERBS or "--" in arguments:
+def verb_of(words: Sequence[str], arguments: Sequence[str]) -> Verb | None:
+    """The verb of a command line, if it has one: the only word (`weights` takes two more), without a -- that makes it a question."""
+    if not words or "--" in arguments:
         return None
     more = words[0] == "weights" and len(words) == 3 and words[1] in weights.ACTIONS
-    return words[0] if len(words) == 1 or more else None
+    return next((verb for verb in VERBS if verb == words[0]), None) if len(words) == 1 or more else None
 
 
-def run(words: Sequence[str], settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
-    """Do what the verb, the first of the words, says; returns the exit code. Raises a `GorkError`."""
-    verb = words[0]
+async def run(verb: Verb, words: Sequence[str], settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
+    """Do what the verb says, and the words after it; returns the exit code. Raises a `GorkError`."""
     if as_json and verb != "doctor":
         raise UsageError(f"--json goes with a question or with doctor, not with {verb}")
-    if verb == "weights":
-        return weights.run(words[1:], settings, say)
-    with asyncio.Runner() as runner:
-        if verb == "serve":
-            return _serve(settings, assemble, runner, say)
-        if verb == "wait":
-            return runner.run(_wait(_to_wait_for(settings, runner), _seconds(settings, wait.DEADLINE_S), say))
-        chosen = choose.choose(settings, runner.run)
-        engine = "Ollama" if chosen.engine == "ollama" else "embedded llama.cpp"
-        say(f"engine: {engine}, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
-        if verb == "pull":
-            return runner.run(pull.pull(chosen, board(sys.stderr, os.environ, say)))
-        return runner.run(_doctor(chosen, as_json=as_json, say=say))
+    match verb:
+        case "serve":
+            return await _serve(settings, assemble, say)
+        case "wait":
+            return await _wait(await _to_wait_for(settings), _seconds(settings, wait.DEADLINE_S), say)
+        case "pull":
+            return await pull.pull(await _chosen(settings, say), board(sys.stderr, os.environ, say))
+        case "doctor":
+            return await _doctor(await _chosen(settings, say), as_json=as_json, say=say)
+        case "weights":
+            return weights.run(words, settings, say)
+
+
+async def _chosen(settings: Settings, say: Say) -> Chosen:
+    chosen = await choose.choose(settings)
+    say(f"engine: {chosen.title}, ensemble {chosen.settings.ensemble.name} ({chosen.why})")
+    return chosen
 
 
 def board(stream: TextIO | None, environ: Mapping[str, str], say: Say) -> Progress:
     """Bars where a terminal can show them, else lines."""
     if stream is not None and stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
-        from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes its time to import
+        from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes long to import
 
         return Bars()
     return Lines(say)
@@ -74,48 +75,42 @@ def board(stream: TextIO | None, environ: Mapping[str, str], say: Say) -> Progre
 
 def _seconds(settings: Settings, default: float) -> float:
     """--timeout, if it was given as a flag: everywhere else it is a turn's."""
-    return settings.turn if settings.origins["timeout"] == "--timeout" else default
+    return settings.timeout if settings.origins["timeout"].layer is Layer.FLAG else default
 
 
-def _serve(settings: Settings, assemble: Assemble, runner: asyncio.Runner, say: Say) -> int:
-    from gork.service import logs, serve  # noqa: PLC0415 - not needed by anything else
+async def _serve(settings: Settings, assemble: Assemble, say: Say) -> int:
+    from gork.service import logs, serve  # noqa: PLC0415 - only needed here
 
     with logs.logging_to(sys.stderr, settings):
         say = logs.speaker(settings, say)
-        desk = choose.Desk(say=say, run=runner.run, progress=lambda: board(sys.stderr, os.environ, say))
-        return runner.run(serve.run(choose.select(settings, desk), assemble, say))
+        frontend = choose.Frontend(say=say, progress=lambda: board(sys.stderr, os.environ, say))
+        return await serve.run(await choose.select(settings, frontend), assemble, say)
 
 
 async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:
-    from gork.terminal import doctor, doctor_table  # noqa: PLC0415 - not needed by the other verbs
+    from gork.terminal import doctor  # noqa: PLC0415 - only needed here
 
-    files = doctor.weights_files(chosen)
-    engine = _engine(chosen, lambda: choose.embedded_engine(chosen.settings, files))
-    async with engine:
+    async with choose.open_available(chosen) as engine:
         report = await doctor.examine(chosen, engine.models, say=say, each_s=_seconds(chosen.settings, doctor.EACH_S))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    print(json.dumps(report.as_json()) if as_json else doctor_table.written(report, width))
+    print(json.dumps(report.as_json()) if as_json else doctor.as_text(report, width))
     return report.exit_code
 
 
-def _engine(chosen: Chosen, embedded: Callable[[], Engine]) -> Engine:
-    return choose.ollama_engine(chosen.settings) if chosen.engine == "ollama" else embedded()
-
-
-def _to_wait_for(settings: Settings, runner: asyncio.Runner) -> Chosen:
-    """What is waited for: servers that were named are, even if nothing answers there yet."""
+async def _to_wait_for(settings: Settings) -> Chosen:
+    """The chosen engine, except that a local Ollama which was named is waited for even if it does not answer yet."""
     if settings.engine == "auto" and settings.ollama_host_given:
-        full = settings if settings.ensemble_given else settings.with_ensemble(load_ensemble(choose.FULL), "default")
-        return Chosen(engine="ollama", settings=full, why=f"{settings.origins['ollama_host']} names it", local=True)
-    return choose.choose(settings, runner.run)
+        why = f"{settings.origins['ollama_host']} names it"
+        return Chosen(engine="ollama", settings=choose.with_default_ensemble(settings), why=why, local=True)
+    return await choose.choose(settings)
 
 
 async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
     if chosen.engine == "embedded":
         names = [member.name for member in chosen.settings.ensemble.members if choose.ready_file(member, chosen.settings) is None]
         if names:
-            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting brings none: final_script.py pull")
+            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting fetches none: final_script.py pull")
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY
-    async with choose.ollama_engine(chosen.settings) as engine:
+    async with choose.open_available(chosen) as engine:
         return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)

@@ -1,4 +1,4 @@
-"""Turns as text: all answers of one, why it ended as it did, what a session's turns came to, a conversation as a document."""
+"""Turns as text: all answers of one, why its answer was chosen, a session's counts, a conversation as a document."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gork.conversation.thread import Exchange
-from gork.roster import MemberRow
-from gork.terminal.session import Tally
+from gork.health import MemberRow
+from gork.terminal.session import SessionStats
 from gork.turn import Answer, Turn
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns, the last one as long as it is.
+    """Rows in aligned columns.
 
     >>> print(table([("a", "b"), ("long", "c")]))
     a     b
@@ -56,10 +56,10 @@ def find(turn: Turn, wanted: str) -> tuple[int, Answer] | None:
 
 
 def verdict(turn: Turn) -> str:
-    """Why the turn ended as it did, as far as the numbers say it."""
+    """Why the answer was chosen, in numbers."""
     said = turn.verdict
     if said.fallback is not None:
-        return f"{said.winner} was chosen by the configured order: {said.fallback}"
+        return f"{said.winner} was chosen by the configured order: {said.fallback.text}"
     if said.note is not None:
         return f"{said.winner} was chosen: {said.note}"
     lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
@@ -72,16 +72,16 @@ def verdict(turn: Turn) -> str:
     return "\n".join(lines)
 
 
-def stats(tally: Tally) -> str:
-    """What the session's turns came to."""
-    lines = [f"{_count(tally.turns, 'turn')} answered, {tally.stopped} stopped, {tally.unanswered} without an answer"]
-    if not tally.turns:
+def stats(counted: SessionStats) -> str:
+    """A session's counts and mean times."""
+    lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
+    if not counted.turns:
         return lines[0]
-    names = sorted(tally.answers | tally.failures, key=lambda name: (-tally.wins[name], name))
-    rows = [(name, str(tally.wins[name]), str(tally.answers[name]), str(tally.failures[name])) for name in names]
+    names = sorted(counted.answers | counted.failures, key=lambda name: (-counted.wins[name], name))
+    rows = [(name, str(counted.wins[name]), str(counted.answers[name]), str(counted.failures[name])) for name in names]
     lines.append(table([("member", "won", "answered", "failed"), *rows]))
-    lines.append(f"{_count(tally.fallbacks, 'fallback')}, {_count(tally.close, 'close call')}, {tally.degraded} less than whole")
-    means = ", ".join(f"{stage} {seconds / tally.turns:.1f} s" for stage, seconds in tally.seconds.items())
+    lines.append(f"{_count(counted.fallbacks, 'fallback')}, {_count(counted.close, 'close call')}, {counted.degraded} degraded")
+    means = ", ".join(f"{stage} {seconds / counted.turns:.1f} s" for stage, seconds in counted.seconds.items())
     lines.append(f"mean times: {means}")
     return "\n".join(lines)
 
@@ -91,7 +91,7 @@ def _count(number: int, what: str) -> str:
 
 
 def first_line(text: str, width: int = 72) -> str:
-    r"""The beginning of a text, on one line.
+    r"""The beginning of a text as one line.
 
     >>> first_line("one\n two", 6)
     'one...'
@@ -101,7 +101,7 @@ def first_line(text: str, width: int = 72) -> str:
 
 
 def as_json(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> str:
-    """A conversation with everything that is known of its turns."""
+    """A conversation with its turns, as JSON; the turns of earlier sessions are null."""
     rows = [
         {"prompt": exchange.user, "answer": exchange.assistant, "turn": None if turn is None else turn.as_json()}
         for exchange, turn in zip(exchanges, turns, strict=True)

@@ -1,4 +1,4 @@
-"""`wait`: stay until the models can answer, for whatever has to start after them (an init container)."""
+"""`wait`: wait until the models can answer, for what must start after them (an init container)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gork.config.ensemble import Ensemble
 from gork.engines.model import Health, Model
 from gork.errors import EngineError
-from gork.readiness import check, lacking, suffices
+from gork.health import check, lacking, suffices
 
 Say = Callable[[str], None]
 
@@ -27,12 +27,12 @@ class Pace:
     most: float = 5.0
     growth: float = 1.5
     reply: float = 5.0
-    """For one check: a server that does not reply is asked again."""
+    """Longest time for one check; a server that has not replied by then is asked again."""
 
 
 @dataclass(slots=True)
-class _Watch:
-    """What is known of each member, and whether all are ready; each change is one line."""
+class _Readiness:
+    """What is known of each member, and whether all are ready; each change is shown as one line."""
 
     ensemble: Ensemble
     say: Say
@@ -41,7 +41,7 @@ class _Watch:
     all_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, member: str, health: Health) -> bool:
-        """Take in one check's result; returns whether it is another state than before."""
+        """Take in one check's result; returns whether the state has changed."""
         self.healths[member] = health
         line = state(health)
         changed = self.lines.get(member) != line
@@ -56,11 +56,11 @@ class _Watch:
 async def wait(models: Mapping[str, Model], ensemble: Ensemble, *, limit_s: float, say: Say, pace: Pace | None = None) -> int:
     """Ask all members again and again until all are ready; returns the exit code.
 
-    At the deadline what is there may suffice: then what is missing is named and the code is 0. Else an `EngineError` names each member.
-    SIGTERM ends it at once, with 143.
+    If one candidate can answer at the deadline, the missing members are named and the code is 0; else an `EngineError` names each
+    member. SIGTERM ends it at once, with 143.
     """
     say(f"waiting at most {limit_s:g} s for {len(models)} models: " + ", ".join(f"{m.name} at {m.where}" for m in models.values()))
-    watch, stopped = _Watch(ensemble, say), asyncio.Event()
+    watch, stopped = _Readiness(ensemble, say), asyncio.Event()
     asking = [asyncio.create_task(_follow(model, watch, pace or Pace()), name=f"wait for {model.name}") for model in models.values()]
     ends = [asyncio.create_task(event.wait()) for event in (watch.all_ready, stopped)]
     try:
@@ -81,7 +81,7 @@ async def wait(models: Mapping[str, Model], ensemble: Ensemble, *, limit_s: floa
     return _at_the_deadline(watch, limit_s)
 
 
-def _at_the_deadline(watch: _Watch, limit_s: float) -> int:
+def _at_the_deadline(watch: _Readiness, limit_s: float) -> int:
     missing = [f"  {name}: {why}" for name, why in lacking(watch.ensemble, watch.healths).items()]
     listed = "\n".join(missing)
     if suffices(watch.ensemble, watch.healths):
@@ -90,8 +90,8 @@ def _at_the_deadline(watch: _Watch, limit_s: float) -> int:
     raise EngineError(f"after {limit_s:g} s no candidate can answer:\n{listed}")
 
 
-async def _follow(model: Model, watch: _Watch, pace: Pace) -> None:
-    """Check one member for ever; a change of its state makes the checks quick again."""
+async def _follow(model: Model, watch: _Readiness, pace: Pace) -> None:
+    """Check one member again and again; after a change of its state the checks are quick again."""
     pause = pace.first
     while True:
         changed = watch.take(model.name, await check(model, pace.reply))
@@ -102,17 +102,16 @@ async def _follow(model: Model, watch: _Watch, pace: Pace) -> None:
 def state(health: Health) -> str:
     """A member's state in a few words.
 
-    >>> state(Health(ok=False, detail="connection refused; is it running?"))
+    >>> state(Health(problem="connection refused", fix="is it running?"))
     'connection refused'
-    >>> state(Health(ok=False, detail="qwen3:0.6b is not there; get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
+    >>> state(Health(problem="qwen3:0.6b is not there", fix="get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
     'up, but qwen3:0.6b is not there'
-    >>> state(Health(ok=True, detail="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
+    >>> state(Health(state="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
     'ready'
     """
-    if health.ok:
-        return "ready" if health.loaded else f"ready ({health.detail})"
-    reason = health.detail.partition("; ")[0]
-    return f"up, but {reason}" if health.version is not None else reason
+    if health.problem is None:
+        return "ready" if health.loaded else f"ready ({health.state})"
+    return f"up, but {health.problem}" if health.version is not None else health.problem
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""What the promptimizer's guards know of languages: small tables, and how two words are the same word.
+"""What is known of languages: small tables of words, and when two words are the same word.
 
-No language library: those that tell languages apart need sentences, and prompts are four words long; what has to be noticed here is
-only that the words of one language became those of another.
+There is no language library here: those that detect languages need sentences, and prompts are four words long. What has to be noticed
+is only that the words of one language became those of another.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text between blanks, as a set: how tables of words are written down here."""
     return frozenset(words.split())
 
 
 def _sets(table: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    return {name: _set(words) for name, words in table.items()}
+    return {name: word_set(words) for name, words in table.items()}
 
 
 LIGHT = _sets(
@@ -89,30 +90,30 @@ COURTESY = _sets(
 FRAMING = _sets({"en": "please explain", "de": "bitte", "fr": "svp", "es": "favor", "it": "favore", "pt": "favor", "ru": "пожалуйста"})
 """Words that a rewrite may put in."""
 
-TASKS = _set("""write give list translate explain summarize summarise convert tell fix name make create show generate describe
+TASKS = word_set("""write give list translate explain summarize summarise convert tell fix name make create show generate describe
 find calculate
 compute compare compose suggest recommend draft rewrite correct solve draw design plan rate rank add remove count define prove
 choose pick build""")
 """Verbs that ask for something to be done: turned into "how do I", the prompt asks for something else."""
 
-AUXILIARIES = _set("is are was were do does did can could would will should may might must shall has have had am isn't aren't")
+AUXILIARIES = word_set("is are was were do does did can could would will should may might must shall has have had am isn't aren't")
 
-POINTING = _set("""it its that this those these he him his she her they them their ones more again same also instead other
+POINTING = word_set("""it its that this those these he him his she her they them their ones more again same also instead other
 another else former
 latter previous above er sie diese dieser davon dazu noch mehr il elle ils elles cela ça eso esto él ella más он она они это еще
 ещё него ذلك هو هي""")
 """Words that point back at what was said before."""
 
-GOING_ON = _set("and but or also then now und aber oder et mais y o pero e ma и а но или و")
+GOING_ON = word_set("and but or also then now und aber oder et mais y o pero e ma и а но или و")
 """First words of a prompt that goes on from the one before."""
 
-ORDERED = _set("from than before after into over under minus instead except by against beyond")
-"""Words whose two sides must not change places."""
+ORDERED = word_set("from than before after into over under minus instead except by against beyond")
+"""Words whose two sides must not change places: "from A to B" is not "from B to A"."""
 
-KEYED = _set("""namespace named called file folder directory table column branch user pod container image variable function class
+KEYED = word_set("""namespace named called file folder directory table column branch user pod container image variable function class
 method host
 server database key word""")
-"""The word behind one of these is a name, however it is written."""
+"""The word after one of these is a name, however it is written."""
 
 CONFUSABLE = frozenset(
     frozenset(pair.split("/"))
@@ -123,7 +124,7 @@ CONFUSABLE = frozenset(
     planed/planned Iran/Iraq heart/heat heart/hear beat/beast boar/board coast/cost cast/coast fist/first fiend/friend
     signal/single stake/steak""".casefold().split()
 )
-"""Pairs of words that one slip apart are still two words."""
+"""Pairs of words that are one typing slip apart and still two words."""
 
 ALIASES = {
     "2day": "today", "2morrow": "tomorrow", "2nite": "tonight", "abt": "about", "aint": "is not",
@@ -141,43 +142,7 @@ ALIASES = {
     "wheres": "where is", "whos": "who is", "whould": "would", "whys": "why is", "wich": "which", "wit": "with", "wont": "will not",
     "won't": "will not", "wouldnt": "would not", "wut": "what", "xmas": "christmas", "yr": "your", "&": "and", "everytime": "every time",
 }  # fmt: skip
-"""Short and sloppy spellings, each with the one that it stands for."""
-
-NUMBERS = {
-    word: value
-    for line in (
-        "2 two zwei deux два", "3 three drei trois tres tre три", "4 four vier quatre cuatro quattro четыре",
-        "5 five fünf cinq cinco пять",
-        "6 six sechs seis шесть", "7 seven sieben sept siete семь", "8 eight acht huit ocho восемь", "9 nine neun neuf nueve девять",
-        "10 ten zehn dix diez десять", "11 eleven onze", "12 twelve zwölf douze doce", "13 thirteen", "14 fourteen", "15 fifteen",
-        "16 sixteen", "17 seventeen", "18 eighteen", "19 nineteen", "20 twenty zwanzig vingt veinte", "30 thirty dreißig trente",
-        "40 forty",
-        "50 fifty fünfzig cinquante", "60 sixty", "70 seventy", "80 eighty", "90 ninety", "100 hundred hundert cien сто",
-        "1000 thousand tausend mille mil тысяча", "million", "billion", "trillion", "dozen", "0 zero", "1st first", "2nd second",
-        "3rd third", "4th fourth", "5th fifth", "6th sixth", "7th seventh", "8th eighth", "9th ninth", "10th tenth", "half",
-        "twice", "double",
-    )
-    for value, *names in [line.split()]
-    for word in (value, *names)
-    if not word[0].isdigit()
-}  # fmt: skip
-"""Number words (one is missing: "which one" is no number)."""
-
-UNITS = {
-    name: names[0]
-    for line in (
-        "% percent pct prozent", "°c c celsius centigrade", "°f f fahrenheit", "km kilometer kilometers kilometre kilometres kilometern",
-        "mi mile miles", "m meter meters metre metres", "cm centimeter centimeters centimetre centimetres",
-        "mm millimeter millimeters millimetre millimetres", "kg kilo kilos kilogram kilograms", "g gram grams",
-        "lb lbs pound pounds", "oz ounce ounces",
-        "gb gigabyte gigabytes", "mb megabyte megabytes", "kb kilobyte kilobytes", "tb terabyte terabytes", "ms millisecond milliseconds",
-        "s sec secs seconds", "min mins minute minutes", "h hr hrs hour hours", "am a.m", "pm p.m", "ft foot feet",
-        "l liter liters litre litres",
-    )
-    for names in [line.split()]
-    for name in names
-}  # fmt: skip
-"""Units, each with the short form that stands for all of its names."""
+"""Short and sloppy spellings, each with the words that it stands for."""
 
 UNSPACED_LIGHT = frozenset("的是请請什么麼吗嗎呢如何怎哪里裡了在个個我你您与與和能可以告诉訴为為一下用有这這那它他她们們谁誰多少几幾")
 UNSPACED_ASKING = (
@@ -214,7 +179,7 @@ _SCRIPTS = (
 
 
 def script(letter: str) -> str:
-    """The script of a letter; Latin where the table knows nothing better.
+    """The script of a letter; "Latin" where the table has none for it.
 
     >>> script("é"), script("ж"), script("中")
     ('Latin', 'Cyrillic', 'Han')
@@ -224,7 +189,7 @@ def script(letter: str) -> str:
 
 
 def stem(word: str) -> str:
-    """A word without the endings that only grammar asks for.
+    """A word without its inflectional endings.
 
     >>> stem("cities"), stem("reversing"), stem("stopped"), stem("faster")
     ('citi', 'revers', 'stop', 'faster')
@@ -242,7 +207,7 @@ def stem(word: str) -> str:
 
 
 def is_slip(written: str, corrected: str) -> bool:
-    """Whether one slip of the fingers lies between two words: a letter missing, doubled, swapped with its neighbour, or a wrong vowel.
+    """Whether two words are one typing slip apart: a letter missing, doubled, swapped with its neighbour, or a wrong vowel.
 
     >>> is_slip("captial", "capital"), is_slip("germny", "germany"), is_slip("iran", "iraq"), is_slip("install", "uninstall")
     (True, True, False, False)
@@ -254,16 +219,16 @@ def is_slip(written: str, corrected: str) -> bool:
     at = next((i for i, (a, b) in enumerate(zip(written, corrected, strict=False)) if a != b), min(len(written), len(corrected)))
     a, b = written[at:], corrected[at:]
     if len(a) != len(b):
-        return (a[1:] == b if len(a) > len(b) else a == b[1:]) and bool(a[1:] or b[1:])  # a letter more at the very end is an ending
+        return (a[1:] == b if len(a) > len(b) else a == b[1:]) and bool(a[1:] or b[1:])  # one more letter at the very end is an ending
     swapped = len(a) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:]
     wrong_vowel = len(a) > 1 and a[0] in "aeiou" and b[0] in "aeiou" and a[1:] == b[1:]
     return swapped or wrong_vowel
 
 
 def language(words: frozenset[str]) -> str | None:
-    """The language whose small words are most among these; None when two are as many, or there are fewer than two.
+    """The language whose light words are the most frequent among these; None when two languages tie, or fewer than two words match.
 
-    >>> language(_set("was ist die hauptstadt von frankreich")), language(frozenset(["paris"]))
+    >>> language(word_set("was ist die hauptstadt von frankreich")), language(frozenset(["paris"]))
     ('de', None)
     """
     hits = sorted(((len(words & (LIGHT[name] | ASKING[name] | DENYING[name])), name) for name in LIGHT), reverse=True)

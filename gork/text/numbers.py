@@ -1,23 +1,14 @@
-"""Arithmetic that stands in texts: reading numbers, working out expressions exactly, and whether a stated result is right."""
+"""Numbers as people write them: digits, number words, units.
+
+The one table of number words: the guards, the checks and the bench read numbers through here.
+"""
 
 from __future__ import annotations
 
-import ast
 import re
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-Agreement = Literal["right", "near", "wrong"]
-
-_LONGEST = 200
-_LARGEST = 10**60
-_EXPRESSION = re.compile(r"[\d.+\-*/%() ]+")
-_TOO_LONG = re.compile(r"\d{25}|\d{9}\.\d{8}|\d\.\d{16}")
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_PLAIN = re.compile(r"\d+(?:\.\d+)?")
-_OPERATORS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
+"""A number in digits, with whatever commas and points it has."""
 
 SMALL = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -25,116 +16,70 @@ SMALL = {
     "nineteen": 19,
 }  # fmt: skip
 TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
-_NAMES = "|".join((*SMALL, *TENS, *_SCALES))
-_SPELT = re.compile(rf"\b(?:{_NAMES})(?:(?:[ -]| and )(?:{_NAMES}))*\b", re.IGNORECASE)
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+COUNTED = SMALL | TENS
+"""The number words below a hundred, each with its value."""
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ORDINAL_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+_OTHER_LANGUAGES = {
+    2: "zwei deux два", 3: "drei trois tres tre три", 4: "vier quatre cuatro quattro четыре", 5: "fünf cinq cinco пять",
+    6: "sechs seis шесть", 7: "sieben sept siete семь", 8: "acht huit ocho восемь", 9: "neun neuf nueve девять",
+    10: "zehn dix diez десять", 11: "onze", 12: "zwölf douze doce", 20: "zwanzig vingt veinte", 30: "dreißig trente",
+    50: "fünfzig cinquante", 100: "hundert cien сто", 1000: "tausend mille mil тысяча",
+}  # fmt: skip
+KEYS = {
+    **{word: str(value) for word, value in COUNTED.items() if word != "one"},
+    **{word: str(value) for word, value in SCALES.items() if value <= 1000},
+    **{word: word for word in ("million", "billion", "trillion", "dozen", "half", "twice", "double")},
+    **{word: f"{place}{_ORDINAL_ENDINGS.get(place, 'th')}" for place, word in enumerate(_ORDINALS, 1)},
+    **{word: str(value) for value, words in _OTHER_LANGUAGES.items() for word in words.split()},
+}
+"""Number words of several languages, each with what it has in common with other spellings of the same number: "two", "zwei" and "2" are
+"2". "One" is missing, since "which one" does not count anything."""
+
+UNITS = {
+    name: names[0]
+    for line in (
+        "% percent pct prozent", "°c c celsius centigrade", "°f f fahrenheit", "km kilometer kilometers kilometre kilometres kilometern",
+        "mi mile miles", "m meter meters metre metres", "cm centimeter centimeters centimetre centimetres",
+        "mm millimeter millimeters millimetre millimetres", "kg kilo kilos kilogram kilograms", "g gram grams",
+        "lb lbs pound pounds", "oz ounce ounces",
+        "gb gigabyte gigabytes", "mb megabyte megabytes", "kb kilobyte kilobytes", "tb terabyte terabytes", "ms millisecond milliseconds",
+        "s sec secs seconds", "min mins minute minutes", "h hr hrs hour hours", "am a.m", "pm p.m", "ft foot feet",
+        "l liter liters litre litres",
+    )
+    for names in [line.split()]
+    for name in names
+}  # fmt: skip
+"""Units, each with the short form that stands for all of its names."""
+
+_SPELLED = {word: value for word, value in SCALES.items() if value <= 10**6}
+"""The scales that `spelt_to_digits` reads; a billion stays a word, since older texts mean a million millions by it."""
+_NAMES = "|".join((*COUNTED, *_SPELLED))
+_SPELT = rf"\b(?:{_NAMES})(?:(?:[ -]| and )(?:{_NAMES}))*\b"  # compiled when it is first used: the start does not need it
+_ARTICLES = {"a single": 1, "a hundred": 100}
+_BELOW_20 = "|".join(word for word, value in SMALL.items() if value)
+COUNT = rf"a[ ]single|a[ ]hundred|(?:{'|'.join(TENS)})(?:-(?:{_BELOW_20}))?|{_BELOW_20}|[1-9]\d{{0,3}}"
+"""How many of something, as a pattern without groups for matching in any case; `count` reads what it matches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """What an expression comes to, and the operators in it; none: it is a number that stands alone."""
+def count(written: str) -> int:
+    """How many that is, as `COUNT` matches it.
 
-    value: Fraction
-    operators: frozenset[str]
-
-
-def evaluate(expression: str) -> Worked | None:
-    """Work out an expression of numbers, brackets and + - * / ** %; None where it is malformed, ambiguous, undefined or too large.
-
-    >>> evaluate("2 * (3 + 4)").value, evaluate("-2 ** 2"), evaluate("1 / 0"), evaluate("9 ** 9 ** 9")
-    (Fraction(14, 1), None, None, None)
+    >>> count("12"), count("a single"), count("Twenty-five")
+    (12, 1, 25)
     """
-    expression = expression.strip()
-    if len(expression) > _LONGEST or not _EXPRESSION.fullmatch(expression) or _TOO_LONG.search(expression):
-        return None
-    try:
-        tree = ast.parse(expression, mode="eval").body
-        value = _value(tree)
-    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
-        return None
-    kinds = frozenset(_OPERATORS[type(node.op)] for node in ast.walk(tree) if isinstance(node, ast.BinOp))
-    return Worked(value, kinds) if abs(value) < _LARGEST else None
-
-
-def _value(node: ast.expr) -> Fraction:
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return Fraction(str(number))
-        case ast.UnaryOp(op=ast.USub(), operand=operand) if not isinstance(operand, ast.UnaryOp | ast.BinOp):
-            return -_value(operand)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.BinOp(op=op) as operand) if not isinstance(op, ast.Pow):
-            return -_value(operand)
-        case ast.BinOp(left=left, op=op, right=right):
-            return _applied(op, _value(left), _value(right), chained=isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow))
-        case _:
-            raise ValueError("no arithmetic")
-
-
-def _applied(operator: ast.operator, left: Fraction, right: Fraction, *, chained: bool) -> Fraction:
-    if any(part > _LARGEST for value in (left, right) for part in (abs(value.numerator), value.denominator)):
-        raise ValueError("too large")
-    match operator:
-        case ast.Add():
-            return left + right
-        case ast.Sub():
-            return left - right
-        case ast.Mult():
-            return left * right
-        case ast.Div():
-            return left / right
-        case ast.Mod() if left >= 0 and right > 0 and left.denominator == right.denominator == 1:
-            return left % right
-        case ast.Pow() if not chained and right.denominator == 1 and abs(right) <= 64 and _is_small(left):
-            return left**right.numerator
-        case _:
-            raise ValueError("no arithmetic, or ambiguous")
-
-
-def _is_small(value: Fraction) -> bool:
-    return abs(value.numerator) <= 10**6 and value.denominator <= 10**6
-
-
-def readings(text: str) -> tuple[str, ...]:
-    """An expression's numbers as Python writes them: with commas for thousands, and with commas as decimal points, where each can be.
-
-    >>> readings("1,000 + 2.5"), readings("3,5 + 1"), readings("1,234 + 1")
-    (('1000 + 2.5',), ('3.5 + 1',), ('1234 + 1', '1.234 + 1'))
-    """
-    numbers = NUMBER.findall(text)
-    found = []
-    if all(_PLAIN.fullmatch(number) or _THOUSANDS.fullmatch(number) for number in numbers):
-        found.append(text.replace(",", ""))
-    swapped = [number.translate(str.maketrans(".,", ",.")) for number in numbers]
-    if "," in text and all(_PLAIN.fullmatch(number) or _THOUSANDS.fullmatch(number) for number in swapped):
-        found.append(text.replace(".", "").replace(",", "."))
-    return tuple(found)
-
-
-def agreement(stated: str, truth: Fraction) -> Agreement:
-    """Whether a number as it is written says `truth`: exactly or rounded (right), cut off or to the nearest whole (near), or not.
-
-    >>> [agreement(stated, Fraction(10, 3)) for stated in ("3.33", "3.34", "3", "33")]
-    ['right', 'near', 'near', 'wrong']
-    """
-    value = Fraction(stated)
-    off = abs(value - truth)
-    if off <= abs(truth) / 10**9:
-        return "right"
-    step = Fraction(1, 10 ** len(stated.partition(".")[2]))
-    if truth.denominator == 1 and step == 1:
-        return "wrong"
-    if step < 1 and 2 * off <= step:
-        return "right"
-    return "near" if off < step or (step < 1 and off <= step) else "wrong"
+    low = written.lower()
+    return int(low) if low.isdigit() else _ARTICLES.get(low) or sum(COUNTED[word] for word in low.split("-"))
 
 
 def spelt_to_digits(text: str) -> str:
-    """Number words as digits; what is no well-formed number stays as it is.
+    """A text with its number words as digits; words that do not join to one number become several.
 
     >>> spelt_to_digits("twenty-five plus one hundred and three"), spelt_to_digits("one two")
     ('25 plus 103', '1 2')
     """
-    return _SPELT.sub(lambda match: _digits(match[0]), text)
+    return re.sub(_SPELT, lambda match: _digits(match[0]), text, flags=re.IGNORECASE)
 
 
 def _digits(spelt: str) -> str:
@@ -143,8 +88,8 @@ def _digits(spelt: str) -> str:
     for word in re.split(r"[ -]", spelt.lower()):
         if word == "and":
             continue
-        scale = _SCALES.get(word)
-        value = SMALL.get(word, TENS.get(word, 0))
+        scale = _SPELLED.get(word)
+        value = COUNTED.get(word, 0)
         if scale is not None:
             if scale == 100:
                 current = (current or 1) * 100

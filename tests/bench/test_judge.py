@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.judge import cases, compare, figures, fitting, report
-from bench.judge.memory import Remembering, Store
+from bench.judge import cases, fit, metrics, policies, report
 from bench.judge.questions import Item
+from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble
 from gork.errors import ConfigError
 from gork.turn import Answer, Question, Verdict
-from tests.judging.test_judging import letters_liking
+from tests.support.judges import letters_liking
+from tests.support.paths import ROOT
 from tests.support.scripted_model import ScriptedModel
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import ROOT
 
 QUESTIONS = """name: mine
 questions:
@@ -59,24 +59,24 @@ def case(*texts: str, name: str = "capital", seed: int = 1) -> cases.Case:
     return cases.Case(item=item(name), seed=seed, question=Question(text="What is the capital of France?"), answers=answers, right=right)
 
 
-def team(judge: ScriptedModel | None, choosing: Choosing, store: Store) -> Team:
+def team(judge: ScriptedModel | None, choosing: Choosing, store: ReplyStore) -> Team:
     """Three candidates and a judge, whose replies are kept."""
     candidates = tuple(ScriptedModel(name) for name in "abc")
     ensemble = Ensemble(
         name="three", candidates=tuple(m.member for m in candidates), judge=judge.member if judge else None, choosing=choosing
     )
-    models = {model.name: Remembering(model, store) for model in (*candidates, *([judge] if judge else []))}
+    models = {model.name: CachedModel(model, store) for model in (*candidates, *([judge] if judge else []))}
     return Team.of("embedded", ensemble, models)
 
 
 @pytest.fixture
 def store(tmp_path):
     """A place for replies."""
-    with Store(tmp_path / "replies.sqlite") as kept:
+    with ReplyStore(tmp_path / "replies.sqlite") as kept:
         yield kept
 
 
-async def chat(model: Remembering, text: str = "hi", **options: float) -> str:
+async def chat(model: CachedModel, text: str = "hi", **options: float) -> str:
     """One reply."""
     completion = await model.chat([{"role": "user", "content": text}], options=options, on_event=lambda _: None)
     return completion.text
@@ -87,10 +87,10 @@ class TestKeeping:
         """The same prompt and options give the kept reply, also in the next run; other options or another prompt ask the model."""
         inner = ScriptedModel(replies=["one", "two", "three", "four"])
 
-        assert ["one", "one"] == [await chat(Remembering(inner, store), seed=1) for _ in range(2)]
-        assert ["two", "three"] == [await chat(Remembering(inner, store), seed=2), await chat(Remembering(inner, store), "ho", seed=1)]
-        with Store(store.path) as again:
-            assert "one" == await chat(Remembering(inner, again), seed=1)
+        assert ["one", "one"] == [await chat(CachedModel(inner, store), seed=1) for _ in range(2)]
+        assert ["two", "three"] == [await chat(CachedModel(inner, store), seed=2), await chat(CachedModel(inner, store), "ho", seed=1)]
+        with ReplyStore(store.path) as again:
+            assert "one" == await chat(CachedModel(inner, again), seed=1)
         assert (3, 1) == (store.asked, store.kept)
 
     async def test_choices_are_kept_with_what_they_cost(self, store):
@@ -99,7 +99,7 @@ class TestKeeping:
         messages = [{"role": "user", "content": "Answer A:\n<<<\nParis\n>>>\nAnswer B:\n<<<\nLyon\n>>>"}]
 
         first, second = [
-            await Remembering(judge, store).choose(messages, "AB", lead_in="Best answer:", on_event=lambda _: None) for _ in range(2)
+            await CachedModel(judge, store).choose(messages, "AB", lead_in="Best answer:", on_event=lambda _: None) for _ in range(2)
         ]
 
         assert first == second
@@ -109,23 +109,23 @@ class TestKeeping:
         """The file's size and time are part of a reply's key."""
         file = tmp_path / "m.gguf"
         file.write_bytes(b"one")
-        assert "old" == await chat(Remembering(ScriptedModel(replies=["old"], weights=str(file)), store))
+        assert "old" == await chat(CachedModel(ScriptedModel(replies=["old"], weights=str(file)), store))
         file.write_bytes(b"three")
 
-        assert "new" == await chat(Remembering(ScriptedModel(replies=["new"], weights=str(file)), store))
+        assert "new" == await chat(CachedModel(ScriptedModel(replies=["new"], weights=str(file)), store))
 
     def test_a_place_that_cannot_be_written_is_refused_with_a_way_out(self, tmp_path):
         """It names the file and the option."""
         (tmp_path / "file").write_text("")
 
         with pytest.raises(ConfigError, match="--cache names another file"):
-            Store(tmp_path / "file" / "replies.sqlite")
+            ReplyStore(tmp_path / "file" / "replies.sqlite")
 
 
 class TestComparing:
-    async def outcomes(self, store, choosing: Choosing, *given: cases.Case, judge: ScriptedModel | None = None) -> list[compare.Outcome]:
+    async def outcomes(self, store, choosing: Choosing, *given: cases.Case, judge: ScriptedModel | None = None) -> list[policies.Outcome]:
         judge = judge or ScriptedModel(letters=letters_liking("Paris", slot_bias=4.0))
-        return await compare.run(compare.Contender(name="x", choosing=choosing), team(judge, choosing, store), given)
+        return await policies.run(policies.Contender(name="x", choosing=choosing), team(judge, choosing, store), given)
 
     async def test_all_orders_never_flip_and_one_order_without_correction_would(self, store):
         """Listing the same answers otherwise changes nothing where every order is read."""
@@ -161,27 +161,27 @@ class TestComparing:
     async def test_every_policy_chooses_among_the_same_kept_answers(self, store):
         """No candidate is asked while policies are compared."""
         members = team(ScriptedModel(letters=letters_liking("Paris"), replies=["Paris"]), Choosing(orders=1), store)
-        everyone = compare.contenders(members.choosing, candidates=3, has_judge=True, every=True)
+        everyone = policies.contenders(members.choosing, candidates=3, has_judge=True, every=True)
 
         for contender in everyone:
             if contender.name not in {"checks", "pointwise"}:
-                await compare.run(contender, members, [case("Lyon", "It is Paris", "Nice")])
+                await policies.run(contender, members, [case("Lyon", "It is Paris", "Nice")])
 
         assert len({contender.name for contender in everyone}) == len(everyone)
         assert all(not model._inner.asked for model in members.candidates)
 
     def test_without_a_judge_no_policy_that_needs_one_is_tried(self):
         """The baselines that cost nothing remain."""
-        names = {c.name for c in compare.contenders(Choosing(policy="agreement"), candidates=3, has_judge=False, every=True)}
+        names = {c.name for c in policies.contenders(Choosing(policy="agreement"), candidates=3, has_judge=False, every=True)}
 
         assert {"prior", "agreement", "confidence"} <= names
         assert not names & {"pairwise", "pointwise", "reference"}
 
 
-def outcome(given: cases.Case, winner: str, margin: float = 1.0, sure: float | None = None) -> compare.Outcome:
+def outcome(given: cases.Case, winner: str, margin: float = 1.0, sure: float | None = None) -> policies.Outcome:
     """One policy's choice."""
     verdict = Verdict(winner=winner, policy="combined", scores={"a": 1.0, "b": 0.0}, margin=margin, sure=sure)
-    return compare.Outcome(case=given, chances={winner: 1.0}, verdict=verdict)
+    return policies.Outcome(case=given, chances={winner: 1.0}, verdict=verdict)
 
 
 class TestFigures:
@@ -191,9 +191,9 @@ class TestFigures:
     def test_recovery_is_nought_for_a_lot_and_one_for_the_oracle(self):
         """And below nought for a policy that knows what is wrong."""
         given = self.mixed()
-        best = figures.row("best", [outcome(c, "a") for c in given], "b")
-        worst = figures.row("worst", [outcome(c, "b") for c in given], "b")
-        thirds = figures.row("lot", [outcome(c, "abc"[number % 3]) for number, c in enumerate(given[:39])], "b")
+        best = metrics.row("best", [outcome(c, "a") for c in given], "b")
+        worst = metrics.row("worst", [outcome(c, "b") for c in given], "b")
+        thirds = metrics.row("lot", [outcome(c, "abc"[number % 3]) for number, c in enumerate(given[:39])], "b")
 
         assert (1.0, 1.0) == (best.accuracy.value, best.recovery.value)
         assert worst.recovery.value == pytest.approx(-0.5)
@@ -206,7 +206,7 @@ class TestFigures:
         often = [case("Paris", "Lyon", name=f"q{number}", seed=seed) for number in range(10) for seed in range(20)]
 
         def width(given: list[cases.Case]) -> float:
-            at = figures.bootstrap(given, lambda picks: figures.mean([float(given[i].item.id in {"q0", "q1", "q2"}) for i in picks]))
+            at = metrics.bootstrap(given, lambda picks: metrics.mean([float(given[i].item.id in {"q0", "q1", "q2"}) for i in picks]))
             return at.high - at.low
 
         assert width(often) == pytest.approx(width(once), abs=0.05)
@@ -215,7 +215,7 @@ class TestFigures:
         """An answer that is missing was not right."""
         given = [case("Paris", "Lyon"), case("Paris", "Paris"), case("Lyon", "Nice")]
 
-        found = figures.members(given, ["a", "b", "c"])
+        found = metrics.members(given, ["a", "b", "c"])
 
         assert {"a": 2 / 3, "b": 1 / 3, "c": 0.0} == pytest.approx(dict(found.by_member))
         assert (pytest.approx(0.5), pytest.approx(2 / 3), 1) == (found.lot, found.oracle, found.differing)
@@ -226,7 +226,7 @@ class TestFigures:
             outcome(c, "a" if number >= 20 else "b", margin=number / 10, sure=0.5 + number / 100) for number, c in enumerate(self.mixed())
         ]
 
-        bins = figures.reliability(given, 2)
+        bins = metrics.reliability(given, 2)
 
         assert [(20, 0.0), (20, 1.0)] == [(part.count, part.right) for part in bins]
         assert bins[0].sure < bins[1].sure
@@ -234,22 +234,22 @@ class TestFigures:
 
 
 class TestFitting:
-    def examples(self, count: int = 120) -> list[fitting.Example]:
+    def examples(self, count: int = 120) -> list[fit.Example]:
         """A signal that mostly tells the truth, and one that tells nothing."""
         rng = random.Random(1)
         found = []
         for number in range(count):
             right = tuple(slot == number % 3 for slot in range(3))
             rows = tuple({"good": rng.gauss(1.0 if was else 0.0, 0.7), "noise": rng.gauss(0, 1)} for was in right)
-            found.append(fitting.Example(id=f"q{number}", rows=rows, right=right))
+            found.append(fit.Example(id=f"q{number}", rows=rows, right=right))
         return found
 
     def test_a_signal_that_tells_the_truth_gets_the_weight(self):
         """The other stays near nothing; no weight is below nought."""
-        weights = fitting.fit_weights(self.examples(), ("good", "noise"))
+        weights = fit.fit_weights(self.examples(), ("good", "noise"))
 
         assert weights["good"] > 5 * weights["noise"] >= 0
-        assert fitting.cross_validated(self.examples(), ("good", "noise")) > 0.7
+        assert fit.cross_validated(self.examples(), ("good", "noise")) > 0.7
 
     def test_a_calibrated_margin_is_as_often_right_as_it_says(self):
         """The curve finds the odds that the data were made with; margins that mean nothing get a flat one."""
@@ -257,17 +257,17 @@ class TestFitting:
         margins = [rng.uniform(0, 3) for _ in range(4000)]
         right = [rng.random() < 1 / (1 + math.exp(-(-0.5 + 1.5 * margin))) for margin in margins]
 
-        curve = fitting.calibrate(margins, right)
+        curve = fit.calibrate(margins, right)
 
         assert (-0.5, 1.5) == pytest.approx((curve.offset, curve.slope), abs=0.2)
-        flat = fitting.calibrate(margins, [margin < 1 for margin in margins])
+        flat = fit.calibrate(margins, [margin < 1 for margin in margins])
         assert 0.0 == flat.slope
 
 
-def whole_report(lead: figures.Interval) -> str:
+def whole_report(lead: metrics.Interval) -> str:
     """The text of a report whose default policy leads the best member by this."""
     given = [case("Paris", "Lyon", "Nice", name=f"q{number}") for number in range(10)]
-    row = figures.row("default", [outcome(c, "a") for c in given], "b")
+    row = metrics.row("default", [outcome(c, "a") for c in given], "b")
     object.__setattr__(row, "over_best", lead)
     made = report.Report(
         ensemble="three",
@@ -276,10 +276,10 @@ def whole_report(lead: figures.Interval) -> str:
         questions_sha256="0" * 64,
         seeds=1,
         best_single="b",
-        members=figures.members(given, list("abc")),
+        members=metrics.members(given, list("abc")),
         rows=[row],
-        bins=figures.reliability([outcome(c, "a") for c in given]),
-        bins_differing=figures.reliability([outcome(c, "a") for c in given]),
+        bins=metrics.reliability([outcome(c, "a") for c in given]),
+        bins_differing=metrics.reliability([outcome(c, "a") for c in given]),
         chosen=1.0,
         answer_s=1.0,
     )
@@ -290,9 +290,9 @@ def whole_report(lead: figures.Interval) -> str:
 @pytest.mark.parametrize(
     ("lead", "said"),
     [
-        (figures.Interval(0.2, 0.1, 0.3), "beats its best single member, b "),
-        (figures.Interval(0.02, -0.1, 0.1), "does not beat its best single member, b, beyond noise"),
-        (figures.Interval(-0.2, -0.3, -0.1), "does NOT beat its best single member: b alone is better"),
+        (metrics.Interval(0.2, 0.1, 0.3), "beats its best single member, b "),
+        (metrics.Interval(0.02, -0.1, 0.1), "does not beat its best single member, b, beyond noise"),
+        (metrics.Interval(-0.2, -0.3, -0.1), "does NOT beat its best single member: b alone is better"),
     ],
 )
 def test_it_says_whether_the_ensemble_is_worth_more_than_its_best_member(lead, said):

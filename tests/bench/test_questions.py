@@ -6,16 +6,16 @@ import hashlib
 import re
 import textwrap
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from bench.judge.checkers import Right, Wrong, grade
+from bench.judge.graders import Right, Wrong
 from bench.judge.questions import KINDS, load_questions
 from gork.config.ensemble import load_ensemble, shipped_ensembles
 from gork.errors import ConfigError
+from tests.support.paths import ROOT
 
-SHIPPED = Path(__file__).parents[2] / "bench" / "judge" / "questions"
+SHIPPED = ROOT / "bench" / "judge" / "questions"
 HALVES = ("development", "held_back")
 SETS = {half: load_questions(SHIPPED / f"{half}.yaml") for half in HALVES}
 ITEMS = [pytest.param(item, id=item.id) for half in HALVES for item in SETS[half].items]
@@ -54,8 +54,8 @@ def mistakes(tmp_path, text):
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_answers_of_a_question_try_its_check(item):
     """Every right one is right and every wrong one is wrong, the code among them run."""
-    assert {answer: grade(item, answer) for answer in item.right} == dict.fromkeys(item.right, Right())
-    assert {answer: grade(item, answer) for answer in item.wrong} == dict.fromkeys(item.wrong, Wrong())
+    assert {answer: item.grade(answer) for answer in item.right} == dict.fromkeys(item.right, Right())
+    assert {answer: item.grade(answer) for answer in item.wrong} == dict.fromkeys(item.wrong, Wrong())
 
 
 def test_no_question_is_a_worked_example_of_a_shipped_ensemble():
@@ -110,7 +110,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
     (item,) = read.items
     assert (item.id, item.kind, item.ask) == ("fact-one", "fact", "what is the capital of japan")
     assert (item.right, item.wrong, item.needs_python) == (("Tokyo.",), ("Kyoto.",), False)
-    assert grade(item, "It is Tokyo.") == Right()
+    assert item.grade("It is Tokyo.") == Right()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_form_of_a_check_is_read(tmp_path, check, right, wrong):
     """And means what it says."""
     (item,) = load_questions(written(tmp_path, with_check(check))).items
 
-    assert (grade(item, right), grade(item, wrong)) == (Right(), Wrong())
+    assert (item.grade(right), item.grade(wrong)) == (Right(), Wrong())
     assert item.needs_python == ("python" in check)
 
 
@@ -157,19 +157,19 @@ def test_every_form_of_a_check_is_read(tmp_path, check, right, wrong):
         ("{number: .nan}", "check.number: must be a number"),
         ("{number: true}", "check.number: must be a number"),
         ("{number: 5, within: -1}", "check.within: must be a number from 0"),
-        ("{matches: '(a'}", "check.matches: is no regular expression: missing )"),
-        ("{matches: a, never: ['[']}", "check.never[0]: is no regular expression"),
-        ("{matches: '[[a]'}", "check.matches: is no regular expression: Possible nested set"),
+        ("{matches: '(a'}", "check.matches: is not a regular expression: missing )"),
+        ("{matches: a, never: ['[']}", "check.never[0]: is not a regular expression"),
+        ("{matches: '[[a]'}", "check.matches: is not a regular expression: Possible nested set"),
         ("{matches: a, flags: x}", "check.flags: must be letters of i, m and s"),
         ("{shape: {}}", "check.shape: states no format"),
         ("{shape: {word: 5}}", 'check.shape.word: unknown key, did you mean "words"?'),
         ("{shape: {words: {least: 5, most: 2}}}", "check.shape.words: least is 5, which is more than most, 2"),
         ("{shape: {words: {}}}", 'check.shape.words: needs "least" or "most"'),
         ("{shape: {words: many}}", "check.shape.words: must be a whole number"),
-        ("{shape: {json: {type: thing}}}", "check.shape.json: no JSON schema"),
+        ("{shape: {json: {type: thing}}}", "check.shape.json: is not a JSON schema"),
         ("{shape: {json: [1]}}", "check.shape.json: must be a JSON schema (a mapping), not a list"),
-        ("{python: {calls: [['f(', 1]], needs: f}}", "check.python.calls[0][0]: is no Python expression"),
-        ("{python: {calls: [['x = 1', 1]], needs: f}}", "check.python.calls[0][0]: is no Python expression"),
+        ("{python: {calls: [['f(', 1]], needs: f}}", "check.python.calls[0][0]: is not a Python expression"),
+        ("{python: {calls: [['x = 1', 1]], needs: f}}", "check.python.calls[0][0]: is not a Python expression"),
         ("{python: {calls: [f()], needs: f}}", "check.python.calls[0]: must be a list of two"),
         ("{python: {calls: [[f, 1]], needs: 'f()'}}", "check.python.needs: must be a Python name"),
         ("{python: {calls: [], needs: f}}", "check.python.calls: has no call"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.paths import ROOT
+
 Object = dict[str, Any]
 
-ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ROOT / "script_final.yaml"
 OVERLAYS = ROOT / "deploy" / "overlays"
 

@@ -13,9 +13,10 @@ import pytest
 
 from tests.support import tiny_models
 from tests.support.model_registry import LICENCE, Registry
+from tests.support.paths import ROOT
 from tests.support.real_ollama import RealOllama
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "bake_model.sh"
+SCRIPT = ROOT / "deploy" / "bake_model.sh"
 
 pytestmark = pytest.mark.ollama
 

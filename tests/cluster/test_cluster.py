@@ -23,10 +23,10 @@ import ollama
 import pytest
 import yaml
 
-from tests.cluster.test_containers import MODELS
 from tests.support.cluster_images import bring
-from tests.support.docker_engine import ROOT
 from tests.support.kubectl import Namespace, restricted_namespace, skip_without_cluster
+from tests.support.model_images import MODELS
+from tests.support.paths import ROOT
 from tests.support.pods import bytes_of
 from tests.support.terminals import Terminal
 

@@ -7,11 +7,8 @@ Where the base images cannot be pulled, stand-ins are made (tests/support/base_i
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,43 +20,20 @@ import pytest
 import gork
 from tests.support import tiny_models
 from tests.support.base_images import OLLAMA, PYTHON, UBUNTU, BaseImages
-from tests.support.docker_engine import ROOT, Builds, Container, DockerFailed, docker, has_image, image, layer_files, skip_without_engine
+from tests.support.docker_engine import Builds, Container, DockerFailed, docker, has_image, image, layer_files, skip_without_engine
+from tests.support.model_images import DOCKERFILES, INSECURE, MODELS, default_model, package_index
 from tests.support.model_registry import LICENCE, Registry
+from tests.support.paths import ROOT
 from tests.support.pods import pods
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
 
-DOCKERFILES = {
-    "final-script": "Dockerfile.final_script",
-    "promptimizer": "Dockerfile.promptimizer",
-    "qwen-small": "Dockerfile.qwen_small",
-    "qwen": "Dockerfile.qwen",
-    "llama": "Dockerfile.llama",
-    "judge": "Dockerfile.judge",
-}
-MODELS = [name for name in DOCKERFILES if name != "final-script"]
 RELEASE = f"{gork.__version__}-test"
-INSECURE = "--insecure"
 
 
 def tag(name: str) -> str:
     """The name under which the tests build an image: not the one that somebody may have in use."""
     return f"{name}:{RELEASE}"
-
-
-def default_model(name: str) -> str:
-    """MODEL as its Dockerfile ships it."""
-    found = re.search(r"^ARG MODEL=(\S+)$", (ROOT / DOCKERFILES[name]).read_text(), re.MULTILINE)
-    assert found is not None
-    return found[1]
-
-
-def package_index() -> str:
-    """The package index that this machine's pip uses."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False, timeout=60
-    )
-    return os.environ.get("PIP_INDEX_URL") or asked.stdout.strip() or "https://pypi.org/simple"
 
 
 @pytest.fixture(scope="module")

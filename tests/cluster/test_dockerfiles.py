@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gork.config.ensemble import load_ensemble
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODELS = {"promptimizer": "promptimizer", "qwen_small": "qwen-small", "qwen": "qwen", "llama": "llama", "judge": "judge"}
 """The end of each model's Dockerfile, and the member that the image is for."""
 FILES = ["final_script", *MODELS]

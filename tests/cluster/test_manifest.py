@@ -8,19 +8,20 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from gork import __version__
 from gork.config.ensemble import load_ensemble, read_ensemble, with_members
 from tests.cluster.manifest_mistakes import MISTAKES, put
-from tests.cluster.manifest_objects import MANIFEST, MODELS, ORCHESTRATOR, OVERLAYS, ROOT, Manifest, Object, documents
+from tests.cluster.manifest_objects import MANIFEST, MODELS, ORCHESTRATOR, OVERLAYS, Manifest, Object, documents
 from tests.cluster.manifest_pod_rules import MEASURED_MIB, POD_RULES
 from tests.cluster.manifest_rules import RULES
+from tests.support.paths import ROOT
 
 ALL = (*RULES, *POD_RULES)
 VARIANTS = ("script_final", "strict", "scale")

@@ -13,8 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.cluster.manifest_objects import MANIFEST, MODELS, ROOT, Manifest, documents, environment
+from tests.cluster.manifest_objects import MANIFEST, MODELS, Manifest, documents, environment
 from tests.support.fake_ollama import FakeOllama
+from tests.support.paths import ROOT
 from tests.support.real_ollama import RealOllama
 
 

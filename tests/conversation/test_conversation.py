@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gork.conversation.thread import Conversation, Exchange, Kept, announce
-from gork.engines.model import estimate_prompt
+from gork.engines.call import estimate_prompt
 
 TEXT = st.text(max_size=60)
 EXCHANGES = st.lists(st.tuples(TEXT, TEXT), max_size=12)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from pathlib import Path
 
 import pytest
 
 from gork.config.ensemble import load_ensemble
-from gork.config.fields import settings_table
+from gork.config.show import DOCUMENT, settings_document
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_the_table_of_settings_is_the_codes():
-    """docs/settings.md has exactly the table that the settings themselves make."""
-    assert settings_table() in (ROOT / "docs" / "settings.md").read_text()
+def test_the_document_of_settings_is_the_one_that_the_settings_make():
+    """docs/settings.md is what `python -m gork.config.show` writes."""
+    assert DOCUMENT.read_text(encoding="utf-8") == settings_document()
 
 
 def test_the_test_command_of_the_readme_is_the_one_that_ci_calls():
@@ -46,9 +45,37 @@ def test_no_requirement_names_a_package_index(name):
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text())
 
 
-def test_the_flow_stays_readable_in_one_sitting():
-    """final_script.py keeps to about 300 lines and shows the gather."""
+def gathers(function: ast.AsyncFunctionDef) -> bool:
+    """Whether a function awaits `asyncio.gather`."""
+    return any(
+        isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "asyncio.gather"
+        for node in ast.walk(function)
+    )
+
+
+def test_the_flow_can_be_read_in_one_sitting():
+    """final_script.py has about 300 lines, and in them the one function that gathers the candidates' answers and the call of it."""
     text = (ROOT / "final_script.py").read_text()
+    functions = {node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.AsyncFunctionDef)}
 
     assert text.count("\n") <= 330
-    assert "asyncio.gather(*tasks)" in text
+    (gathering,) = (function for function in functions.values() if gathers(function))
+    assert "candidates" in {node.attr for node in ast.walk(gathering) if isinstance(node, ast.Attribute)}
+    called = {ast.unparse(node.func) for node in ast.walk(functions["deliberate"]) if isinstance(node, ast.Call)}
+    assert gathering.name in {"deliberate", *called}
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    """docs/architecture.md sends nobody to a file that has moved: each path in backticks exists."""
+    named = set(re.findall(r"`((?:gork|bench|tests|deploy)/[\w./-]+|final_script\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+
+    assert len(named) > 30
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_draws_every_room():
+    """A room that is added or renamed is drawn, too."""
+    drawing = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    rooms = {path.name for path in (ROOT / "gork").iterdir() if path.name[0] not in "_."}
+
+    assert [room for room in sorted(rooms) if room not in drawing] == []

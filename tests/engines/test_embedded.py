@@ -11,21 +11,21 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.llama import child as child_module
+from gork.engines.call import Deadlines
+from gork.engines.llama.child import WORKER, Child
 from gork.engines.llama.engine import EmbeddedEngine, EmbeddedModel
-from gork.engines.model import Deadlines
 from gork.errors import ConfigError, Died, EngineError, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut
 from gork.turn import Event, Message, Restarted, Token
+from tests.support.paths import ROOT
+from tests.support.processes import is_gone
 from tests.support.tiny_models import ARCHITECTURES, write_tiny
 
-ROOT = Path(__file__).parents[2]
-WORKER = ROOT / "gork" / "engines" / "worker.py"
 QUESTION: list[Message] = [{"role": "user", "content": "What is A?"}]
 ENDLESS = {"num_predict": -1, "temperature": 0.8}
 
@@ -54,13 +54,15 @@ async def until(condition: Callable[[], object], within_s: float = 10.0) -> floa
         await asyncio.sleep(0.005)
 
 
+async def ask(child: Child, method: str, path: str, body: object = None) -> Any:
+    """What the child's server replies."""
+    async with aiohttp.ClientSession() as session, session.request(method, child.url + path, json=body, headers=child.headers) as reply:
+        return await reply.json()
+
+
 async def slots(model: EmbeddedModel) -> list[bool]:
     """Which slots of the model's child are at work, as the child says it."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{model._child.url}/slots", headers=model._headers()) as response,
-    ):
-        return [slot["is_processing"] for slot in await response.json()]
+    return [slot["is_processing"] for slot in await ask(model.child, "GET", "/slots")]
 
 
 async def stop(*tasks: asyncio.Task) -> None:
@@ -68,14 +70,6 @@ async def stop(*tasks: asyncio.Task) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process is no more; one that only waits to be buried counts as gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +118,8 @@ class TestAnswers:
         """The prompt is what the template in the file makes, with an empty thought where the model knows thinking."""
         async with engine_on({"a": tiny("qwen3", "qwen3")}) as engine:
             model = engine.models["a"]
-            await model._load()
-            closed, prompt = await model._render(QUESTION), await model._render([*QUESTION, {"role": "assistant", "content": "Answer: "}])
+            await model.child.ensure()
+            closed, prompt = await model.render(QUESTION), await model.render([*QUESTION, {"role": "assistant", "content": "Answer: "}])
 
         assert (
             closed + "Answer: "
@@ -191,7 +185,7 @@ class TestOptions:
         with pytest.raises(ConfigError) as caught:
             EmbeddedEngine(members, files={"a": tiny(), "b": tiny()}, context=512, cores=1, deadlines=Deadlines())
         text = "\n".join(caught.value.mistakes)
-        assert all(word in text for word in ("temprature", "num_ctx", "`context`", "top_k", "member c"))
+        assert all(word in text for word in ("temprature", "num_ctx", '"context"', "top_k", "member c"))
 
         async with engine_on({"a": tiny()}) as engine:
             with pytest.raises(Refused, match="temprature"):
@@ -205,7 +199,7 @@ class TestTogether:
         async with engine_on({"a": path, "b": path.parent / "." / path.name, "c": path}) as engine:
             chats = [asyncio.create_task(model.chat(QUESTION, options=ENDLESS, on_event=nothing)) for model in engine.models.values()]
             model = engine.models["a"]
-            await until(lambda: model._child.up or any(chat.done() for chat in chats))
+            await until(lambda: model.child.up or any(chat.done() for chat in chats))
 
             async def three_at_once() -> bool:
                 return await slots(model) == [True, True, True]
@@ -220,14 +214,14 @@ class TestTogether:
         async with engine_on({name: tiny(f"own-{name}") for name in "abc"}) as engine:
             models = list(engine.models.values())
             chats = [asyncio.create_task(model.chat(QUESTION, options=ENDLESS, on_event=nothing)) for model in models]
-            await until(lambda: all(model._child.up for model in models) or any(chat.done() for chat in chats))
+            await until(lambda: all(model.child.up for model in models) or any(chat.done() for chat in chats))
 
             async def three_at_once() -> bool:
                 return await asyncio.gather(*map(slots, models)) == [[True]] * 3
 
             await until(three_at_once)
             assert not any(chat.done() for chat in chats)
-            assert len({model._child.pid for model in models}) == 3
+            assert len({model.child.pid for model in models}) == 3
             await stop(*chats)
 
     async def test_a_member_s_prompt_cache_is_its_own(self, tiny):
@@ -261,7 +255,7 @@ class TestTogether:
         async with engine_on({"a": tiny(), "b": tiny()}, parallel=2) as engine:
             model = engine.models["a"]
             chats = [asyncio.create_task(model.chat(QUESTION, options=ENDLESS, on_event=nothing)) for _ in range(3)]
-            await until(lambda: model._child.up)
+            await until(lambda: model.child.up)
 
             async def two_at_once() -> bool:
                 return await slots(model) == [True, True, False, False]
@@ -287,9 +281,9 @@ class TestChoosing:
         path = tiny("chooser", bias={"A": 14, " A": 13, "B": 14, "C": 9, " B": -60, " C": -60})
         async with engine_on({"judge": path}) as engine:
             model = engine.models["judge"]
-            await model._load()
-            prompt = await model._render([*QUESTION, {"role": "assistant", "content": "Answer:"}])
-            raw = await model._ask("POST", "/completion", {"prompt": prompt, "n_predict": 1, "n_probs": 400, "temperature": 0.0})
+            await model.child.ensure()
+            prompt = await model.render([*QUESTION, {"role": "assistant", "content": "Answer:"}])
+            raw = await ask(model.child, "POST", "/completion", {"prompt": prompt, "n_predict": 1, "n_probs": 400, "temperature": 0.0})
             probability = {row["token"]: 2.718281828459045 ** row["logprob"] for row in raw["completion_probabilities"][0]["top_logprobs"]}
             first, second = [await model.choose(QUESTION, "ABC", lead_in="Answer:", on_event=nothing) for _ in range(2)]
 
@@ -341,7 +335,7 @@ class TestCancelling:
         """A long prompt is not read to its end for nobody."""
         async with engine_on({"a": tiny("deep", layers=12)}, context=60000) as engine:
             model = engine.models["a"]
-            await model._load()
+            await model.child.ensure()
             long: list[Message] = [{"role": "user", "content": "The cat is in the rain. " * 2500}]
             calls = {
                 "chat": lambda: model.chat(long, options={}, on_event=nothing),
@@ -379,7 +373,7 @@ class TestCancelling:
 
 def kill(model: EmbeddedModel) -> int:
     """Kill the model's child and return which process that was."""
-    pid = model._child.pid
+    pid = model.child.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     return pid
@@ -409,9 +403,9 @@ class TestDying:
         events: list[Event] = []
         async with engine_on({"a": tiny()}) as engine:
             whole = await engine.models["a"].chat(QUESTION, options=self.OPTIONS, on_event=nothing)
-            first = engine.models["a"]._child.pid
+            first = engine.models["a"].child.pid
             done = await engine.models["a"].chat(QUESTION, options=self.OPTIONS, on_event=killer(engine.models["a"], events, times=1))
-            assert engine.models["a"]._child.pid != first
+            assert engine.models["a"].child.pid != first
 
         assert done.text == whole.text
         restarts = [n for n, event in enumerate(events) if isinstance(event, Restarted)]
@@ -461,7 +455,7 @@ class TestDying:
             model = engine.models["a"]
             await model.prefill(QUESTION, on_event=nothing)
             kill(model)
-            await until(lambda: not model._child.up)
+            await until(lambda: not model.child.up)
             await model.chat(QUESTION, options={"num_predict": 3}, on_event=events.append)
 
         assert not any(isinstance(event, Restarted) for event in events)
@@ -470,7 +464,7 @@ class TestDying:
         """A choice survives the death of the process as a chat does."""
         async with engine_on({"a": tiny("deep", layers=12)}, context=60000) as engine:
             model = engine.models["a"]
-            await model._load()
+            await model.child.ensure()
             long: list[Message] = [{"role": "user", "content": "The cat is in the rain. " * 300}]
             choosing = asyncio.create_task(model.choose(long, "AB", lead_in="Answer:", on_event=nothing))
 
@@ -480,7 +474,7 @@ class TestDying:
             await until(busy)
             first = kill(model)
             choice = await choosing
-            assert model._child.pid != first
+            assert model.child.pid != first
 
         assert sum(choice.probabilities.values()) == pytest.approx(1.0)
 
@@ -492,13 +486,13 @@ async def test_closing_the_engine_ends_what_is_under_way(tiny):
         model = engine.models["a"]
         chat = asyncio.create_task(model.chat(QUESTION, options=ENDLESS, on_event=events.append))
         await until(lambda: any(isinstance(event, Token) for event in events))
-        pid = model._child.pid
+        pid = model.child.pid
     assert pid is not None
     assert is_gone(pid)
     with pytest.raises(ModelError, match="the engine was closed"):
         await chat
 
-    assert model._child.pid is None
+    assert model.child.pid is None
 
 
 class TestNotStarting:
@@ -506,7 +500,7 @@ class TestNotStarting:
         async with engine_on({"a": path}, **changes) as engine:
             with pytest.raises((ModelError, EngineError)) as caught:
                 await engine.models["a"].chat(QUESTION, options={}, on_event=nothing)
-            await until(lambda: engine.models["a"]._child.pid is None)
+            await until(lambda: engine.models["a"].child.pid is None)
         return caught.value
 
     async def test_a_missing_file_is_named(self, tmp_path):
@@ -537,24 +531,22 @@ class TestNotStarting:
         assert "pip install -r requirements.txt" in str(error)
         assert "--engine ollama" in str(error)
 
-    async def test_a_processor_that_cannot_run_the_wheel_is_named_as_the_reason(self, tiny, tmp_path, monkeypatch):
+    async def test_a_processor_that_cannot_run_the_wheel_is_named_as_the_reason(self, tiny, tmp_path):
         """A child that ends by SIGILL says what that means."""
         worker = tmp_path / "worker.py"
         worker.write_text("import os, signal, sys\nprint('last words', file=sys.stderr, flush=True)\nos.kill(os.getpid(), signal.SIGILL)")
-        monkeypatch.setattr(child_module, "_WORKER", worker)
-        error = await self.failure(tiny())
+        error = await self.failure(tiny(), worker=worker)
 
         assert isinstance(error, Died)
         assert all(word in str(error) for word in ("SIGILL", "--engine ollama", str(tiny())))
 
     @pytest.mark.parametrize("says", ["'x' * 100_000", "'no json'", "'[1]'", '\'{"url": "http://example.org"}\''])
-    async def test_a_child_that_says_something_else_than_its_address_is_not_believed(self, tiny, tmp_path, monkeypatch, says):
+    async def test_a_child_that_says_something_else_than_its_address_is_not_believed(self, tiny, tmp_path, says):
         """Whatever the child prints, it ends in a named failure."""
         worker = tmp_path / "worker.py"
         worker.write_text(f"import sys\nprint({says}, flush=True)\nsys.stdin.read()")
-        monkeypatch.setattr(child_module, "_WORKER", worker)
 
-        assert isinstance(await self.failure(tiny()), Died)
+        assert isinstance(await self.failure(tiny(), worker=worker), Died)
 
     async def test_a_load_that_takes_too_long_is_given_up(self, tiny):
         """The load's deadline ends the child too."""
@@ -586,7 +578,7 @@ class TestChecking:
         async with engine_on({"a": tiny(), "b": tmp_path / "absent.gguf"}) as engine:
             model = engine.models["a"]
             before = await model.check()
-            assert (before.ok, before.loaded, model._child.pid) == (True, False, None)
+            assert (before.ok, before.loaded, model.child.pid) == (True, False, None)
             await model.prefill(QUESTION, on_event=nothing)
             after = await model.check()
             assert (after.ok, after.loaded) == (True, True)
@@ -599,8 +591,8 @@ class TestChecking:
         async with engine_on({"a": tiny()}, deadlines=Deadlines(connect=0.3)) as engine:
             model = engine.models["a"]
             await model.prefill(QUESTION, on_event=nothing)
-            assert model._child.pid is not None
-            os.kill(model._child.pid, signal.SIGSTOP)
+            assert model.child.pid is not None
+            os.kill(model.child.pid, signal.SIGSTOP)
 
             async def sick() -> bool:
                 return not (await model.check()).ok
@@ -620,18 +612,18 @@ async def test_the_port_answers_nobody_without_the_key(tiny):
     """Every route but the health check is closed to other users of the machine, and the key is in no argument or environment."""
     async with engine_on({"a": tiny()}) as engine, aiohttp.ClientSession() as session:
         model = engine.models["a"]
-        await model._load()
+        await model.child.ensure()
         statuses = {}
         for headers in ({}, {"Authorization": "Bearer guess"}, {"X-Api-Key": ""}):
             for method, path in ROUTES:
                 body = {"prompt": "x", "content": "x", "messages": QUESTION}
-                async with session.request(method, model._child.url + path, json=body, headers=headers) as response:
+                async with session.request(method, model.child.url + path, json=body, headers=headers) as response:
                     statuses[method, path, *headers.values()] = response.status
-        async with session.get(model._child.url + "/metrics", headers=model._headers()) as response:
+        async with session.get(model.child.url + "/metrics", headers=model.child.headers) as response:
             assert response.status == 501
-        child = Path(f"/proc/{model._child.pid}")
+        child = Path(f"/proc/{model.child.pid}")
         if child.exists():
-            assert model._child.key.encode() not in (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
+            assert model.child.key.encode() not in (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
 
     assert {key: status for key, status in statuses.items() if status != 401} == {}
 
@@ -640,7 +632,7 @@ PARENT = """
 import asyncio, json, os, signal, sys
 from pathlib import Path
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.config.ensemble import Member
 from gork.errors import ModelError
 from gork.turn import Token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from unittest.mock import Mock
 
@@ -10,9 +11,8 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import CallbackResult, aioresponses
 
-from gork.config.ensemble import Member
-from gork.engines.model import Deadlines
-from gork.engines.ollama import engine as ollama_engine
+from gork.config.ensemble import LOAD_TIME, Member
+from gork.engines.call import Deadlines
 from gork.errors import BadReply, ConfigError, ModelMissing, Refused
 from gork.turn import Token
 from tests.support.fake_ollama import FakeOllama, Reply
@@ -62,7 +62,7 @@ async def test_a_model_at_a_url_gets_no_load_options_and_stays_loaded(server):
         await talk.choose()
 
     bodies = server.bodies("/api/chat") + server.bodies("/api/generate")
-    assert [set(body["options"]) & ollama_engine.LOAD_OPTIONS for body in bodies] == [set()] * 4
+    assert [set(body["options"]) & LOAD_TIME.keys() for body in bodies] == [set()] * 4
     assert [(body["keep_alive"], type(body["keep_alive"])) for body in bodies] == [(-1, int)] * 4
 
 
@@ -85,7 +85,7 @@ async def test_the_body_of_a_chat_is_exactly_this():
     bodies = []
 
     async def chat(_url, **request):
-        bodies.append(request["json"])
+        bodies.append(json.loads(request["data"]))
         return CallbackResult(payload={"message": {"content": "Hi"}, "done": True}, response_class=Response)
 
     class Response(ClientResponse):
@@ -107,7 +107,7 @@ async def test_the_body_of_a_chat_is_exactly_this():
             "stream": True,
             "think": False,
             "truncate": False,
-            "options": {"stop": ("\n", "END"), "seed": 7, "num_ctx": 512, "num_thread": 1},
+            "options": {"stop": ["\n", "END"], "seed": 7, "num_ctx": 512, "num_thread": 1},
         }
     ]
 
@@ -256,12 +256,6 @@ async def test_members_of_one_model_share_its_slots(server, parallel, peak):
 
     assert server.peak == peak
     assert sum("waiting" in talk.states() for talk in talks) == 3 - peak
-
-
-async def test_members_that_disagree_about_loading_are_refused():
-    """Two members of one model with different contexts would reload it for each other."""
-    with pytest.raises(ConfigError, match="a and b share a model"):
-        engine(Member(name="a", model="m"), Member(name="b", model="m:latest", options={"num_ctx": 512}), host="http://here:1")
 
 
 @pytest.mark.parametrize("url", ["ftp://host:1", "host:11434", "http://", "http://host:notaport", ""])

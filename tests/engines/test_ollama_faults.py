@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.ollama import wire
+from gork.engines.http import HttpLimits
 from gork.errors import BadReply, Busy, Died, ModelMissing, PromptTooLong, Refused, TimedOut, Unreachable
 from gork.turn import Restarted, Token
 from tests.support.fake_ollama import FakeOllama, Reply
@@ -147,15 +147,14 @@ async def test_a_line_of_a_megabyte_is_read(server):
         assert (await talk.chat()).text == word
 
 
-async def test_a_reply_without_an_end_is_cut_off(server, monkeypatch):
+async def test_a_reply_without_an_end_is_cut_off(server):
     """A stream may not fill the memory, whether its lines are short or it has none."""
-    monkeypatch.setattr(wire, "MAX_REPLY", 100_000)
     server.say(MODEL, Reply(tokens=["word "] * 2000))
-    async with talking(server) as talk:
+    async with talking(server, limits=HttpLimits(reply=100_000)) as talk:
         with pytest.raises(BadReply, match="longer than 100000 bytes"):
             await talk.chat()
+    async with talking(server) as talk:
         server.pages["/api/chat"] = Reply(raw=b"x" * (17 * 2**20))
-        monkeypatch.setattr(wire, "MAX_REPLY", 64 * 2**20)
         with pytest.raises(BadReply, match="a line longer than 16777216 bytes"):
             await talk.chat()
         with pytest.raises(BadReply, match="longer than 16777216 bytes"):

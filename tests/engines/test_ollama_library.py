@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.ollama import engine as ollama_engine
+from gork.engines.ollama import library
 from gork.errors import Died, ModelMissing, Unreachable
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.ollama_setup import MODEL, Talk, engine
@@ -55,16 +55,16 @@ async def test_what_a_host_lacks_is_listed_once(server):
         Member(name="d", model="elsewhere:1b", url="http://other:1"),
     ]
 
-    assert await ollama_engine.missing(members, server.url) == ["gemma3:1b"]
-    assert await ollama_engine.installed(server.url) == (MODEL, "llama3.2:latest")
+    assert await library.missing(members, server.url) == ["gemma3:1b"]
+    assert await library.installed(server.url) == (MODEL, "llama3.2:latest")
 
 
 async def test_a_server_answers_with_its_version(server, unused_tcp_port):
     """What is no Ollama, or not there, gives None."""
-    assert await ollama_engine.answers(server.url, 1.0) == "0.32.15"
-    assert await ollama_engine.answers(f"http://127.0.0.1:{unused_tcp_port}", 1.0) is None
+    assert await library.answers(server.url, 1.0) == "0.32.15"
+    assert await library.answers(f"http://127.0.0.1:{unused_tcp_port}", 1.0) is None
     server.pages["/api/version"] = Reply(raw=b"<html>Welcome</html>")
-    assert await ollama_engine.answers(server.url, 1.0) is None
+    assert await library.answers(server.url, 1.0) is None
 
 
 async def test_a_pull_reports_its_progress(server):
@@ -72,11 +72,11 @@ async def test_a_pull_reports_its_progress(server):
     layer = {"status": "pulling 0123456789ab", "total": 100}
     server.pulls["new:1b"] = [{"status": "pulling manifest"}, layer, {**layer, "completed": 40}, {"status": "success"}]
     seen = []
-    await ollama_engine.pull(server.url, "new:1b", seen.append)
+    await library.pull(server.url, "new:1b", seen.append)
 
     assert [(one.completed, one.total) for one in seen] == [(None, None), (0, 100), (40, 100), (None, None)]
     assert seen[1].status == "pulling 0123456789ab"
-    assert await ollama_engine.installed(server.url) == (MODEL, "new:1b")
+    assert await library.installed(server.url) == (MODEL, "new:1b")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ async def test_a_pull_that_fails_says_why(server, records, kind, words):
     """Errors of a pull come in the middle of a stream whose status was 200."""
     server.pulls["new:1b"] = records
     with pytest.raises(kind, match=words) as caught:
-        await ollama_engine.pull(server.url, "new:1b", lambda _: None)
+        await library.pull(server.url, "new:1b", lambda _: None)
 
     assert str(caught.value).startswith(f"new:1b at {server.url}: ")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.errors import BadReply, TimedOut, Unreachable
 from tests.support.fake_ollama import FakeOllama
-from tests.support.ollama_setup import MODEL, Talk, engine
+from tests.support.ollama_setup import MODEL, SOON, Talk, engine
 
 LOCAL = Member(name="qwen", model=MODEL)
 
@@ -76,10 +77,10 @@ async def test_plain_http_where_tls_is_wanted_is_unreachable():
             await Talk(one.models["qwen"]).chat()
 
 
-async def test_a_server_that_hangs_is_late(monkeypatch):
+async def test_a_server_that_hangs_is_late():
     """A server that takes a connection and says nothing is given up by our own clock."""
-    monkeypatch.setattr("gork.engines.ollama.library.BRIEF_S", 0.2)
-    async with listening(None) as port, engine(LOCAL, host=f"http://127.0.0.1:{port}") as one:
+    hurried = replace(SOON, brief=0.2)
+    async with listening(None) as port, engine(LOCAL, host=f"http://127.0.0.1:{port}", deadlines=hurried) as one:
         with pytest.raises(TimedOut, match="does not reply in time"):
             await Talk(one.models["qwen"]).chat()
 

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gork.config.ensemble import Member
-from gork.engines.model import Deadlines
-from gork.engines.ollama import engine as ollama_engine
+from gork.engines.call import Deadlines
+from gork.engines.ollama import library
 from gork.errors import Died, ModelMissing, PromptTooLong, Refused, Unreachable
 from gork.turn import Restarted, Token
 from tests.support.ollama_setup import Talk, engine
@@ -124,8 +124,8 @@ async def test_a_missing_model_is_named(real_ollama):
         assert "ollama pull no-such:1b" in (await talk.model.check()).detail
 
     wanted = [Member(name=tag, model=tag) for tag in (*FIVE, "no-such:1b")]
-    assert await ollama_engine.missing(wanted, real_ollama.url) == ["no-such:1b"]
-    assert await ollama_engine.answers(real_ollama.url, 5.0)
+    assert await library.missing(wanted, real_ollama.url) == ["no-such:1b"]
+    assert await library.answers(real_ollama.url, 5.0)
 
 
 async def test_a_prompt_that_does_not_fit_is_an_error(real_ollama):

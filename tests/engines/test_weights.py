@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from gork.config.ensemble import load_ensemble
-from gork.config.values import Wrong
+from gork.config.schema import Wrong
 from gork.config.weights import LocalFile, Source, Weights, hub_file, weights_from, wheel_file
 from gork.engines.weights import pip
 from gork.engines.weights.cache import cached, default_cache, entries, fetch, remove
@@ -40,8 +40,8 @@ from tests.support.fake_downloads import (
     with_certificate,
     write_gguf,
 )
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 POSIX_ONLY = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 
@@ -174,12 +174,8 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 def test_without_a_home_the_cache_must_be_named(monkeypatch: pytest.MonkeyPatch):
     """An unknown home is an error that says which variable to set."""
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-
-    def unknown() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", unknown)
+    for name in ("GORK_CACHE", "XDG_CACHE_HOME", "HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(WeightsError, match="GORK_CACHE"):
         default_cache()
 

@@ -10,10 +10,10 @@ import pytest
 import final_script
 from final_script import Limits, Team
 from gork.config.ensemble import Choosing, Ensemble
-from gork.engines.model import Deadlines
+from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
-from gork.turn import Answered, Failed, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
-from tests.judging.test_judging import letters_liking
+from gork.turn import Answered, Failed, Fallback, FallbackKind, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
+from tests.support.judges import letters_liking
 from tests.support.scripted_model import ScriptedModel
 
 
@@ -260,7 +260,7 @@ async def test_a_judge_that_fails_leaves_the_configured_order_and_it_is_marked()
 
     turn, events = await run(asked)
 
-    assert ("c", "judge at http://judge: connection refused") == (turn.verdict.winner, turn.verdict.fallback)
+    assert ("c", Fallback("unreachable", "judge at http://judge: connection refused")) == (turn.verdict.winner, turn.verdict.fallback)
     assert any("the configured order decided" in event.text for event in of_kind(events, Notice))
 
 
@@ -268,7 +268,7 @@ async def test_an_ensemble_without_a_judge_says_so_in_every_verdict():
     """No judge in the file: the configured order decides and is marked."""
     turn, _ = await run(replace(team(*three("Lyon", "Paris", "Nice")), judge=None))
 
-    assert ("a", "this ensemble has no judge") == (turn.verdict.winner, turn.verdict.fallback)
+    assert ("a", Fallback(FallbackKind.NO_JUDGE, "this ensemble has no judge")) == (turn.verdict.winner, turn.verdict.fallback)
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])

@@ -16,14 +16,16 @@ import final_script
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble
 from gork.conversation.thread import Conversation
+from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Deadlines, Engine
+from gork.engines.model import Engine
 from gork.engines.ollama.engine import OllamaEngine
 from gork.judging import decide
-from gork.judging.signals import Desk, SlotPriors, listwise
+from gork.judging.signals import JudgeSession, SlotPriors, listwise
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
+from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
-from tests.terminal.test_commandline import SCHEMA, Program
+from tests.support.turns import SCHEMA
 
 
 def team_on(engine: Engine, ensemble: Ensemble) -> Team:
@@ -79,7 +81,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
     scores = []
     for listing in (texts, texts[::-1]):
         given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
-        desk = Desk(
+        session = JudgeSession(
             judge=starter.judge,
             choosing=Choosing(orders=6),
             priors=SlotPriors(),
@@ -87,7 +89,7 @@ async def test_the_real_judges_winner_follows_the_content_when_answers_change_sl
             on_event=lambda _: None,
             ends=time.monotonic() + 120,
         )
-        reading = await listwise(decide.rivals_of(question, given, ["0", "1", "2"], share_weights=True), desk)
+        reading = await listwise(decide.contest_of(question, given, ["0", "1", "2"], share_weights=True), session)
         scores.append(dict(zip(listing, reading.values, strict=True)))
 
     assert all(score == pytest.approx(scores[0], abs=1e-4) for score in scores)
@@ -118,7 +120,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
         def kill_b(event: Event) -> None:
             events.append(event)
             if isinstance(event, Token) and event.member == "b" and not killed:
-                killed.append(engine.models["b"]._child.pid)
+                killed.append(engine.models["b"].child.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
         killed: list[int] = []

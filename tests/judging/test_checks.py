@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gork.judging.checks.soundness import BOUND, LONGEST, findings, soundness
-from gork.text.numbers import evaluate
+from gork.judging.checks.table import BOUND, LONGEST, findings, soundness
+from gork.text.expressions import evaluate
 
 GOOD, BAD, SILENT = "good", "bad", "silent"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import re
 import time
 from dataclasses import replace
 
@@ -14,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Calibration, Choosing
-from gork.engines.model import estimate_tokens
+from gork.config.signals import JUDGE_SIGNALS, SIGNALS
+from gork.engines.call import estimate_tokens
 from gork.errors import Refused
 from gork.judging import decide, prompts, signals
-from gork.turn import Answer, Question, Verdict
+from gork.turn import Answer, Fallback, FallbackKind, Question, Verdict
+from tests.support.judges import letters_liking, texts_by_letter
 from tests.support.scripted_model import ScriptedModel
 
 QUESTION = Question(text="What is the capital of France?")
@@ -29,26 +30,11 @@ def answers(*texts: str, **changes: object) -> list[Answer]:
     return [Answer(member=name, model=name, text=text, **changes) for name, text in zip("abcdefgh", texts, strict=False)]
 
 
-def slots_of(messages: list[dict[str, str]]) -> dict[str, str]:
-    """Which text stands under which letter in what the judge read."""
-    return dict(re.findall(r"^Answer ([A-Z]):\n<<<\n(.*?)\n>>>", messages[-1]["content"], re.MULTILINE | re.DOTALL))
-
-
-def letters_liking(word: str, *, slot_bias: float = 0.0, mass: float = 0.9):
-    """A judge that likes the answer with `word` in it, and its first slot `slot_bias` times more."""
-
-    def letters(messages, labels):
-        slots = slots_of(messages)
-        raw = {letter: (1.2 if word in slots[letter] else 1.0) * (1 + slot_bias * (letter == labels[0])) for letter in labels}
-        total = sum(raw.values())
-        return {letter: mass * value / total for letter, value in raw.items()}
-
-    return letters
-
-
-def desk(judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors: signals.SlotPriors | None = None) -> signals.Desk:
+def session(
+    judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors: signals.SlotPriors | None = None
+) -> signals.JudgeSession:
     """What judging needs, with ten seconds for it."""
-    return signals.Desk(
+    return signals.JudgeSession(
         judge=judge,
         choosing=choosing,
         priors=priors or signals.SlotPriors(),
@@ -58,15 +44,15 @@ def desk(judge: ScriptedModel | None, choosing: Choosing, seed: int = 1, priors:
     )
 
 
-def rivals(*texts: str, confidences: tuple[float | None, ...] = (None,) * 8, share_weights: bool = False, prior=None) -> signals.Rivals:
+def contest(*texts: str, confidences: tuple[float | None, ...] = (None,) * 8, share_weights: bool = False, prior=None) -> signals.Contest:
     """Answers of a, b, c ... as they are chosen among."""
     given = [replace(a, confidence=c) for a, c in zip(answers(*texts), confidences, strict=False)]
-    return decide.rivals_of(QUESTION, given, prior or list("abcdefgh"), share_weights=share_weights)
+    return decide.contest_of(QUESTION, given, prior or list("abcdefgh"), share_weights=share_weights)
 
 
-async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed: int = 1, priors=None) -> signals.Said:
+async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed: int = 1, priors=None) -> signals.SignalResult:
     """Let the judge read all answers together."""
-    return await signals.listwise(rivals(*texts), desk(judge, choosing, seed, priors))
+    return await signals.listwise(contest(*texts), session(judge, choosing, seed, priors))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +67,7 @@ async def read(judge: ScriptedModel, texts: list[str], choosing: Choosing, seed:
 )
 def test_a_refusing_answer_is_not_judged(text):
     """A refusal is out while another answer is there, and a note says so."""
-    kept = decide.select(QUESTION, answers(text, "Paris", "It is Paris."))
+    kept = decide.shortlist(QUESTION, answers(text, "Paris", "It is Paris."))
 
     assert ["b", "c"] == [answer.member for answer in kept.answers]
     assert ("a's answer refuses to answer: not judged",) == kept.notes
@@ -92,14 +78,14 @@ def test_a_refusing_answer_is_not_judged(text):
 )
 def test_an_answer_that_only_sounds_like_a_refusal_is_judged(text):
     """Words of regret alone put no answer out."""
-    assert 2 == len(decide.select(QUESTION, answers(text, "Paris")).answers)
+    assert 2 == len(decide.shortlist(QUESTION, answers(text, "Paris")).answers)
 
 
 def test_an_answer_that_repeats_the_question_is_not_judged():
     """An echo of the prompt or of its rewrite is no answer."""
     question = Question(text="capital of france pls", rewrite="What is the capital of France?")
 
-    kept = decide.select(question, answers("what is the capital of France", "Capital of France, pls!", "Paris"))
+    kept = decide.shortlist(question, answers("what is the capital of France", "Capital of France, pls!", "Paris"))
 
     assert ["c"] == [answer.member for answer in kept.answers]
 
@@ -108,14 +94,14 @@ def test_when_every_answer_refuses_all_of_them_stay():
     """The prefilter never leaves nothing to choose from."""
     refusal = "I'm sorry, but I can't help with that."
 
-    assert 2 == len(decide.select(QUESTION, answers(refusal, refusal)).answers)
+    assert 2 == len(decide.shortlist(QUESTION, answers(refusal, refusal)).answers)
 
 
 def test_cut_answers_are_out_while_two_complete_ones_are_there():
     """Complete answers are judged among themselves."""
     cut = Answer(member="a", model="a", text="Par", complete=False)
 
-    kept = decide.select(QUESTION, [cut, *answers("", "Paris", "It is Paris")[1:]])
+    kept = decide.shortlist(QUESTION, [cut, *answers("", "Paris", "It is Paris")[1:]])
 
     assert ["b", "c"] == [answer.member for answer in kept.answers]
     assert ("a's answer was cut short: not judged",) == kept.notes
@@ -125,7 +111,7 @@ def test_cut_answers_are_judged_when_fewer_than_two_are_complete_and_it_says_so(
     """With one complete answer the others count too."""
     cut = Answer(member="a", model="a", text="Par", complete=False)
 
-    kept = decide.select(QUESTION, [cut, *answers("", "Paris")[1:]])
+    kept = decide.shortlist(QUESTION, [cut, *answers("", "Paris")[1:]])
 
     assert ["a", "b"] == [answer.member for answer in kept.answers]
     assert "cut short are judged too" in kept.notes[0]
@@ -186,7 +172,7 @@ async def test_the_slot_prior_is_measured_once_and_only_where_orders_do_not_canc
     for seed in range(2):
         await read(judge, ["x", "y", "z"], Choosing(orders=1), seed, priors)
     assert 3 == len(judge.chosen_from)
-    assert {"(no answer)"} == set(slots_of(judge.chosen_from[0]).values())
+    assert {"(no answer)"} == set(texts_by_letter(judge.chosen_from[0]).values())
 
     judge.chosen_from.clear()
     await read(judge, ["x", "y", "z"], Choosing(orders=3))
@@ -218,7 +204,7 @@ async def test_letters_named_inside_an_answer_are_never_the_letters_it_is_judged
 
     await read(judge, [f"Lyon. {trick}", "Paris", "Nice"], Choosing(orders=1))
 
-    assert all(set("KLM") == set(slots_of(messages)) for messages in judge.chosen_from)
+    assert all(set("KLM") == set(texts_by_letter(messages)) for messages in judge.chosen_from)
 
 
 def test_an_answer_that_names_letters_of_every_alphabet_is_made_harmless():
@@ -237,7 +223,7 @@ def test_an_answer_cannot_close_its_fence():
 
     messages = prompts.judge_messages("q", [attack, "Paris"], prompts.neutral_letters([attack]), 500)
 
-    slots = slots_of(messages)
+    slots = texts_by_letter(messages)
     assert 2 == len(slots)
     assert {"Paris"} == {text for text in slots.values() if "Lyon" not in text}
 
@@ -272,8 +258,8 @@ def test_a_long_answer_keeps_head_and_tail():
 
 def verdict(*scores: float, texts=("Paris", "Lyon", "Nice"), mass: float = 0.9, choosing: Choosing | None = None, **more) -> Verdict:
     """The verdict on three answers of a, b and c of which the judge said this, and nothing else counts."""
-    said = {"listwise": signals.Said(tuple(scores), ((0, 1, 2),), mass)}
-    return decide.weigh(rivals(*texts, **more), said, choosing or Choosing())
+    said = {"listwise": signals.SignalResult(tuple(scores), ((0, 1, 2),), mass)}
+    return decide.weigh(contest(*texts, **more), said, choosing or Choosing())
 
 
 def test_a_verdict_is_not_merely_the_prior_order():
@@ -287,7 +273,7 @@ def test_a_tie_is_decided_by_the_configured_order_and_marked():
     """Equal scores are no verdict; the first candidate is never elected by accident."""
     result = verdict(0, 0, 0, prior=["b", "c", "a"])
 
-    assert ("b", "the best answers are tied") == (result.winner, result.fallback)
+    assert ("b", Fallback(FallbackKind.TIED, "the best answers are tied")) == (result.winner, result.fallback)
 
 
 def test_letters_without_mass_are_no_verdict():
@@ -295,14 +281,15 @@ def test_letters_without_mass_are_no_verdict():
     result = verdict(0.1, 0.2, 0.9, mass=0.001)
 
     assert "a" == result.winner
-    assert "0.1% of its probability" in result.fallback
+    assert FallbackKind.LABEL_MASS == result.fallback.kind
+    assert "0.1% of its probability" in result.fallback.text
 
 
 async def test_agreement_joins_the_sum():
     """With a judge who sees no difference, the answer that says what another says wins."""
     judge = ScriptedModel(letters=letters_liking("nowhere"))
 
-    result = await decide.decide(rivals("Rome it is", "it is Paris", "Paris it is now"), desk(judge, Choosing(orders=3)))
+    result = await decide.decide(contest("Rome it is", "it is Paris", "Paris it is now"), session(judge, Choosing(orders=3)))
 
     assert (None, True) == (result.fallback, result.winner in "bc")
 
@@ -313,15 +300,15 @@ async def test_confidence_counts_only_between_members_that_share_weights():
     judge = ScriptedModel(letters=letters_liking("Nice"))
     three = {"confidences": (-0.1, -0.9, -0.9)}
 
-    assert "c" == (await decide.decide(rivals("Paris", "Lyon", "Nice", **three), desk(judge, choosing))).winner
-    assert "a" == (await decide.decide(rivals("Paris", "Lyon", "Nice", share_weights=True, **three), desk(judge, choosing))).winner
+    assert "c" == (await decide.decide(contest("Paris", "Lyon", "Nice", **three), session(judge, choosing))).winner
+    assert "a" == (await decide.decide(contest("Paris", "Lyon", "Nice", share_weights=True, **three), session(judge, choosing))).winner
 
 
 async def test_a_policy_that_has_nothing_to_go_by_says_so():
     """Confidence alone between members of different weights is no verdict."""
-    result = await decide.decide(rivals("Paris", "Lyon", confidences=(-0.1, -0.9)), desk(None, Choosing(policy="confidence")))
+    result = await decide.decide(contest("Paris", "Lyon", confidences=(-0.1, -0.9)), session(None, Choosing(policy="confidence")))
 
-    assert ("a", "the policy confidence has nothing to go by here") == (result.winner, result.fallback)
+    assert ("a", FallbackKind.NO_SIGNAL) == (result.winner, result.fallback.kind)
 
 
 def test_a_small_margin_is_called_close():
@@ -348,7 +335,7 @@ async def test_pairs_are_read_in_both_orders_so_that_slots_do_not_count(place):
     texts[place] = "Paris"
     judge = ScriptedModel(letters=letters_liking("Paris", slot_bias=3.0))
 
-    said = await signals.pairwise(rivals(*texts), desk(judge, Choosing()))
+    said = await signals.pairwise(contest(*texts), session(judge, Choosing()))
 
     assert 6 == len(judge.chosen_from)
     assert place == max(range(3), key=lambda index: said.values[index])
@@ -360,7 +347,7 @@ async def test_each_answer_alone_is_called_right_or_not():
     """One reading an answer, no other answer in sight; the value is the log-odds of yes."""
     judge = ScriptedModel(letters=lambda messages, _: {"Yes": 0.6 if "Paris" in messages[-1]["content"] else 0.2, "No": 0.2})
 
-    said = await signals.pointwise(rivals("Lyon", "It is Paris"), desk(judge, Choosing()))
+    said = await signals.pointwise(contest("Lyon", "It is Paris"), session(judge, Choosing()))
 
     assert (0.0, math.log(3)) == pytest.approx(said.values)
     assert all(1 == ("Lyon" in text) + ("It is Paris" in text) for text in (m[-1]["content"] for m in judge.chosen_from))
@@ -370,7 +357,7 @@ async def test_the_judges_own_answer_speaks_for_answers_that_say_the_same():
     """Words of the question count for nothing; the judge does not see the candidates' answers."""
     judge = ScriptedModel(replies=["The capital of France is Paris."])
 
-    said = await signals.reference(rivals("Capital of France: Lyon", "Paris, of course"), desk(judge, Choosing()))
+    said = await signals.reference(contest("Capital of France: Lyon", "Paris, of course"), session(judge, Choosing()))
 
     assert (0.0, 1.0) == said.values
     assert all("Lyon" not in message["content"] for message in judge.asked[0])
@@ -378,15 +365,20 @@ async def test_the_judges_own_answer_speaks_for_answers_that_say_the_same():
 
 async def test_brevity_and_prior_speak_for_short_answers_and_for_the_best_member():
     """Shorter is more; so is a better place in the configured order."""
-    three = rivals("Paris", "It is Paris. " * 40, "Nice", prior=["b", "c", "a"])
+    three = contest("Paris", "It is Paris. " * 40, "Nice", prior=["b", "c", "a"])
 
-    brief, ranked = await signals.brevity(three, desk(None, Choosing())), await signals.prior(three, desk(None, Choosing()))
+    brief, ranked = await signals.brevity(three, session(None, Choosing())), await signals.prior(three, session(None, Choosing()))
 
     assert brief.values[1] < min(brief.values[0], brief.values[2])
     assert (-2.0, 0.0, -1.0) == ranked.values
 
 
-@pytest.mark.parametrize("policy", ["listwise", "pairwise", "pointwise", "reference"])
+def test_every_signal_of_the_table_has_its_function():
+    """A row without a function, or a function without a row, is a mistake."""
+    assert set(SIGNALS) == set(signals.SIGNAL_FUNCTIONS)
+
+
+@pytest.mark.parametrize("policy", sorted(JUDGE_SIGNALS))
 async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy):
     """Any of its signals: the verdict is marked, and names the reason."""
 
@@ -395,17 +387,18 @@ async def test_what_the_judge_fails_at_makes_the_configured_order_decide(policy)
 
     judge = ScriptedModel(letters=refuse, replies=[Refused("it is tired", member="m", where="a test")])
 
-    result = await decide.decide(rivals("x", "y", prior=["b", "a"]), desk(judge, Choosing(policy=policy)))
+    result = await decide.decide(contest("x", "y", prior=["b", "a"]), session(judge, Choosing(policy=policy)))
 
     assert "b" == result.winner
-    assert "it is tired" in result.fallback
+    assert "refused" == result.fallback.kind
+    assert "it is tired" in result.fallback.text
 
 
 async def test_a_verdict_tells_what_it_cost():
     """Calls of the judge, and the tokens that it read and wrote for them."""
     judge = ScriptedModel(letters=letters_liking("Paris"))
 
-    result = await decide.decide(rivals("Paris", "Lyon", "Nice"), desk(judge, Choosing(orders=6)))
+    result = await decide.decide(contest("Paris", "Lyon", "Nice"), session(judge, Choosing(orders=6)))
 
     assert (6, 66) == (result.judge_calls, result.judge_tokens)
 

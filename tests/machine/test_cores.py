@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gork.cores import free_cores
+from gork.machine import free_cores
 
 V2_MOUNT = "24 20 0:22 {root} /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup rw,nsdelegate\n"
 V1_CPU_MOUNT = "31 28 0:27 {root} /sys/fs/cgroup/cpu,cpuacct ro,nosuid,nodev - cgroup cgroup rw,cpu,cpuacct\n"
@@ -47,7 +47,7 @@ def test_a_kubernetes_pod_with_900m_has_one_core(tmp_path):
     cores = free_cores(tmp_path)
 
     assert cores.count == 1
-    assert cores.why == "the CPU quota is 0.9 (/sys/fs/cgroup)"
+    assert cores.why == "the CPU quota is 0.9 cores (/sys/fs/cgroup)"
 
 
 def test_a_pod_without_its_own_namespace_is_found_below_the_mount(tmp_path):
@@ -172,7 +172,7 @@ def test_the_affinity_mask_counts(tmp_path, monkeypatch):
     cores = free_cores(tmp_path)
 
     assert cores.count == 3
-    assert cores.why == "the affinity mask allows 3"
+    assert cores.why == "the affinity mask allows 3 cores"
 
 
 def test_a_machine_without_cgroups_and_masks_has_all_its_cores(tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_machine_without_cgroups_and_masks_has_all_its_cores(tmp_path, monkeyp
     cores = free_cores(tmp_path)
 
     assert cores.count == 8
-    assert cores.why == "the machine has 8"
+    assert cores.why == "the machine has 8 cores"
 
 
 def test_a_machine_that_says_nothing_has_one_core(tmp_path, monkeypatch):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 IMAGE = os.environ.get("GORK_TEST_IMAGE", "python:3.11-slim")
 """Any image with a python3 of 3.11 or newer in it."""
-PRINT = "from gork.cores import free_cores; found = free_cores(); print(found.count, found.why, sep='\\n')"
+PRINT = "from gork.machine import free_cores; found = free_cores(); print(found.count, found.why, sep='\\n')"
 
 pytestmark = pytest.mark.docker
 

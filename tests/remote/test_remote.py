@@ -13,18 +13,21 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
+from msgspec import structs
 
-from gork import remote, remote_http
+from gork import remote
 from gork.config.settings import Settings, load_settings
-from gork.errors import NoAnswer
-from gork.remote import NoService, ServiceError
+from gork.engines.http import HttpLimits
+from gork.errors import NoAnswer, NoService, ServiceError
 from gork.turn import Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
-from tests.remote.test_wire import TURN
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.paths import ROOT
+from tests.support.program import Program
 from tests.support.pty_program import CTRL_C, CTRL_D, on_terminal
 from tests.support.served import serving_fake
-from tests.terminal.test_commandline import MODELS, ROOT, SCHEMA, Program, likes_paris
+from tests.support.turns import SCHEMA, TURN
 
 CANDIDATES = MODELS[1:4]
 ROLES = {"a": "candidate", "b": "candidate", "c": "candidate"}
@@ -117,7 +120,7 @@ class TestTurns:
         events = []
         async with serving_fake(fake) as served:
             there = await remote.reach(told(served.url))
-            turn = await there.ask(Question(text="capital of france pls"), events.append, replace(there.settings, seed=5))
+            turn = await there.ask(Question(text="capital of france pls"), events.append, structs.replace(there.settings, seed=5))
 
         assert ("It is Paris.", "qwen", 5) == (turn.answer, turn.winner.member, turn.seed)
         assert [Finished(turn)] == events[-1:]
@@ -176,8 +179,8 @@ class TestTurns:
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
         assert [
-            Notice("the service is at another turn: this one waits in line, behind 1 other that wait"),
-            Notice("the service is at another turn: this one waits in line"),
+            Notice("the service is busy with another turn: this one waits in line, after 1 other"),
+            Notice("the service is busy with another turn: this one waits in line"),
             Finished(TURN),
         ] == events
 
@@ -189,7 +192,7 @@ class TestTurns:
             there = await remote.reach(told(served.url))
             asking = group.create_task(there.ask(Question(text="first"), lambda _: None))
             await fake.until(lambda: fake.in_progress == 1)
-            short = replace(there.settings, turn=0.1, load=0.1)
+            short = structs.replace(there.settings, timeout=0.1, load_timeout=0.1)
             waiting = group.create_task(there.ask(Question(text="second"), lambda event: isinstance(event, Notice) and first.set(), short))
             await first.wait()
             await asyncio.wait({waiting}, timeout=0.5)
@@ -254,19 +257,22 @@ class TestTrouble:
         ("reply", "what"),
         [
             (b"", "went away"),
-            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", r"no service of this program \(it answers HTTP 404\): check the URL"),
-            (Impostor.json({"error": "not found"}, "404 Not Found"), "no service of this program .it answers HTTP 404, not found"),
-            (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>", "no service of this program"),
-            (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "is the service behind this proxy running"),
+            (
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                r"not a service .*\(it answers HTTP 404\): check the URL",
+            ),
+            (Impostor.json({"error": "not found"}, "404 Not Found"), "not a service of this program .it answers HTTP 404, not found"),
+            (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>", "not a service of this program"),
+            (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "is the service that this proxy stands for running"),
             (b"SSH-2.0-OpenSSH_9.6\r\n", "does not speak HTTP"),
-            (Impostor.json([]), "no service of this program"),
-            (Impostor.json({}), "no service of this program"),
+            (Impostor.json([]), "not a service of this program"),
+            (Impostor.json({}), "not a service of this program"),
             (Impostor.json({**MEMBERS, "members": []}), "members that make no ensemble"),
             (Impostor.json({**MEMBERS, "members": MEMBERS["members"] * 2}), "members that make no ensemble"),
-            (Impostor.json({**MEMBERS, "members": MEMBERS["members"] * 4}), "no service of this program"),
+            (Impostor.json({**MEMBERS, "members": MEMBERS["members"] * 4}), "not a service of this program"),
             (Impostor.json({**MEMBERS, "members": [{**row, "role": "judge"} for row in MEMBERS["members"]]}), "no ensemble"),
-            (Impostor.json({**MEMBERS, "members": [{**MEMBERS["members"][0], "member": "\x1b[31m"}]}), "no service of this program"),
-            (Impostor.json({**MEMBERS, "context": -1}), "no service of this program"),
+            (Impostor.json({**MEMBERS, "members": [{**MEMBERS["members"][0], "member": "\x1b[31m"}]}), "not a service of this program"),
+            (Impostor.json({**MEMBERS, "context": -1}), "not a service of this program"),
         ],
         ids=lambda value: value[:60].decode() if isinstance(value, bytes) else value[:30],
     )
@@ -344,8 +350,8 @@ class TestTrouble:
             (on_the_wire(replace(BEGINNING, members={"a": "candidate"}), Finished(TURN)), "not the one it had begun"),
             (on_the_wire(replace(BEGINNING, id="\x1b[31m")), "impossible beginning"),
             (on_the_wire(replace(BEGINNING, members={f"m{number}": "candidate" for number in range(11)})), "impossible beginning"),
-            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent what is no token event"),
-            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent what is no finished event"),
+            (on_the_wire(BEGINNING) + b"event: token\ndata: {}\n\n", "sent an invalid token event"),
+            (on_the_wire(BEGINNING) + b"event: finished\ndata: [\n\n", "sent an invalid finished event"),
         ],
         ids=range(12),
     )
@@ -378,28 +384,27 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("sent", "what"),
         [
-            (b"event: token\ndata: " + b"x" * 2**20, "a line longer than 262144 bytes"),
-            (b"data: xxxxxxxxxxxxxxxxxxxxxxxxx\n" * 2**15, "an event longer than 262144 bytes"),
-            (on_the_wire(Token("a", "x" * 1000)) * 2**11, "more than 1048576 bytes"),
-            (b": beat\n\n" * 2**18, "more than 1048576 bytes"),
+            (b"event: token\ndata: " + b"x" * 2**20, "longer than it may be: a line longer than 262144 bytes"),
+            (b"data: xxxxxxxxxxxxxxxxxxxxxxxxx\n" * 2**15, "longer than it may be: an event longer than 262144 bytes"),
+            (on_the_wire(Token("a", "x" * 1000)) * 2**11, "longer than 1048576 bytes"),
+            (b": beat\n\n" * 2**18, "longer than 1048576 bytes"),
         ],
         ids=["line", "event", "events", "beats"],
     )
-    async def test_a_stream_without_an_end_is_left(self, impostor, monkeypatch, sent, what):
+    async def test_a_stream_without_an_end_is_left(self, impostor, sent, what):
         """Lines, events and the whole are bounded; what sends more is told and left."""
-        monkeypatch.setattr(remote_http, "MAX_REPLY", 2**20)
-        monkeypatch.setattr(remote_http, "MAX_LINE", 2**18)
         impostor.says["/api/deliberate"] = Impostor.HEAD + on_the_wire(BEGINNING) + sent
-        with pytest.raises(ServiceError, match=f"sent {what}: is it another program"):
-            await self.ask(impostor)
+        there = await remote.reach(told(impostor.url), limits=HttpLimits(line=2**18, reply=2**20))
+        with pytest.raises(ServiceError, match=f"sent a reply {what}: is it another program"):
+            await there.ask(Question(text="q"), lambda _: None)
 
-    async def test_silence_is_not_waited_out(self, impostor, monkeypatch):
+    async def test_silence_is_not_waited_out(self, impostor):
         """A service that sends not even a heartbeat is gone or stuck; its connection is closed."""
-        monkeypatch.setattr(remote_http, "SILENCE_S", 0.05)
         impostor.stream(BEGINNING)
         impostor.stays = True
+        there = await remote.reach(told(impostor.url), again="AGAIN", silence_s=0.05)
         with pytest.raises(ServiceError, match=r"has sent nothing for 0\.05 s, it is gone or stuck: AGAIN"):
-            await self.ask(impostor)
+            await there.ask(Question(text="q"), lambda _: None)
 
         await asyncio.wait_for(impostor.left.wait(), 5)
 
@@ -411,7 +416,7 @@ class TestTrouble:
         async with serving_fake(fake, optimize=False, beat_s=0.01) as served:
             there = await remote.reach(told(served.url))
             with pytest.raises(ServiceError, match=r"has come to no end within 0.2 s: ask again, or allow it more \(--timeout\)"):
-                await there.ask(Question(text="q"), lambda _: None, replace(there.settings, turn=0.1, load=0.1))
+                await there.ask(Question(text="q"), lambda _: None, structs.replace(there.settings, timeout=0.1, load_timeout=0.1))
             await fake.until(lambda: fake.in_progress == 0, 1)
             gate.set()
 
@@ -610,7 +615,7 @@ class TestOneQuestion:
         """One question here does not wait for what only a service needs."""
         script = "import sys, runpy; sys.argv = ['x', 'hello there']\n"
         script += f"try: runpy.run_path({str(ROOT / 'final_script.py')!r}, run_name='__main__')\n"
-        script += "finally: print([name for name in sys.modules if name in ('gork.remote', 'gork.wire', 'msgspec')], file=sys.stderr)"
+        script += "finally: print([name for name in sys.modules if name in {'gork.remote', 'gork.wire'}], file=sys.stderr)"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", script),
             env={**program.env, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": fake.url},
@@ -726,7 +731,7 @@ class TestAtThePrompt:
             async with on_terminal(program, "--server", url, "--no-optimize") as terminal:
                 await terminal.prompt()
                 await terminal.enter("second")
-                await terminal.see("the service is at another turn: this one waits in line")
+                await terminal.see("the service is busy with another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
                 assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gork.turn import (
-    Answer,
     Answered,
     Failed,
     Failure,
@@ -24,28 +23,10 @@ from gork.turn import (
     StageStarted,
     State,
     Token,
-    Turn,
-    Verdict,
 )
 from gork.wire import Accepted, BadEvent, Broken, Explained, Queued, decode, encode, turn_of
+from tests.support.turns import ANSWERS, TURN, VERDICT
 
-ANSWERS = (
-    Answer(member="a", model="a:1", text="one\r\n\u2028two", tokens=3, prompt_tokens=7, first_token_s=0.1, seconds=1.5, confidence=-0.5),
-    Answer(member="b", model="b:1", text="", complete=False, stop="length"),
-)
-VERDICT = Verdict(winner="a", policy="combined", scores={"a": 1.0, "b": -1.0}, margin=2.0, orders=(("a", "b"), ("b", "a")), label_mass=0.5)
-TURN = Turn(
-    id="0123456789ab",
-    question=Question(text="q", rewrite="Q?", id="0123456789ab"),
-    winner=ANSWERS[0],
-    answers=ANSWERS,
-    failures=(Failure(member="c", kind="died", message="gone"),),
-    verdict=VERDICT,
-    timings={"rewrite": 0.1, "answer": 1.0, "judge": 0.5, "total": 1.6},
-    engine="embedded",
-    ensemble="starter",
-    seed=1,
-)
 EVENTS = [
     Accepted("0123456789ab", "ollama", "heavy-lite", {"a": "candidate"}),
     Queued(3),

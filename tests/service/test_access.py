@@ -10,7 +10,7 @@ import logging
 import aiohttp
 import pytest
 
-from gork.config.values import Secret
+from gork.config.schema import Secret
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, samples, serving
 

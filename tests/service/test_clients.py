@@ -14,8 +14,9 @@ import ollama
 import openai
 import pytest
 
-from tests.terminal.test_commandline import ROOT, Program
-from tests.terminal.test_torture import cpu_of, seconds_until_idle, worker_of
+from tests.support.paths import ROOT
+from tests.support.processes import cpu_of, seconds_until_idle, worker_of
+from tests.support.program import Program
 
 MODEL = "gork-heavy-lite"
 CANDIDATES = ("plain", "coder", "solver")

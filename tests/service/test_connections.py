@@ -59,7 +59,7 @@ async def trickle(writer, data: bytes, every_s=0.02):
 @pytest.mark.parametrize("after_a_first_request", [False, True])
 async def test_a_head_that_comes_byte_by_byte_is_cut(ollama, after_a_first_request):
     """However steadily it drips: after its time there is a 408 and the connection ends; also for a later request of a connection."""
-    async with serving(ollama, request=0.3) as at, connected(at) as (reader, writer):
+    async with serving(ollama, request_timeout=0.3) as at, connected(at) as (reader, writer):
         if after_a_first_request:
             writer.write(PROBE)
             assert b" 200 " in await head_of(reader)
@@ -79,7 +79,7 @@ async def test_a_head_that_comes_byte_by_byte_is_cut(ollama, after_a_first_reque
 @pytest.mark.parametrize("framing", [b"Content-Length: 27\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1b\r\n"])
 async def test_a_body_that_comes_byte_by_byte_is_cut(ollama, framing):
     """After its time there is a 408 in the dialect's shape, and the connection ends; no model was asked."""
-    async with serving(ollama, request=0.3) as at, connected(at) as (reader, writer):
+    async with serving(ollama, request_timeout=0.3) as at, connected(at) as (reader, writer):
         writer.write(HEAD + framing)
         began = time.monotonic()
         dripping = asyncio.create_task(trickle(writer, ASK))
@@ -99,7 +99,7 @@ async def test_a_slow_turn_is_no_slow_request(ollama):
     gate = asyncio.Event()
     for model in "abc":
         ollama.say(model, Reply("late", gate=gate))
-    async with serving(ollama, request=0.2, beat_s=0.1) as at, at.ask() as reply:
+    async with serving(ollama, request_timeout=0.2, beat_s=0.1) as at, at.ask() as reply:
         seen = []
         async for kind, _ in lines(reply):
             seen.append(kind)
@@ -245,7 +245,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_its_models_stop(ollama
     flood = ["x" * 60_000] * 400
     for model in "abc":
         ollama.say(model, Reply(tokens=flood, pauses={400: asyncio.Event()}))
-    async with serving(ollama, request=0.3, turns=1) as at:
+    async with serving(ollama, request_timeout=0.3, turns=1) as at:
         lazy = socket.socket()
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.setblocking(False)

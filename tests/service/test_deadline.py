@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gork.config.settings import load_settings
 from gork.service.deadline import OutOfTime, within
@@ -13,7 +13,7 @@ from gork.turn import Failed, Failure, MemberState, State
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, lines, serving
 
-SETTINGS = replace(load_settings({}, {}), load=0.5)
+SETTINGS = replace(load_settings({}, {}), load_timeout=0.5)
 
 
 async def hang(_):
@@ -64,7 +64,7 @@ async def test_loading_does_not_count_and_ends_with_the_load(end):
         await hang(told)
 
     with pytest.raises(OutOfTime):
-        await within(replace(SETTINGS, load=3.0), 0.15, loads, lambda _: None, grace_s=0.0)
+        await within(replace(SETTINGS, load_timeout=3.0), 0.15, loads, lambda _: None, grace_s=0.0)
     assert 0.1 < loop.time() - marks[0] < 0.5
 
 
@@ -86,7 +86,7 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
     async with FakeOllama(*MODELS) as ollama:
         for model in "abc":
             ollama.say(model, Reply("never", gate=asyncio.Event()))
-        async with serving(ollama, turn=0.6) as at, at.ask() as reply:
+        async with serving(ollama, timeout=0.6) as at, at.ask() as reply:
             events = [event async for event in lines(reply)]
             assert events[-1][0] == "error"
             assert events[-1][1].count("waited too long") == 3
@@ -96,7 +96,7 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
 async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client(monkeypatch):
     """504 in place of a connection that stays open; the next client finds its place free."""
     monkeypatch.setattr("gork.service.deadline.GRACE_S", 0.0)
-    async with FakeOllama(*MODELS) as ollama, serving(ollama, turn=0.2, turns=1) as at:
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, timeout=0.2, turns=1) as at:
         ask = at.service.ask
 
         async def stuck(question, on_event, how=None):

@@ -12,8 +12,9 @@ import pytest
 
 from gork.wire import decode, encode
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS, heavy_lite
 from tests.support.served import post, serving_fake
-from tests.terminal.test_commandline import MODELS, SCHEMA, likes_paris
+from tests.support.turns import SCHEMA
 
 CANDIDATES = ("qwen-small", "qwen", "llama")
 TAGS = dict(zip(("promptimizer", *CANDIDATES, "judge"), MODELS, strict=True))
@@ -22,13 +23,7 @@ TAGS = dict(zip(("promptimizer", *CANDIDATES, "judge"), MODELS, strict=True))
 @pytest.fixture
 async def fake():
     """A fake local Ollama with the five models, whose judge likes the answer with Paris in it."""
-    async with FakeOllama(*MODELS) as server:
-        server.say("granite4:350m", "What is the capital of France?")
-        server.say("qwen3:0.6b", "It is Lyon.")
-        server.say("qwen2.5-coder:1.5b", "It is Paris.")
-        server.say("llama3.2:1b", "It might be Nice.")
-        server.say("gemma3:1b", "It is right.")
-        server.lean("gemma3:1b", likes_paris)
+    async with heavy_lite() as server:
         yield server
 
 
@@ -179,7 +174,7 @@ class TestAsking:
         async with serving_fake(fake, timeout="60", judge_timeout="20", candidate_timeout="30", rewrite_timeout="10") as served:
 
             async def ask(question, on_event, how):
-                seen.append((how.turn, how.rewrite, how.candidate, how.judge))
+                seen.append((how.timeout, how.rewrite_timeout, how.candidate_timeout, how.judge_timeout))
                 return await inner(question, on_event, how)
 
             inner, served.service.ask = served.service.ask, ask

@@ -7,12 +7,12 @@ import io
 import json
 import logging
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
+from gork.config.schema import Secret
 from gork.config.settings import load_settings
-from gork.config.values import Secret
 from gork.service.logs import logging_to, note, speaker
 from gork.service.request_context import Visit, current
 from tests.support.fake_ollama import FakeOllama, Reply

@@ -157,9 +157,9 @@ async def test_something_is_sent_at_once_and_while_nothing_happens():
 
 async def test_models_are_listed_and_found(server):
     """The ensemble first, then its members; with or without a tag."""
-    async with server.session.get(f"{server.url}/v1/models") as response:
+    async with server.client.get(f"{server.url}/v1/models") as response:
         listed = await response.json()
-    async with server.session.get(f"{server.url}/v1/models/{MODEL}:latest") as response:
+    async with server.client.get(f"{server.url}/v1/models/{MODEL}:latest") as response:
         one = await response.json()
 
     assert ("list", [MODEL, "promptimizer", *ANSWERS, "judge"]) == (listed["object"], [model["id"] for model in listed["data"]])
@@ -170,7 +170,7 @@ async def test_models_are_listed_and_found(server):
 @pytest.mark.parametrize("name", ["nope", "a/b:c", "%00", "x" * 300])
 async def test_a_model_that_is_not_there_is_not_found(server, name):
     """In OpenAI's shape, whatever the name."""
-    async with server.session.get(f"{server.url}/v1/models/{name}") as response:
+    async with server.client.get(f"{server.url}/v1/models/{name}") as response:
         error = (await response.json())["error"]
 
     assert response.status in {400, 404}

@@ -19,9 +19,10 @@ from gork.engines.choose import ollama_engine
 from gork.service.admission import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS, likes_paris
 from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
+from tests.support.program import Program
 from tests.support.served import Served, serving, serving_fake
-from tests.terminal.test_commandline import MODELS, Program, likes_paris
 
 together = pytest.mark.asyncio(loop_scope="module")
 """Tests that share one Chromium, and so the loop that it is driven from."""

@@ -17,8 +17,9 @@ import pytest
 from gork.service.serve import serve
 from gork.service.service import Service
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import MODELS
+from tests.support.program import Program
 from tests.support.service_setup import engine_for, ensemble_at, settings_for
-from tests.terminal.test_commandline import MODELS, Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals are others")
 
@@ -268,7 +269,7 @@ async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_
             except asyncio.CancelledError:
                 continue
 
-    settings = settings_for(ensemble_at(fake.url), drain=0.1)
+    settings = settings_for(ensemble_at(fake.url), drain_timeout=0.1)
     async with engine_for(settings) as engine, aiohttp.ClientSession() as client:
         said = asyncio.Queue()
         service = Service(never, engine, settings)

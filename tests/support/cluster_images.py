@@ -21,9 +21,9 @@ import gork
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
-from tests.cluster.test_containers import DOCKERFILES, INSECURE, MODELS, default_model, package_index
 from tests.support.base_images import OLLAMA, PYTHON, UBUNTU, BaseImages
 from tests.support.docker_engine import Builds, docker, has_image, image, skip_without_engine
+from tests.support.model_images import DOCKERFILES, INSECURE, MODELS, default_model, package_index
 from tests.support.model_registry import Registry
 
 

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 _IDS = re.compile(r"^ ---> ([0-9a-f]{12})$", re.MULTILINE)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 

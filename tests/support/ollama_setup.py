@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gork.config.ensemble import Member
-from gork.engines.model import Deadlines, Model
+from gork.engines.call import Deadlines
+from gork.engines.http import STANDARD_LIMITS, HttpLimits
+from gork.engines.model import Model
 from gork.engines.ollama.engine import OllamaEngine
 from gork.turn import Event, Message
 
@@ -14,9 +16,11 @@ MODEL = "tiny:1b"
 SOON = Deadlines(connect=2.0, load=5.0, first_token=5.0, prefill_rate=1000.0, idle=5.0)
 
 
-def engine(*members: Member, host: str, deadlines: Deadlines = SOON, context: int = 2048, **load_options: Any) -> OllamaEngine:
+def engine(
+    *members: Member, host: str, deadlines: Deadlines = SOON, context: int = 2048, limits: HttpLimits = STANDARD_LIMITS, **load_options: Any
+) -> OllamaEngine:
     """An engine on these members."""
-    return OllamaEngine(members, host=host, deadlines=deadlines, load_options=load_options, context=context)
+    return OllamaEngine(members, host=host, deadlines=deadlines, load_options=load_options, context=context, limits=limits)
 
 
 def asked(text: str = "What is up?") -> list[Message]:

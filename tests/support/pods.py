@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-MANIFEST = Path(__file__).parents[2] / "script_final.yaml"
+from tests.support.paths import ROOT
+
+MANIFEST = ROOT / "script_final.yaml"
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 

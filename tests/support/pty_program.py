@@ -22,7 +22,8 @@ from typing import Any
 import pexpect
 import pyte
 
-from tests.terminal.test_commandline import ROOT, Program
+from tests.support.paths import ROOT
+from tests.support.program import Program
 
 PROMPT = "Enter your query (or 'exit' to quit): "
 UP, ALT_ENTER, CTRL_C, CTRL_D, CTRL_G = "\x1b[A", "\x1b\r", "\x03", "\x04", "\x07"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from gork.config.ensemble import Member
-from gork.engines.model import Choice, Completion, Deadlines, Draft, Health, Model, Options
+from gork.engines.call import Completion, Deadlines, PartialCompletion
+from gork.engines.model import Choice, Health, Model, Options
 from gork.errors import ModelError
 from gork.turn import AnswerFormat, Message
 
-Reply = str | ModelError | Callable[[Draft], Awaitable[Completion]]
+Reply = str | ModelError | Callable[[PartialCompletion], Awaitable[Completion]]
 Letters = Callable[[list[Message], str], dict[str, float]]
 
 
@@ -54,7 +55,7 @@ class ScriptedModel(Model):
         return self._weights
 
     async def check(self) -> Health:
-        return Health(ok=True, detail="scripted", loaded=self.reports_loaded)
+        return Health(state="scripted", loaded=self.reports_loaded)
 
     async def _is_loaded(self) -> bool:
         return self.is_loaded
@@ -64,7 +65,13 @@ class ScriptedModel(Model):
         self.is_loaded = True
 
     async def _stream(
-        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
     ) -> Completion:
         self.asked.append(list(messages))
         self.formats.append(answer_format)
@@ -73,10 +80,10 @@ class ScriptedModel(Model):
         if isinstance(reply, ModelError):
             raise reply
         if not isinstance(reply, str):
-            return await reply(draft)
+            return await reply(partial)
         for word in reply.split(" "):
-            draft.add(word if not draft.tokens else f" {word}", logprob=self.confidence if logprobs else None)
-        return draft.completion("stop")
+            partial.add(word if not partial.tokens else f" {word}", logprob=self.confidence if logprobs else None)
+        return partial.completion("stop")
 
     async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
         self.chosen_from.append(list(messages))

@@ -15,10 +15,11 @@ import aiohttp
 
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
-from gork.engines.model import Completion, Draft, Engine
-from gork.service.service import Service
+from gork.engines.call import Completion, PartialCompletion
+from gork.engines.model import Engine
+from tests.support.judges import letter_above
 from tests.support.scripted_model import Reply, ScriptedModel
-from tests.support.served import serving
+from tests.support.served import Served, serving
 
 REWRITE = "What is the capital of France?"
 ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "It might be Nice."}
@@ -26,11 +27,8 @@ ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "
 
 
 def likes_paris(messages: Sequence[Any], _: str) -> dict[str, float]:
-    """Letters' probabilities: nearly all of it for the one that stands over Paris."""
-    prompt = messages[-1]["content"]
-    places = {letter: prompt.find(f"Answer {letter}:") for letter in "ABC"}
-    paris = prompt.find("Paris")
-    liked = max((letter for letter in places if 0 <= places[letter] < paris), key=lambda letter: places[letter], default="")
+    """Letters' probabilities: nearly all of it for that of the answer with Paris in it."""
+    liked = letter_above("Paris", messages[-1]["content"])
     return {letter: 0.8 if letter == liked else 0.05 for letter in "ABC"}
 
 
@@ -44,11 +42,8 @@ class ScriptedEngine(Engine):
         self.models = {model.name: model for model in models}
 
 
-class ScriptedServer:
-    """A running service, and a client to it."""
-
-    def __init__(self, url: str, service: Service, session: aiohttp.ClientSession) -> None:
-        self.url, self.service, self.session = url, service, session
+class ScriptedServer(Served):
+    """A running service on scripted models."""
 
     @property
     def models(self) -> dict[str, ScriptedModel]:
@@ -57,7 +52,7 @@ class ScriptedServer:
 
     def post(self, path: str, body: object, **headers: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send JSON."""
-        return self.session.post(self.url + path, json=body, headers=headers)
+        return self.client.post(self.url + path, json=body, headers=headers)
 
     async def ask(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
         """Send JSON, and the status and JSON of the reply."""
@@ -80,17 +75,14 @@ async def scripted_service(
     ]
     models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
     made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
-    async with (
-        serving(made, ScriptedEngine(models), beat_s=beat_s) as served,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-    ):
-        yield ScriptedServer(served.url, served.service, session)
+    async with serving(made, ScriptedEngine(models), beat_s=beat_s) as served:
+        yield ScriptedServer(served.service, served.url, served.client)
 
 
 def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable[[], object] = lambda: None) -> Reply:
     """A reply that writes `before`, waits for the gate, then writes `text`."""
 
-    async def reply(draft: Draft) -> Completion:
+    async def reply(draft: PartialCompletion) -> Completion:
         if before:
             draft.add(before)
         reached()

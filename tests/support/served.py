@@ -1,45 +1,59 @@
 """The service in a test's own process on a real port: real HTTP, with a flow and an engine of the test's choice.
 
-async with serving(settings, engine) as service:
-    async with aiohttp.ClientSession(service.url) as client: ...
+async with serving(settings, engine) as served:
+async with served.client.get(f"{served.url}/healthz") as reply: ...
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 
 import final_script
 from gork.config.settings import Settings, load_settings
 from gork.engines.choose import ollama_engine
 from gork.engines.model import Engine
 from gork.flow import Ask, Explain
+from gork.judging.explain import explainer
+from gork.service.app import create_app
 from gork.service.serve import listening
 from gork.service.service import Service
 from tests.support.fake_ollama import FakeOllama
 
+Routes = Callable[[Service], Sequence[web.RouteDef]]
+
 
 @dataclass
 class Served:
-    """A service and where it is."""
+    """A running service, where it is, and a client of it."""
 
     service: Service
     url: str
+    client: aiohttp.ClientSession
 
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, engine: Engine, *, ask: Ask | None = None, explain: Explain | None = None, beat_s: float = 5.0
+    settings: Settings,
+    engine: Engine,
+    *,
+    ask: Ask | None = None,
+    explain: Explain | None = None,
+    beat_s: float = 5.0,
+    routes: Routes = lambda _: (),
 ) -> AsyncIterator[Served]:
-    """Serve at the settings' port; the flow is the program's own if none is given."""
-    explain = explain or explain.explainer(settings.ensemble, engine.models)
+    """Serve at the settings' port; the flow is the program's own if none is given, `routes` come on top of the service's own."""
+    explain = explain or explainer(settings.ensemble, engine.models)
     service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, beat_s=beat_s)
-    async with listening(service) as url:
-        yield Served(service, url)
+    app = create_app(service)
+    app.add_routes(routes(service))
+    async with listening(service, app) as url, aiohttp.ClientSession() as client:
+        yield Served(service, url, client)
 
 
 @asynccontextmanager

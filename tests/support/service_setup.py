@@ -11,26 +11,27 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp import web
+from msgspec.structs import replace
 
-import final_script
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import Settings, load_settings
+from gork.engines.choose import deadlines_of
 from gork.engines.model import Options
 from gork.engines.ollama.engine import OllamaEngine
 from gork.errors import GorkError
-from gork.service.app import create_app
 from gork.service.bodies import read_body
 from gork.service.jobs import Beat
-from gork.service.serve import listening
 from gork.service.service import Service
 from gork.turn import Question
 from gork.wire import encode
+from tests.support import served
 from tests.support.fake_ollama import FakeOllama
+from tests.support.served import Served
 
 MODELS = ("rewriter", "a", "b", "c", "judge")
 
@@ -54,18 +55,12 @@ def settings_for(ensemble: Ensemble, **changes: Any) -> Settings:
 
 def engine_for(settings: Settings, load_options: Options | None = None) -> OllamaEngine:
     """The ensemble's engine."""
-    return OllamaEngine(
-        settings.ensemble.members, host=settings.ollama_host, deadlines=settings.deadlines, load_options=load_options or {}, context=4096
-    )
+    members, deadlines = settings.ensemble.members, deadlines_of(settings)
+    return OllamaEngine(members, host=settings.ollama_host, deadlines=deadlines, load_options=load_options or {}, context=4096)
 
 
-@dataclass
-class At:
-    """A running service and a client of it."""
-
-    url: str
-    service: Service
-    client: aiohttp.ClientSession
+class At(Served):
+    """A running service with the test route."""
 
     def ask(self, text: str = "What is up?", **more: Any) -> Any:
         """Ask for a turn as a stream of lines."""
@@ -97,12 +92,8 @@ def samples(exposition: str) -> dict[str, float]:
 async def serving(ollama: FakeOllama, *, beat_s: float = 5.0, parallel: int = 8, **changes: Any) -> AsyncIterator[At]:
     """The service with its test route, on a free port."""
     settings = settings_for(ensemble_at(ollama.url, parallel=parallel), **changes)
-    async with engine_for(settings) as engine:
-        service = Service(final_script.assemble(settings, engine), engine, settings, beat_s=beat_s)
-        app = create_app(service)
-        app.add_routes(test_routes(service))
-        async with listening(service, app) as url, aiohttp.ClientSession() as client:
-            yield At(url, service, client)
+    async with engine_for(settings) as engine, served.serving(settings, engine, beat_s=beat_s, routes=test_routes) as at:
+        yield At(at.service, at.url, at.client)
 
 
 @dataclass

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,12 +13,13 @@ import final_script
 from gork.errors import EngineError
 from gork.terminal import cli, screen
 from gork.terminal.markdown import formatted
+from gork.terminal.output import shortfall, summary
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
-from gork.terminal.summary import shortfall, summary
-from gork.turn import Answer, Failure, Question, Turn, Verdict
+from gork.turn import Answer, Failure, Fallback, Question, Turn, Verdict
+from tests.support.escape_sequences import ROWS, sequences
 from tests.support.fake_ollama import Reply
+from tests.support.heavy_lite import MODELS
 from tests.support.terminals import Terminal
-from tests.terminal.test_commandline import MODELS, ROOT, program, server  # noqa: F401  (fixtures)
 
 PIECES = [
     *[
@@ -220,7 +219,7 @@ class Stream:
 )
 def test_what_a_stream_can_show_follows_from_itself_and_the_environment(terminal, environ, moves, colour, is_formatted):
     """NO_COLOR takes colours, not rows; FORCE_COLOR brings colours, not rows; without TERM nothing is assumed."""
-    able = screen.look(Stream(terminal=terminal), environ)
+    able = screen.abilities(Stream(terminal=terminal), environ)
 
     assert (moves, colour, is_formatted) == (able.moves, able.colour, able.formatted)
 
@@ -258,7 +257,7 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
             "chosen: a (margin 0.50); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (
-            turn_of(A, LATE, fallback="tied"),
+            turn_of(A, LATE, fallback=Fallback("tied", "tied")),
             "b was cut short by its deadline; no verdict, the configured order chose",
             "chosen: a (no verdict: tied); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
@@ -278,37 +277,14 @@ EVIL = (
 )
 
 
-@pytest.fixture
-def start(program):  # noqa: F811
-    """Starts the program in a terminal with one question."""
-
-    def in_terminal(terminal: Terminal, *arguments: str, term: str | None = "xterm", **env: str) -> None:
-        kept = {name: value for name, value in program.env.items() if name not in {"TERM", "CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}}
-        kept |= env | ({} if term is None else {"TERM": term})
-        terminal.start([sys.executable, str(ROOT / "final_script.py"), *arguments], kept, program.home)
-
-    return in_terminal
-
-
-def everyone_says(server, text: str) -> None:  # noqa: F811
+def everyone_says(server, text: str) -> None:
     """All candidates give this answer."""
     for model in MODELS[1:4]:
         server.say(model, text)
 
 
-def sequences(raw: bytes) -> Iterator[str]:
-    """The escape sequences and control characters in what came, without the ends of lines."""
-    text = raw.decode()
-    for match in re.finditer(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]", text, re.DOTALL):
-        yield match[0]
-
-
-ROWS = re.compile(r"\x1b\[1A|\x1b\[2K|\x1b\[[0-9;]*m")
-"""Rows that are drawn over themselves need one line up, erase line and colours; nothing else."""
-
-
 @pytest.mark.parametrize("columns", [80, 40])
-async def test_an_answer_is_formatted_on_a_terminal(start, server, columns):  # noqa: F811
+async def test_an_answer_is_formatted_on_a_terminal(start, server, columns):
     """Markdown is laid out for the window, and the order is: what is asked, the answer, who won."""
     everyone_says(server, MARKDOWN)
     async with Terminal(columns, 24) as terminal:
@@ -321,7 +297,7 @@ async def test_an_answer_is_formatted_on_a_terminal(start, server, columns):  # 
         assert all(ROWS.fullmatch(sequence) for sequence in sequences(terminal.raw))
 
 
-async def test_an_answer_stays_as_it_was_written_where_that_is_asked_for(start, server):  # noqa: F811
+async def test_an_answer_stays_as_it_was_written_where_that_is_asked_for(start, server):
     """--no-markdown, and a terminal that can neither draw nor colour."""
     everyone_says(server, MARKDOWN)
     for arguments, term in ((["--no-markdown"], "xterm"), ([], "dumb"), ([], None)):
@@ -336,7 +312,7 @@ async def test_an_answer_stays_as_it_was_written_where_that_is_asked_for(start, 
     ("term", "env"), [("xterm", {}), ("xterm", {"NO_COLOR": "1"}), ("dumb", {}), (None, {}), ("dumb", {"FORCE_COLOR": "1"})]
 )
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-async def test_nothing_that_a_model_writes_drives_the_terminal(start, server, term, env, arguments):  # noqa: F811
+async def test_nothing_that_a_model_writes_drives_the_terminal(start, server, term, env, arguments):
     """Answers, tails, error messages, JSON: what reaches the terminal is text, rows where there are rows, colours where they are wanted."""
     for model in MODELS[:3]:
         server.say(model, EVIL)
@@ -366,7 +342,7 @@ def test_an_error_message_cannot_drive_the_terminal(monkeypatch, capsys):
     assert ("", "final_script.py: the server says: evil\nand more\n") == capsys.readouterr()
 
 
-async def test_a_pipe_gets_the_bytes_that_the_model_wrote(program, server):  # noqa: F811
+async def test_a_pipe_gets_the_bytes_that_the_model_wrote(program, server):
     """Not a byte more, even if colours are forced; the JSON has the same text."""
     everyone_says(server, EVIL + MARKDOWN)
 
@@ -377,7 +353,7 @@ async def test_a_pipe_gets_the_bytes_that_the_model_wrote(program, server):  # n
     assert EVIL + MARKDOWN == json.loads(as_json)["answer"]
 
 
-async def test_a_thought_is_never_part_of_what_is_shown(start, server):  # noqa: F811
+async def test_a_thought_is_never_part_of_what_is_shown(start, server):
     """Thinking in its own field or in the text: not on the screen, not in the rows' tails, not in the pipe."""
     for model, reply in zip(
         MODELS[1:4], [Reply("It is Paris.", thinking="SECRET thought"), *["<think>SECRET</think>It is Paris."] * 2], strict=True
@@ -392,7 +368,7 @@ async def test_a_thought_is_never_part_of_what_is_shown(start, server):  # noqa:
         assert b"think>" not in terminal.raw
 
 
-async def test_an_answer_too_deep_for_the_window_is_shown_as_it_was_written(start, server):  # noqa: F811
+async def test_an_answer_too_deep_for_the_window_is_shown_as_it_was_written(start, server):
     """And one line says so."""
     everyone_says(server, "> " * 17 + "deep")
     async with Terminal(80, 24) as terminal:

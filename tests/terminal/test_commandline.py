@@ -4,80 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.support.fake_ollama import FakeOllama, Reply
-
-ROOT = Path(__file__).parents[2]
-SCHEMA = json.loads((ROOT / "docs" / "turn.schema.json").read_text())
-MODELS = ("granite4:350m", "qwen3:0.6b", "qwen2.5-coder:1.5b", "llama3.2:1b", "gemma3:1b")
-
-
-OUTSIDE = ("GORK_", "OLLAMA_", "XDG_", "TERM", "CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-"""What would make a test depend on where the suite runs: settings, and what is said of the terminal around it."""
-
-
-class Program:
-    """Starts `final_script.py` with an environment of its own: no settings and no terminal from outside, Ollama at the given URL."""
-
-    def __init__(self, home: Path, host: str = "http://127.0.0.1:9") -> None:
-        self.home = home
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
-        self.env |= {"HOME": str(home), "OLLAMA_HOST": host, "PYTHONUNBUFFERED": "1"}
-
-    async def start(self, *arguments: str | bytes, **env: str) -> asyncio.subprocess.Process:
-        """Start it with pipes on all three."""
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "final_script.py"),
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.env | env,
-            cwd=self.home,
-        )
-
-    async def run(self, *arguments: str | bytes, stdin: bytes = b"", **env: str) -> tuple[int, bytes, str]:
-        """Run it to its end: exit code, standard output as bytes, standard error as text."""
-        process = await self.start(*arguments, **env)
-        async with asyncio.timeout(60):
-            out, err = await process.communicate(stdin)
-        assert process.returncode is not None
-        assert b"Traceback" not in err, err.decode()
-        return process.returncode, out, err.decode()
-
-
-@pytest.fixture
-async def server():
-    """A fake local Ollama with the five models, whose judge likes the answer with Paris in it."""
-    async with FakeOllama(*MODELS) as fake:
-        fake.say("granite4:350m", "What is the capital of France?")
-        fake.say("qwen3:0.6b", "It is Lyon.")
-        fake.say("qwen2.5-coder:1.5b", "It is Paris.")
-        fake.say("llama3.2:1b", "It might be Nice.")
-        fake.lean("gemma3:1b", likes_paris)
-        yield fake
-
-
-def likes_paris(prompt: str) -> dict[str, float]:
-    """Letters' log-probabilities: better for the one that stands over Paris."""
-    places = {letter: prompt.find(f"Answer {letter}:") for letter in "ABC"}
-    paris = prompt.find("Paris")
-    liked = max((letter for letter in places if 0 <= places[letter] < paris), key=lambda letter: places[letter], default="")
-    return {f" {letter}": -1.0 - (letter != liked) for letter in "ABC"}
-
-
-@pytest.fixture
-def program(tmp_path, server):
-    """The program beside that server."""
-    return Program(tmp_path, server.url)
+from tests.support.fake_ollama import Reply
+from tests.support.heavy_lite import MODELS
+from tests.support.program import Program
+from tests.support.turns import SCHEMA
 
 
 async def test_the_answer_alone_is_on_stdout(program, server):

@@ -12,21 +12,22 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from prompt_toolkit.history import History
 
 from gork.config.settings import load_settings
 from gork.conversation.thread import Conversation, Exchange
 from gork.errors import TimedOut, UsageError
+from gork.health import MemberRow
 from gork.judging import explain
-from gork.roster import MemberRow
 from gork.terminal import commands
-from gork.terminal.actions import Edited, Leave
-from gork.terminal.ctrl_c import Signals, Stopped
-from gork.terminal.history import LONGEST_ENTRY, MOST_ENTRIES, FileHistory, history_path
+from gork.terminal.commands import Edited, Leave
+from gork.terminal.ctrl_c import InterruptHandler, Stopped
+from gork.terminal.history import open_history
 from gork.terminal.input import Line, unfenced
-from gork.terminal.session import Backing, Hooks, Request, Session
-from gork.turn import Answer, Failure, Question, Token, Turn, Verdict
+from gork.terminal.session import Backend, ConversationHooks, Request, Session
+from gork.turn import Answer, Failure, Fallback, Question, Token, Turn, Verdict
 from tests.support.scripted_model import ScriptedModel
-from tests.terminal.test_commandline import SCHEMA
+from tests.support.turns import SCHEMA
 
 TEXTS = {"qwen-small": "Lyon\x1b[2J", "qwen": "Paris\n```\nindeed", "llama": "Nice"}
 
@@ -54,7 +55,7 @@ class Desk:
     """A session whose lines are kept."""
 
     def __init__(
-        self, tmp_path: Path, *, explain: object = None, conversation: Conversation | None = None, hooks: Hooks | None = None
+        self, tmp_path: Path, *, explain: object = None, conversation: Conversation | None = None, hooks: ConversationHooks | None = None
     ) -> None:
         self.lines: list[str] = []
         self.pieces: list[str] = []
@@ -66,13 +67,13 @@ class Desk:
             raise AssertionError
 
         self.session = Session(
-            backing=Backing(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
+            backend=Backend(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
             say=self.lines.append,
             show_piece=self.pieces.append,
             environ={"PATH": os.environ["PATH"]},
             interactive=True,
             conversation=conversation or Conversation(),
-            hooks=hooks or Hooks(),
+            hooks=hooks or ConversationHooks(),
         )
 
     async def run(self, text: str) -> object:
@@ -242,7 +243,7 @@ class TestTurns:
     @pytest.mark.parametrize(
         ("verdict", "says"),
         [
-            ({"fallback": "the judge is tired", "orders": ()}, "by the configured order: the judge is tired"),
+            ({"fallback": Fallback("refused", "the judge is tired"), "orders": ()}, "by the configured order: the judge is tired"),
             ({"note": "one usable answer: nothing to judge", "orders": ()}, "one usable answer: nothing to judge"),
         ],
     )
@@ -262,7 +263,7 @@ class TestTurns:
     async def test_retry_asks_the_last_question_again_in_its_place(self, tmp_path):
         """The same words in the same way; its answer replaces the last one, also for a saved session; the history is that before it."""
         told: list[str] = []
-        hooks = Hooks(
+        hooks = ConversationHooks(
             on_turn=lambda prompt, _: told.append(prompt), on_drop=lambda: told.append("drop"), on_clear=lambda: told.append("clear")
         )
         desk = Desk(tmp_path, hooks=hooks)
@@ -306,12 +307,14 @@ class TestTurns:
         assert "0 turns answered, 0 stopped, 0 without an answer" == desk.text
         desk.asked()
         desk.asked(finished=turn(winner="llama", close=True))
-        desk.asked(finished=replace(turn(fallback="tired"), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0}))
+        desk.asked(
+            finished=replace(turn(fallback=Fallback("tied", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0})
+        )
         await desk.run("/stats")
 
         assert ["qwen", "2", "3", "0"] == next(line.split() for line in desk.lines if line.startswith("qwen "))
         assert ["tiny", "0", "0", "3"] == next(line.split() for line in desk.lines if line.startswith("tiny"))
-        assert "1 fallback, 1 close call, 3 less than whole" in desk.lines
+        assert "1 fallback, 1 close call, 3 degraded" in desk.lines
         assert "mean times: rewrite 1.7 s, answer 3.3 s, judge 1.0 s, total 6.0 s" == desk.lines[-1]
 
     async def test_the_history_tells_what_no_longer_fits(self, tmp_path):
@@ -435,7 +438,7 @@ class TestSetting:
         await desk.run(f"/set {text}")
         assert value == getattr(desk.session.settings, attribute)
         assert desk.text.endswith("(/set)")
-        assert value != getattr(desk.session.backing.settings, attribute)
+        assert value != getattr(desk.session.backend.settings, attribute)
 
     async def test_a_seed_can_be_taken_back(self, desk):
         """None stands for one that is drawn for each turn."""
@@ -495,7 +498,7 @@ class TestSignals:
                 await asyncio.sleep(0)
                 cleaned.append(True)
 
-        with Signals() as signals:
+        with InterruptHandler() as signals:
             task = asyncio.create_task(signals.run(work()))
             await begun.wait()
             signals.stop()
@@ -506,7 +509,7 @@ class TestSignals:
 
     async def test_a_result_that_came_before_the_stop_counts(self):
         """A finished turn is never thrown away."""
-        with Signals() as signals:
+        with InterruptHandler() as signals:
 
             async def work() -> str:
                 try:
@@ -523,7 +526,7 @@ class TestSignals:
 
     async def test_nothing_runs_after_the_signal_that_ends_it(self):
         """Whatever would begin then is stopped before it begins."""
-        with Signals() as signals:
+        with InterruptHandler() as signals:
             signals.end(15)
             with pytest.raises(Stopped):
                 await signals.run(asyncio.sleep(0))
@@ -533,73 +536,96 @@ class TestSignals:
         import signal
 
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-        with Signals():
+        with InterruptHandler():
             assert before != [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
-def _append(path: Path, name: str, count: int) -> None:
-    history = FileHistory(path)
+def _history(home: Path, **limits: int) -> History:
+    """The history of a home folder; none in a file is a failure."""
+    history, why = open_history({"HOME": str(home)}, wanted=True, **limits)
+    assert why is None
+    return history
+
+
+def _append(home: Path, name: str, count: int) -> None:
+    history = _history(home)
     for number in range(count):
         history.append_string(f"{name}\n{number} " + "é" * 50)
-        if number % 20 == 0:
-            FileHistory(path).load_history_strings()
 
 
 class TestHistory:
+    @pytest.fixture
+    def file(self, tmp_path):
+        """Where a home folder has it."""
+        path = tmp_path / ".local" / "state" / "gork" / "history"
+        path.parent.mkdir(parents=True)
+        return path
+
     def test_entries_of_several_lines_come_back_newest_first(self, tmp_path):
-        """Whatever is in them."""
-        entries = ["one", "two\nlines", "\x1b[31m\u2028\ud800", '"""']
+        """Whatever is in them; what UTF-8 cannot hold is replaced."""
+        entries = ["one", "two\nlines\n", '\x1b[31m\u2028\r"x"', '"""', "# no mark"]
         for entry in entries:
-            FileHistory(tmp_path / "h").append_string(entry)
-        assert entries[::-1] == FileHistory(tmp_path / "h").load_history_strings()
+            _history(tmp_path).append_string(entry)
+        _history(tmp_path).append_string("half \ud800")
+        assert ["half ?", *entries[::-1]] == list(_history(tmp_path).load_history_strings())
 
     def test_several_programs_at_once_lose_and_tear_nothing(self, tmp_path):
-        """Appending, and cutting the file to its bound at the same time."""
+        """Every entry of each is there, in order."""
         context = multiprocessing.get_context("spawn")
-        writers = [context.Process(target=_append, args=(tmp_path / "h", name, 900)) for name in "abc"]
+        writers = [context.Process(target=_append, args=(tmp_path, name, 300)) for name in "abc"]
         for writer in writers:
             writer.start()
         for writer in writers:
             writer.join()
 
-        entries = FileHistory(tmp_path / "h").load_history_strings()
-        assert 1000 == len(entries)
+        entries = list(_history(tmp_path).load_history_strings())
+        assert 900 == len(entries)
         for name in "abc":
-            own = [int(entry.split("\n")[1].split(" ")[0]) for entry in entries[::-1] if entry.startswith(name)]
-            assert own == list(range(900 - len(own), 900)), name  # the newest ones of each, in order, without a gap
-        assert 2700 > len((tmp_path / "h").read_bytes().splitlines())
-        assert ["h"] == [path.name for path in tmp_path.iterdir()]
+            assert [f"{name}\n{number} " + "é" * 50 for number in range(300)] == [e for e in entries[::-1] if e.startswith(name)]
 
-    def test_it_is_bounded_and_private(self, tmp_path):
-        """Twice the bound is cut to the bound; whoever made it, nobody else may read it."""
-        path = tmp_path / "h"
-        path.write_text("".join(json.dumps(f"{n}") + "\n" for n in range(2 * MOST_ENTRIES + 1)))
-        path.chmod(0o644)
-        history = FileHistory(path)
+    def test_it_is_bounded_and_private(self, tmp_path, file):
+        """A file that is too large is cut to its newest half, whole entries only; whoever made it, only its owner may read it."""
+        for number in range(100):
+            _history(tmp_path).append_string(f"{number}\nsecond line")
+        file.chmod(0o644)
+        entries = list(_history(tmp_path, most_bytes=2000).load_history_strings())
 
-        assert MOST_ENTRIES == len(history.load_history_strings())
-        assert MOST_ENTRIES == len(path.read_bytes().splitlines())
-        assert 0o600 == stat.S_IMODE(path.stat().st_mode)
-        history.store_string("x" * (LONGEST_ENTRY + 1))
-        assert MOST_ENTRIES == len(path.read_bytes().splitlines())
+        assert [f"{number}\nsecond line" for number in range(99, 99 - len(entries), -1)] == entries
+        assert 10 < len(entries) < 50
+        assert 1000 >= file.stat().st_size
+        assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+        assert ["history"] == [path.name for path in file.parent.iterdir()]
 
-    def test_what_is_not_an_entry_is_passed_over(self, tmp_path):
-        """A torn line does not take the next one with it."""
-        path = tmp_path / "h"
-        path.write_bytes(b'"one"\nnot json\n5\n\xff\xfe\n"torn')
-        history = FileHistory(path)
-        history.store_string("two")
-        assert ["two", "one"] == history.load_history_strings()
+    def test_the_file_of_an_earlier_version_is_read_on(self, tmp_path, file):
+        """A JSON string a line; also lines that such a version adds later, and one that is torn takes nothing with it."""
+        file.write_bytes(b'"one"\n"two\\nlines \\u00e9\\ud800"\nnot json\n5\n\xff\xfe\n"torn')
+        _history(tmp_path).append_string("three")
+        with file.open("ab") as appended:
+            appended.write(b'"four"\n')
+        again = list(_history(tmp_path).load_history_strings())
 
-    @pytest.mark.parametrize(
-        ("environ", "path"),
-        [
-            ({"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/gork/history"),
-            ({"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/gork/history"),
-            ({"HOME": ""}, None),
-        ],
-    )
-    def test_it_stands_where_state_belongs(self, environ, path):
+        assert ["four", "three", "two\nlines é?", "one"] == again
+        assert again == list(_history(tmp_path).load_history_strings())
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a device that is full")
+    def test_a_disk_that_is_full_ends_nothing(self, tmp_path, file):
+        """The entry is kept in memory."""
+        history = _history(tmp_path)
+        file.unlink()
+        file.symlink_to("/dev/full")
+        history.append_string("typed")
+        assert ["typed"] == history.get_strings()
+
+    @pytest.mark.parametrize(("environ", "path"), [({"XDG_STATE_HOME": "/s"}, "s/gork"), ({"XDG_STATE_HOME": "s"}, "h/.local/state/gork")])
+    def test_it_stands_where_state_belongs(self, tmp_path, environ, path):
         """A relative folder does not count."""
-        assert (None if path is None else Path(path)) == history_path(environ)
+        state = environ["XDG_STATE_HOME"].replace("/s", f"{tmp_path}/s")
+        _, why = open_history({"XDG_STATE_HOME": state, "HOME": f"{tmp_path}/h"}, wanted=True)
+        assert (None, True) == (why, (tmp_path / path / "history").is_file())
+
+    def test_without_a_home_it_is_kept_in_memory(self):
+        """And a line says so."""
+        history, why = open_history({}, wanted=True)
+        history.append_string("typed")
+        assert (["typed"], True) == (list(history.load_history_strings()), "no home folder" in str(why))

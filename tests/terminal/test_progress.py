@@ -20,8 +20,8 @@ from wcwidth import wcswidth
 
 from gork.config.ensemble import Ensemble, Member
 from gork.terminal import screen
-from gork.terminal.progress import PlainProgress, make_progress
-from gork.terminal.rows import Rows
+from gork.terminal.output import make_progress
+from gork.terminal.progress import PlainProgress, Rows
 from gork.turn import (
     Answer,
     Answered,
@@ -40,10 +40,11 @@ from gork.turn import (
     Token,
     Verdict,
 )
+from tests.support.escape_sequences import ROWS, sequences
 from tests.support.fake_ollama import Reply
+from tests.support.heavy_lite import MODELS
+from tests.support.paths import ROOT
 from tests.support.terminals import Terminal
-from tests.terminal.test_answer_view import ROWS, sequences, start  # noqa: F401  (a fixture)
-from tests.terminal.test_commandline import MODELS, ROOT, program, server  # noqa: F401  (fixtures)
 
 MEMBERS = ("rewrite", "qwen-small", "qwen", "llama", "judge")
 ENSEMBLE = Ensemble(name="t", promptimizer=Member(name="p"), candidates=(Member(name="a"), Member(name="b")), judge=Member(name="j"))
@@ -256,7 +257,7 @@ def test_a_stream_that_breaks_does_not_break_the_turn():
 def test_a_pipe_does_without_rich():
     """Its import is paid for only where rows are drawn or answers formatted."""
     code = (
-        "import io, sys; import final_script; from gork.terminal.progress import make_progress;"
+        "import io, sys; import final_script; from gork.terminal.output import make_progress;"
         "make_progress(io.StringIO(), {'TERM': 'xterm'}); print([m for m in ('rich', 'prompt_toolkit', 'pygments') if m in sys.modules])"
     )
     child = pexpect.spawn(sys.executable, ["-c", code], cwd=str(ROOT), timeout=30)
@@ -329,25 +330,30 @@ def test_rows_are_gone_however_a_turn_ends(pty_pair, error):
         assert not thread.is_alive()
 
 
-def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair, monkeypatch):
+class Interrupting(io.TextIOWrapper):
+    """A stream at whose next write, once armed, Ctrl-C is pressed."""
+
+    armed = False
+
+    def write(self, text: str) -> int:
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_a_ctrl_c_while_the_rows_are_taken_away_leaves_a_clean_screen(pty_pair):
     """The second of two: it counts, but only after the last row is gone."""
-    from gork.terminal.live import _Live
-
-    stop = _Live.stop
-
-    def interrupted(self: _Live) -> None:
-        signal.raise_signal(signal.SIGINT)
-        stop(self)
-
-    monkeypatch.setattr(_Live, "stop", interrupted)
-    progress = live(pty_pair)
+    stream = Interrupting(pty_pair.stream.buffer, encoding="utf-8")
+    progress = make_progress(stream, {"TERM": "xterm"}, ENSEMBLE)
 
     def turn() -> None:
         with progress.turn():
-            pass
+            stream.armed = True
 
     with pytest.raises(KeyboardInterrupt):
         turn()
+    stream.detach()
     assert [] == pty_pair.lines()
 
 
@@ -403,7 +409,7 @@ def test_a_job_in_the_background_does_not_draw_over_its_shell(pty_pair, monkeypa
 # --- the program
 
 
-def gated(server, gate: asyncio.Event) -> None:  # noqa: F811
+def gated(server, gate: asyncio.Event) -> None:
     """One candidate is in mid-text, one reads, one loads; all go on when the gate opens."""
     server.say("qwen3:0.6b", Reply("It is Lyon, 日本語 👨‍👩‍👧 e\u0301 " + "and more words " * 9, pauses={30: gate}))
     server.say("qwen2.5-coder:1.5b", Reply("It is Paris.", gate=gate))
@@ -422,7 +428,7 @@ WORKING = {"rewrite": "done", "qwen-small": "writing", "qwen": "reading", "llama
 
 @pytest.mark.parametrize("columns", [80, 40])
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}])
-async def test_a_row_for_every_member_while_they_work_and_none_afterwards(start, server, columns, env):  # noqa: F811
+async def test_a_row_for_every_member_while_they_work_and_none_afterwards(start, server, columns, env):
     """Rewrite, three candidates, judge; seconds tick while nothing arrives; what was said stays above; the cursor is never hidden."""
     gate = asyncio.Event()
     gated(server, gate)
@@ -450,7 +456,7 @@ async def test_a_row_for_every_member_while_they_work_and_none_afterwards(start,
 
 
 @pytest.mark.parametrize(("term", "env"), [("dumb", {}), (None, {}), ("xterm", {"CI": "1"})])
-async def test_without_a_capable_terminal_progress_is_plain_lines(start, server, term, env):  # noqa: F811
+async def test_without_a_capable_terminal_progress_is_plain_lines(start, server, term, env):
     """TERM=dumb, no TERM, CI: one line for each change, no row, no cursor movement."""
     async with Terminal(80, 24) as terminal:
         start(terminal, "capital of france pls", term=term, **env)
@@ -462,7 +468,7 @@ async def test_without_a_capable_terminal_progress_is_plain_lines(start, server,
         assert not [sequence for sequence in sequences(terminal.raw) if not sequence.endswith("m")]
 
 
-async def test_ctrl_c_in_mid_turn_leaves_a_clean_screen(start, server):  # noqa: F811
+async def test_ctrl_c_in_mid_turn_leaves_a_clean_screen(start, server):
     """No row, no ^C, the cursor visible at the start of a line; every model has been stopped."""
     gated(server, asyncio.Event())
     async with Terminal(80, 24) as terminal:
@@ -477,7 +483,7 @@ async def test_ctrl_c_in_mid_turn_leaves_a_clean_screen(start, server):  # noqa:
         assert (0, False) == (terminal.screen.cursor.x, terminal.screen.cursor.hidden)
 
 
-async def test_a_killed_program_leaves_the_cursor(start, server):  # noqa: F811
+async def test_a_killed_program_leaves_the_cursor(start, server):
     """Even kill -9: it was never hidden."""
     gated(server, asyncio.Event())
     async with Terminal(80, 24) as terminal:
@@ -490,7 +496,7 @@ async def test_a_killed_program_leaves_the_cursor(start, server):  # noqa: F811
         assert b"\x1b[?25l" not in terminal.raw
 
 
-async def test_rows_follow_the_windows_size(start, server):  # noqa: F811
+async def test_rows_follow_the_windows_size(start, server):
     """Narrower and wider in mid-turn: the next frame fits, and the rows are gone in the end."""
     gate = asyncio.Event()
     gated(server, gate)
@@ -510,7 +516,7 @@ async def test_rows_follow_the_windows_size(start, server):  # noqa: F811
         assert {} == states(terminal)
 
 
-async def test_eight_candidates_fit_a_window_of_ten_lines(start, server, program):  # noqa: F811
+async def test_eight_candidates_fit_a_window_of_ten_lines(start, server, program):
     """Bounded rows: nothing scrolls away and nothing is left."""
     gate = asyncio.Event()
     for model in MODELS[1:4]:
@@ -535,7 +541,7 @@ async def test_eight_candidates_fit_a_window_of_ten_lines(start, server, program
         assert "It is Paris." in terminal.text
 
 
-async def test_only_the_answer_is_on_stdout_while_rows_are_on_the_terminal(start, server, program):  # noqa: F811
+async def test_only_the_answer_is_on_stdout_while_rows_are_on_the_terminal(start, server, program):
     """`… > answer.txt` in a terminal: the file has the answer's bytes, the screen has everything else."""
     out = program.home / "answer.txt"
     async with Terminal(80, 24) as terminal:
@@ -549,7 +555,7 @@ async def test_only_the_answer_is_on_stdout_while_rows_are_on_the_terminal(start
         assert "chosen: qwen" in terminal.text
 
 
-async def test_a_closed_standard_error_puts_nothing_on_stdout(server, program):  # noqa: F811
+async def test_a_closed_standard_error_puts_nothing_on_stdout(server, program):
     """`2>&-`: what has no place to go, goes nowhere."""
     command = f'exec "{sys.executable}" "{ROOT}/final_script.py" "capital of france pls" 2>&- </dev/null'
     process = await asyncio.create_subprocess_exec(
@@ -560,7 +566,7 @@ async def test_a_closed_standard_error_puts_nothing_on_stdout(server, program): 
     assert (0, b"It is Paris.\n") == (process.returncode, out.removeprefix(b"capital of france pls"))
 
 
-async def test_what_is_typed_during_a_turn_does_not_move_the_rows(start, server):  # noqa: F811
+async def test_what_is_typed_during_a_turn_does_not_move_the_rows(start, server):
     """Enter, pressed by an impatient person, leaves no trace between the rows."""
     gate = asyncio.Event()
     gated(server, gate)
@@ -578,7 +584,7 @@ async def test_what_is_typed_during_a_turn_does_not_move_the_rows(start, server)
         assert "hello" not in terminal.text
 
 
-async def test_a_degraded_turn_says_so_above_the_answer(start, server):  # noqa: F811
+async def test_a_degraded_turn_says_so_above_the_answer(start, server):
     """Who failed and why; below the answer who won."""
     server.say("llama3.2:1b", Reply(status=500, error="out of luck"))
     async with Terminal(100, 24) as terminal:
@@ -589,7 +595,7 @@ async def test_a_degraded_turn_says_so_above_the_answer(start, server):  # noqa:
         assert text.index("2 of 3 models answered; llama failed: ") < text.index("It is Paris.\n") < text.index("chosen: qwen (margin ")
 
 
-async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):  # noqa: F811
+async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):
     """The judge's letters cannot be read: the configured order chose, and the reason is there."""
     server.lean("gemma3:1b", {" I": -0.1, " The": -2.0})
     async with Terminal(100, 24) as terminal:
@@ -600,7 +606,7 @@ async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):
         assert re.match(r"chosen: \S+ \(no verdict: ", below)
 
 
-async def test_rows_are_on_the_screen_within_a_tenth_of_a_second_after_enter(start, server, record_property):  # noqa: F811
+async def test_rows_are_on_the_screen_within_a_tenth_of_a_second_after_enter(start, server, record_property):
     """The first turn of a prompt, whose models never begin; the best of three, since other programs may be running."""
     gated(server, asyncio.Event())
     server.say("granite4:350m", Reply("late", gate=asyncio.Event()))

@@ -11,29 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_ollama import FakeOllama, Reply
+from tests.support.heavy_lite import ANSWERS, MODELS
+from tests.support.paths import ROOT
 from tests.support.pty_program import ALT_ENTER, CTRL_C, CTRL_D, CTRL_G, PROMPT, UP, on_terminal
-from tests.terminal.test_commandline import MODELS, ROOT, Program, likes_paris
 
-ANSWERS = {"qwen3:0.6b": "It is Lyon.", "qwen2.5-coder:1.5b": "It is Paris.", "llama3.2:1b": "It might be Nice."}
 KINDS = pytest.mark.parametrize("term", ["xterm", "dumb", None])
 """The terminals: one that can move its cursor, one that says it cannot, one that says nothing."""
-
-
-@pytest.fixture
-async def server():
-    """A fake local Ollama with the five models, whose judge likes the answer with Paris in it."""
-    async with FakeOllama(*MODELS) as fake:
-        fake.say("granite4:350m", "What is the capital of France?")
-        for model, says in ANSWERS.items():
-            fake.say(model, says)
-        fake.lean("gemma3:1b", likes_paris)
-        yield fake
-
-
-@pytest.fixture
-def program(tmp_path, server):
-    """The program beside that server."""
-    return Program(tmp_path, server.url)
 
 
 def asked(server: FakeOllama, model: str = "llama3.2:1b") -> list[str]:

@@ -8,13 +8,13 @@ import re
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.engines.test_embedded import is_gone
-from tests.terminal.test_commandline import ROOT, Program
+from tests.support.paths import ROOT
+from tests.support.processes import is_gone, seconds_until_idle, worker_of
+from tests.support.program import Program
 
 PROMPT = re.escape("Enter your query (or 'exit' to quit): ")
 MOMENTS = {
@@ -28,35 +28,6 @@ MOMENTS = {
 """What stands on the screen when the moment has come."""
 STOPS_WITHIN_S = 1.5
 """A second, and the batch of a prompt that is being read."""
-
-
-def worker_of(pid: int) -> int:
-    """The program's llama.cpp process."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            return int(stat.parent.name)
-    raise AssertionError("it has no child")
-
-
-def cpu_of(pid: int) -> int:
-    """Clock ticks of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def seconds_until_idle(pid: int) -> float:
-    """How long a process went on working: until it uses no CPU for a fifth of a second."""
-    began = time.monotonic()
-    while time.monotonic() - began < 10:
-        since, before = time.monotonic(), cpu_of(pid)
-        time.sleep(0.2)
-        if cpu_of(pid) - before <= 1:
-            return since - began
-    raise AssertionError("it works on")
 
 
 @pytest.mark.slow

@@ -15,11 +15,14 @@ from aiohttp import web
 
 from gork.config.ensemble import load_ensemble
 from gork.engines.model import Health
-from gork.memory import free_memory
-from gork.readiness import lacking, suffices
+from gork.health import lacking, suffices
+from gork.machine import free_memory
 from tests.support.fake_downloads import Hub, write_gguf
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.terminal.test_commandline import MODELS, ROOT, Program
+from tests.support.heavy_lite import MODELS
+from tests.support.paths import ROOT
+from tests.support.program import Program
+from tests.support.pty_program import CTRL_C, on_terminal
 
 MEMBERS = ("promptimizer", "qwen-small", "qwen", "llama", "judge")
 MB = 1_000_000
@@ -80,12 +83,6 @@ async def server():
     """A local Ollama with all five models."""
     async with PullingOllama(*MODELS) as fake:
         yield fake
-
-
-@pytest.fixture
-def program(tmp_path, server):
-    """The program beside it."""
-    return Program(tmp_path, server.url)
 
 
 def urls(at: str | Mapping[str, str]) -> dict[str, str]:
@@ -363,6 +360,17 @@ async def test_pull_on_a_dumb_terminal_writes_lines(program, server):
         assert "\x1b" not in screen
 
 
+async def test_ctrl_c_at_the_question_at_the_start_leaves(program, server):
+    """At once, with the exit code of an interruption; nothing is pulled."""
+    server.models = list(MODELS[:3])
+    async with on_terminal(program) as terminal:
+        await terminal.see("or [q]uit?")
+        terminal.press(CTRL_C)
+
+        assert 130 == await terminal.end()
+    assert [] == server.bodies("/api/pull")
+
+
 async def test_the_question_at_the_start_pulls_the_same_way(program, server):
     """[p]: all that is missing comes at once, then the prompt is there."""
     server.models = list(MODELS[:3])
@@ -408,6 +416,23 @@ async def test_ctrl_c_ends_a_download_of_weights_and_the_next_one_goes_on(progra
         (file,) = (tmp_path / "cache").glob("*.gguf")
         assert content == file.read_bytes()
         assert re.search(r"tiny.gguf: \d+ % of", err)
+
+
+async def test_ctrl_c_ends_the_download_that_a_question_waits_for(program, tmp_path):
+    """Nothing of it counts, and the exit code is that of every interrupted question."""
+    content = write_gguf(tmp_path / "tiny.gguf", rows=2048, columns=512).read_bytes()
+    (program.home / "my.yaml").write_text("name: x\ncandidates:\n  - {name: m, hub: 'owner/tiny-GGUF:tiny.gguf'}\n")
+    with Hub(content) as hub:
+        hub.gate.clear()
+        env = {"GORK_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
+        process = await program.start("--engine", "embedded", "--ensemble", "./my.yaml", "hello", **env)
+        process.stdin.close()
+        assert await asyncio.to_thread(hub.stalled.wait, 30)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (130, False) == (process.returncode, b"Traceback" in err), err.decode()
+    assert [] == list((tmp_path / "cache").glob("*.gguf"))
 
 
 # --- wait
@@ -533,7 +558,7 @@ async def test_ctrl_c_ends_wait_with_130(program):
 
 def test_one_candidate_suffices_and_nothing_else_does():
     """The rule that wait and a service's readiness share."""
-    ensemble, up, down = load_ensemble("heavy-lite"), Health(ok=True, detail=""), Health(ok=False, detail="gone")
+    ensemble, up, down = load_ensemble("heavy-lite"), Health(), Health(problem="gone")
     everyone = dict.fromkeys(MEMBERS, down)
 
     assert [False, True, True, True, False] == [suffices(ensemble, everyone | {name: up}) for name in MEMBERS]

@@ -1,4 +1,4 @@
-"""One llama.cpp child process: started when first needed, started anew when it died, gone when we are gone.
+"""One llama.cpp child process: started when first needed, restarted after it died, ended with its parent.
 
 The parent's end of the child's stdin is the leash: it is closed when the child is to go, and the kernel closes it when the parent
 ends in whatever way. What the child must know (its API key too) goes through it, since arguments and environment can be read by others.
@@ -19,7 +19,7 @@ from typing import Literal
 
 from gork.errors import EngineError
 
-_WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the message about its end."""
 _LEAVING_S = 1.0
@@ -27,23 +27,24 @@ _NO_ENGINE = (
     "the embedded engine needs xllamacpp, which cannot be imported here ({what}): `pip install -r requirements.txt` gets it where there "
     "is a wheel for it; elsewhere install Ollama and use --engine ollama"
 )
-_ILLEGAL = "; this processor lacks an instruction that the xllamacpp wheel was built for: use --engine ollama"
-_KILLED = "; if nobody killed it, memory ran out: take smaller weights or a smaller context"
+_ILLEGAL = "this processor lacks an instruction that the xllamacpp wheel was built for: use --engine ollama"
+_KILLED = "unless it was killed by hand, memory ran out: take smaller weights or a smaller context"
 
 
 class NotStarted(Exception):
     """Raised when a child could not be started; says why without naming a member, since several may share it."""
 
-    def __init__(self, cause: Literal["missing", "refused", "died", "late"], what: str) -> None:
-        self.cause, self.what = cause, what
+    def __init__(self, cause: Literal["missing", "refused", "died", "late"], what: str, fix: str | None = None) -> None:
+        self.cause, self.what, self.fix = cause, what, fix
         super().__init__(what)
 
 
 class Child:
     """The process that serves one weights file to the members that share it."""
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float) -> None:
-        self.path, self.slots, self.context, self.threads, self._load_s = path, slots, context, threads, load_s
+    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float, worker: Path = WORKER) -> None:
+        """Plan it; `load_s` is how long it may load, `worker` the script that it runs."""
+        self.path, self.slots, self.context, self.threads, self._load_s, self._worker = path, slots, context, threads, load_s, worker
         self._process: asyncio.subprocess.Process | None = None
         self._leash: int | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -62,6 +63,11 @@ class Child:
         """Of the process, while there is one."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to its server must carry."""
+        return {"Authorization": f"Bearer {self.key}"}
+
     async def ensure(self) -> None:
         """Start it unless it is up; those who come while it starts wait for the same start. Raises `NotStarted`, `EngineError`."""
         if self._starting is None or self._starting.done():
@@ -74,10 +80,10 @@ class Child:
         await asyncio.wait({self._starting})
         self._starting.result()
 
-    async def ended(self, within_s: float) -> str | None:
-        """How the process ended, if it does so in time: a connection breaks a moment before the process counts as dead."""
+    async def ended(self, within_s: float) -> tuple[str, str | None] | None:
+        """How the process ended and what to do about it, if it does so in time: its connection breaks a moment before it counts as dead."""
         if self._process is None:
-            return "it was stopped"
+            return "it was stopped", None
         try:
             async with asyncio.timeout(within_s):
                 code = await self._process.wait()
@@ -96,7 +102,7 @@ class Child:
     async def _start(self) -> None:
         await self._stop()  # what is left of the one before
         if not self.path.is_file():
-            raise NotStarted("missing", "there is no such file; fetch the weights again or correct the path")
+            raise NotStarted("missing", "there is no such file", "fetch the weights again or correct the path")
         started = False
         try:
             await self._spawn()
@@ -116,7 +122,7 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # the worker's folder holds modules of ours whose names others may want to import
-                str(_WORKER),
+                str(self._worker),
                 stdin=theirs,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -155,9 +161,11 @@ class Child:
             case {"error": "no_engine", "what": what}:
                 raise EngineError(_NO_ENGINE.format(what=what))
             case {"error": _}:
-                raise NotStarted("refused", "llama.cpp cannot load this file: it is torn, no GGUF, or of an unknown kind; fetch it again")
+                what = "llama.cpp cannot load this file: it is torn, not GGUF, or of an unknown kind"
+                raise NotStarted("refused", what, "fetch it again")
             case None:
-                raise NotStarted("died", f"its process ended while it loaded the file: {_ending(await self._process.wait())}{self._said()}")
+                how, fix = _ending(await self._process.wait())
+                raise NotStarted("died", f"its process ended while it loaded the file: {how}{self._said()}", fix)
             case _:
                 raise NotStarted("died", "its process said something else than where it listens" + self._said())
 
@@ -192,16 +200,16 @@ class Child:
             self._listening = None
 
 
-def _ending(code: int) -> str:
-    """How a process ended, for people.
+def _ending(code: int) -> tuple[str, str | None]:
+    """How a process ended and what to do about it, for people.
 
-    >>> _ending(-9)[:28], _ending(3)
-    ('it was ended by SIGKILL; if ', 'it exited with code 3')
+    >>> _ending(-15), _ending(3)
+    (('it was ended by SIGTERM', None), ('it exited with code 3', None))
     """
     if code >= 0:
-        return f"it exited with code {code}" + (_ILLEGAL if code == 0xC000001D else "")
+        return f"it exited with code {code}", _ILLEGAL if code == 0xC000001D else None
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return f"it was ended by {name}" + {"SIGILL": _ILLEGAL, "SIGKILL": _KILLED}.get(name, "")
+    return f"it was ended by {name}", {"SIGILL": _ILLEGAL, "SIGKILL": _KILLED}.get(name)

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import aiohttp
+from yarl import URL
 
 from gork.config.ensemble import Member
+from gork.engines.call import Completion, Deadlines, PartialCompletion
+from gork.engines.http import EventReader, Fault, FaultKind, HttpClient, Refusal, open_session, plain
 from gork.engines.labels import read_labels
-from gork.engines.llama.child import Child, NotStarted
-from gork.engines.llama.protocol import Events, llama_options, logprob_of, on_slot, top_of, whole
-from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options
+from gork.engines.llama.child import WORKER, Child, NotStarted
+from gork.engines.llama.protocol import encoded, llama_options, logprob_of, on_slot, top_of, whole
+from gork.engines.model import Choice, Engine, Health, Model, Options
 from gork.errors import (
     BadReply,
     Busy,
@@ -39,16 +42,26 @@ from gork.turn import AnswerFormat, Message
 
 _TOP = 100
 """Tokens read per label choice: enough that even a chatty model's labels are among them."""
-_MAX_REPLY = 16 << 20
+_MAX_EVENT = 1 << 20
 _NEWS_OF_ITS_END_S = 2.0
 
 
+class _Lost(Exception):
+    """Raised when the connection to a child broke: why is found out by asking the process."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.kind)
+
+
 class EmbeddedModel(Model):
-    """One member on a child's slots."""
+    """One member on a child's slots; what its HTTP client says is translated here."""
 
     def __init__(self, member: Member, deadlines: Deadlines, *, engine: EmbeddedEngine, child: Child, slots: range, path: Path) -> None:
         super().__init__(member, deadlines)
-        self._engine, self._child, self._path = engine, child, path
+        self._engine, self._path = engine, path
+        self.child = child
+        """The process that answers for it; shared with the members on the same file."""
         self._free = list(reversed(slots))
         self.reused_tokens = 0
         """Prompt tokens of the last request that were in the slot's cache already."""
@@ -66,43 +79,49 @@ class EmbeddedModel(Model):
     @property
     def context(self) -> int:
         """Tokens of prompt and completion together that one request can use."""
-        return self._child.context
+        return self.child.context
 
     @property
     def weights_id(self) -> str:
         """The weights file, symbolic links resolved."""
-        return str(self._child.path)
+        return str(self.child.path)
 
     async def check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
         if importlib.util.find_spec("xllamacpp") is None:
-            return Health(ok=False, detail="xllamacpp is not installed: pip install -r requirements.txt, or use --engine ollama")
+            return Health(problem="xllamacpp is not installed", fix="pip install -r requirements.txt, or use --engine ollama")
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
-            return Health(ok=False, detail=f"there is no weights file {self._path}: fetch it again or correct the path", version=version)
-        if not self._child.up:
-            return Health(ok=True, detail="starts when it is first asked", version=version)
+            return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
+        if not self.child.up:
+            return Health(state="starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
-                await self._ask("GET", "/health", None)
+                await self._ask("/health")
         except TimeoutError:
-            return Health(ok=False, detail=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
+            return Health(problem=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
         except ModelError as error:
-            return Health(ok=False, detail=error.what, version=version)
-        return Health(ok=True, detail="loaded", loaded=True, version=version)
+            return Health(problem=error.what, fix=error.fix, version=version)
+        return Health(state="loaded", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
-        return self._child.up
+        return self.child.up
 
     async def _load(self) -> None:
         try:
-            await self._child.ensure()
+            await self.child.ensure()
         except NotStarted as error:
             kinds = {"missing": ModelMissing, "refused": Refused, "died": Died, "late": TimedOut}
-            raise kinds[error.cause](error.what, member=self.name, where=self.where) from None
+            raise kinds[error.cause](error.what, member=self.name, where=self.where, fix=error.fix) from None
 
     async def _stream(
-        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
     ) -> Completion:
         try:
             body = llama_options(options)
@@ -111,10 +130,10 @@ class EmbeddedModel(Model):
         if answer_format is not None:
             body["json_schema"] = {"type": "object"} if answer_format == "json" else dict(answer_format)
         with self._slot_of_ours() as slot:
-            body |= {"prompt": await self._render(messages), "n_probs": int(logprobs)}
-            last = await self._complete(slot, body, lambda event: draft.add(event["content"], logprob=logprob_of(event)))
+            body |= {"prompt": await self.render(messages), "n_probs": int(logprobs)}
+            last = await self._complete(slot, body, lambda event: partial.add(event["content"], logprob=logprob_of(event)))
         stop: Literal["length", "stop"] = "length" if last["stop_type"] == "limit" else "stop"
-        return draft.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
+        return partial.completion(stop, tokens=last["tokens_predicted"], prompt_tokens=last["tokens_evaluated"])
 
     async def _complete(self, slot: int, body: Mapping[str, object], on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Stream one completion: each piece of text goes to `on_piece`, the closing event is returned.
@@ -122,45 +141,47 @@ class EmbeddedModel(Model):
         Always a stream that tells of its progress, even if only its end is wanted: llama.cpp notices that we left when it writes, so
         that this is what makes it stop at the end of a batch.
         """
-        url, headers = f"{self._child.url}/completion", self._headers()
-        try:
-            async with self._engine.session().post(url, json={**on_slot(slot), **body}, headers=headers) as response:
-                if response.status != 200:
-                    self._refuse(response.status, await self._read(response))
-                return await self._follow(Events(response.content), on_piece)
-        except (aiohttp.ClientError, ConnectionError) as error:
-            await self._lost(error)
+        http = self._http()
 
-    async def _follow(self, events: Events, on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        while True:
-            try:
-                event = await events.next()
-            except ValueError as error:
-                raise self._error(BadReply, f"its stream cannot be read: {error}") from None
-            match event:
-                case None:
-                    await self._lost(None)
-                case {"error": _}:
-                    self._refuse(200, event)
-                case {"stop": False, "prompt_progress": _}:
-                    pass
-                case {"stop": False, "content": str()}:
-                    on_piece(event)
-                case {"stop": True, "stop_type": "eos" | "word" | "limit", "tokens_predicted": int(), "tokens_evaluated": int()}:
-                    self._note_timings(event)
-                    return event
-                case _:
-                    raise self._error(BadReply, f"its stream has an event of unknown shape: {str(event)[:200]}")
+        def take(event: tuple[str, bytes]) -> dict[str, Any] | None:
+            kind, data = event
+            return self._event(kind, http.object_of(data), on_piece)
+
+        try:
+            async with http.reply("/completion", encoded({**on_slot(slot), **body}), at_work=True) as reply:
+                last = await reply.follow(EventReader(_MAX_EVENT), take)
+        except _Lost as lost:
+            await self._lost(lost.fault)
+        if last is None:
+            await self._lost(None)
+        self._note_timings(last)
+        return last
+
+    def _event(self, kind: str, event: dict[str, Any], on_piece: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+        match event:
+            case {"error": _}:
+                raise self._refusal(200, event)
+            case _ if kind == "error":
+                raise self._refusal(200, {"error": event})
+            case {"stop": False, "prompt_progress": _}:
+                return None
+            case {"stop": False, "content": str()}:
+                on_piece(event)
+                return None
+            case {"stop": True, "stop_type": "eos" | "word" | "limit", "tokens_predicted": int(), "tokens_evaluated": int()}:
+                return event
+            case _:
+                raise self._error(BadReply, f"its stream has an event of unknown shape: {plain(str(event))}")
 
     async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
         opened: Sequence[Message] = [*messages, {"role": "assistant", "content": lead_in}] if lead_in else messages
-        # The grammar makes sure that a token comes which is no end and no half character; the probabilities are those before it.
+        # The grammar makes sure that a token comes that is neither the end nor part of a character; the probabilities are those before it.
         grammar = "root ::= " + " | ".join(json.dumps(label) for label in labels)
         pieces: list[dict[str, Any]] = []
         method: Literal["logprobs", "schema"] = "logprobs"
         began = asyncio.get_running_loop().time()
         with self._slot_of_ours() as slot:
-            body = {"prompt": await self._render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
+            body = {"prompt": await self.render(opened), "n_predict": 1, "n_probs": _TOP, "temperature": 0.0, "grammar": grammar}
             # Read from its start: a cached prefix is computed in other batches, and the rounding moves a label's log-probability by as
             # much as a small judge's opinion does. Read afresh, the same prompt always gives the same numbers.
             body["cache_prompt"] = False
@@ -185,7 +206,7 @@ class EmbeddedModel(Model):
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         with self._slot_of_ours() as slot:
-            prompt = await self._render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
+            prompt = await self.render(messages, {"add_generation_prompt": False})  # else what follows would differ from a later prompt
             await self._complete(slot, {"prompt": prompt, "n_predict": 0}, lambda event: None)
 
     @contextmanager
@@ -197,60 +218,57 @@ class EmbeddedModel(Model):
         finally:
             self._free.append(slot)
 
-    async def _render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
+    async def render(self, messages: Sequence[Message], more: Mapping[str, object] | None = None) -> str:
         """The prompt that the file's chat template makes of `messages`; a last message of the assistant's is left open, to be continued."""
         body = {"messages": list(messages), "chat_template_kwargs": {"enable_thinking": False}, **(more or {})}
-        match await self._ask("POST", "/apply-template", body):
+        match await self._ask("/apply-template", body):
             case {"prompt": str(prompt)} if prompt:
                 return prompt
         raise self._error(BadReply, "its chat template gives no prompt")
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> dict[str, Any]:
-        """One request with a short reply."""
+    async def _ask(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """One request with a short reply; a GET without a body."""
         try:
-            async with self._engine.session().request(method, self._child.url + path, json=body, headers=self._headers()) as response:
-                reply = await self._read(response)
-                if response.status != 200:
-                    self._refuse(response.status, reply)
-                return reply
-        except (aiohttp.ClientError, ConnectionError) as error:
-            await self._lost(error)
+            return await self._http().record(path, None if body is None else encoded(body), at_work=True)
+        except _Lost as lost:
+            await self._lost(lost.fault)
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._child.key}"}
+    def _http(self) -> HttpClient:
+        return HttpClient(session=self._engine.session, base=URL(self.child.url), translator=self, headers=self.child.headers)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
-        parts, size = [], 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > _MAX_REPLY:
-                raise self._error(BadReply, f"its reply is longer than {_MAX_REPLY >> 20} MiB")
+    def broken(self, fault: Fault) -> Exception:
+        """What a fault between us and the child means; a lost connection is looked into by `_lost`."""
+        if fault.kind in (FaultKind.TOO_LONG, FaultKind.NOT_JSON):
+            return self._error(BadReply, f"its reply {'is ' if fault.kind is FaultKind.TOO_LONG else ''}{fault.detail}")
+        return _Lost(fault)
+
+    def refused(self, refusal: Refusal) -> ModelError:
+        """What a reply of the child means whose status is not 200."""
         try:
-            reply = json.loads(b"".join(parts))
-        except ValueError:
+            reply = json.loads(refusal.body)
+        except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
-            raise self._error(BadReply, f"its reply (status {response.status}) is no JSON object")
-        return reply
+            reply = {"error": refusal.body.decode("utf-8", "replace")}
+        return self._refusal(refusal.status, reply)
 
-    def _refuse(self, status: int, reply: Mapping[str, Any]) -> NoReturn:
-        """Turn the server's error into one of ours."""
+    def _refusal(self, status: int, reply: Mapping[str, Any]) -> ModelError:
+        """The server's error as one of ours."""
         error = reply.get("error")
         error = error if isinstance(error, dict) else {"message": str(error)}
-        said = str(error.get("message", ""))[:300]
         if error.get("type") == "exceed_context_size_error":
             long, room = whole(error.get("n_prompt_tokens")), whole(error.get("n_ctx")) or self.context
-            raise self._error(PromptTooLong, f"the prompt has {long} tokens, its context {room}: shorten it or raise `context`")
+            return self._error(PromptTooLong, f"the prompt has {long} tokens, its context {room}", "shorten it or raise `context`")
         kind = {400: Refused, 401: Refused, 403: Refused, 404: Refused, 501: Refused, 503: Busy}.get(status, BadReply)
-        raise self._error(kind, f"llama.cpp says: {said}")
+        return self._error(kind, f"llama.cpp says: {plain(str(error.get('message', '')))}")
 
-    async def _lost(self, error: Exception | None) -> NoReturn:
+    async def _lost(self, fault: Fault | None) -> NoReturn:
         """Say why a connection broke: the process usually died, and may count as dead only a moment later."""
-        ending = await self._child.ended(_NEWS_OF_ITS_END_S)
+        ending = await self.child.ended(_NEWS_OF_ITS_END_S)
         if ending is not None:
-            raise self._error(Died, f"its process went away: {ending}")
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            how, fix = ending
+            raise self._error(Died, f"its process went away: {how}", fix)
+        if fault is not None and fault.kind in (FaultKind.NO_CONNECTION, FaultKind.NO_CONNECTION_IN_TIME):
             raise self._error(Unreachable, "its process runs and takes no connection")
         raise self._error(Died, "the connection to its process broke off")
 
@@ -258,8 +276,8 @@ class EmbeddedModel(Model):
         timings = reply.get("timings")
         self.reused_tokens = whole(timings.get("cache_n")) if isinstance(timings, dict) else self.reused_tokens
 
-    def _error(self, kind: type[ModelError], what: str) -> ModelError:
-        return kind(what, member=self.name, where=self.where)
+    def _error(self, kind: type[ModelError], what: str, fix: str | None = None) -> ModelError:
+        return kind(what, member=self.name, where=self.where, fix=fix)
 
 
 class EmbeddedEngine(Engine):
@@ -276,15 +294,17 @@ class EmbeddedEngine(Engine):
         cores: int,
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
+        worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
-        children share the `cores`; a child that works alone gets them all. Raises a `ConfigError` that lists every mistake.
+        children share the `cores`; a child that works alone gets them all. `worker` is the script that children run. Raises
+        a `ConfigError` that lists every mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines = deadlines
+        self._deadlines, self._worker = deadlines, worker
         _check(members, files)
         shared: dict[Path, list[Member]] = {}
         for member in members:
@@ -300,7 +320,7 @@ class EmbeddedEngine(Engine):
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
         slots = sum(member.parallel for member in sharers)
-        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load)
+        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load, worker=self._worker)
         first = 0
         for member in sharers:
             own = range(first, first + member.parallel)
@@ -309,10 +329,9 @@ class EmbeddedEngine(Engine):
         return child
 
     def session(self) -> aiohttp.ClientSession:
-        """The engine's HTTP client. Each request has its own connection: an idle one would keep one of the child's threads."""
+        """The engine's HTTP session, opened when it is first needed."""
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect)
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=timeout)
+            self._session = open_session(self._deadlines.connect)
         return self._session
 
     async def close(self) -> None:

@@ -10,9 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-
-from gork.config.ensemble import OptionValue
+from gork.config.ensemble import LOAD_TIME, OptionValue
 from gork.engines.model import Options
 
 _DEFAULTS: Mapping[str, OptionValue] = {
@@ -31,11 +29,8 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 }
 """What Ollama does when an option is not given, so that a member behaves alike on both engines."""
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
-_AS_THEY_ARE = {"mirostat", "mirostat_tau", "mirostat_eta"}
-_LOAD_TIME = {"num_ctx": "context", "num_thread": "cores"}
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
-_MAX_EVENT = 1 << 20
 
 
 def llama_options(options: Options) -> dict[str, Any]:
@@ -46,12 +41,10 @@ def llama_options(options: Options) -> dict[str, Any]:
     """
     mistakes = []
     for name in options:
-        if name in _LOAD_TIME:
-            mistakes.append(f"option {name} is settled when the model loads: set `{_LOAD_TIME[name]}` instead")
-        elif name not in _DEFAULTS and name not in _RENAMED and name not in _AS_THEY_ARE:
-            mistakes.append(
-                f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED, *_AS_THEY_ARE}))}"
-            )
+        if name in LOAD_TIME:
+            mistakes.append(f"option {name} is settled when the model loads: {LOAD_TIME[name]}")
+        elif name not in _DEFAULTS and name not in _RENAMED:
+            mistakes.append(f"option {name} is not known to the embedded engine: it has {', '.join(sorted({*_DEFAULTS, *_RENAMED}))}")
     for name, value in options.items():
         wanted = (str, tuple, list) if name == "stop" else (int, float)
         if isinstance(value, bool) or not isinstance(value, wanted):
@@ -65,31 +58,9 @@ def llama_options(options: Options) -> dict[str, Any]:
     return translated
 
 
-class Events:
-    """The events of a `/completion` stream, one JSON object each, in bounded memory."""
-
-    def __init__(self, content: aiohttp.StreamReader) -> None:
-        self._content, self._buffer = content, b""
-
-    async def next(self) -> dict[str, Any] | None:
-        """The next event; None when the stream ends. Raises a ValueError for what is no event."""
-        while True:
-            line, newline, rest = self._buffer.partition(b"\n")
-            if not newline:
-                if len(self._buffer) > _MAX_EVENT:
-                    raise ValueError(f"an event is longer than {_MAX_EVENT >> 20} MiB")
-                piece = await self._content.readany()
-                if not piece:
-                    return None
-                self._buffer += piece
-                continue
-            self._buffer = rest
-            field, _, value = line.strip().partition(b":")
-            if field in (b"data", b"error"):
-                event = json.loads(value)
-                if not isinstance(event, dict):
-                    raise ValueError("an event is no JSON object")
-                return event if field == b"data" or "error" in event else {"error": event}
+def encoded(body: Mapping[str, object]) -> bytes:
+    """A request's body."""
+    return json.dumps(body).encode()
 
 
 def on_slot(slot: int) -> dict[str, object]:

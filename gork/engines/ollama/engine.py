@@ -6,8 +6,7 @@ Rules that come from how Ollama works (read and tried at 0.32):
 - `truncate: false` always: the default cuts a prompt that is too long, silently, often at the question.
 - `shift` never: a value other than the one a model was loaded with reloads the model.
 - Options that belong to loading (`num_ctx`, `num_thread` ...) are the same in every call to a model, the preload included: another
-  value, or a missing one, reloads it. Servers that members name by URL were set up by somebody else, who chose them there: those get
-  none, unless the ensemble file gives the member one.
+  value, or a missing one, reloads it. Servers that members name by URL choose them for themselves: those get none.
 - `keep_alive` is the number -1 at configured URLs (the string is an error); a laptop's own server keeps its default.
 """
 
@@ -21,19 +20,18 @@ from typing import TypeVar
 
 import aiohttp
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import LOAD_TIME, Member
+from gork.engines.call import Completion, Deadlines, PartialCompletion, estimate_prompt
+from gork.engines.http import STANDARD_LIMITS, HttpLimits, open_session
 from gork.engines.labels import read_labels
-from gork.engines.model import Choice, Completion, Deadlines, Draft, Engine, Health, Model, Options, estimate_prompt
+from gork.engines.model import Choice, Engine, Health, Model, Options
+from gork.engines.ollama.client import OllamaClient, Record
 from gork.engines.ollama.errors import Spot
-from gork.engines.ollama.library import PullProgress, answers, installed, loaded_row, missing, normal, pull, server_url, tags_of, version_of
+from gork.engines.ollama.library import loaded_row, normal, server_url, tags_of, version_of
 from gork.engines.ollama.protocol import ChatReader, chosen_label, count, likely_tokens, rows, template
-from gork.engines.ollama.wire import Record, Wire, open_session
-from gork.errors import ConfigError, Died, ModelError, ModelMissing, Refused
+from gork.errors import Died, ModelError, ModelMissing, Refused
 from gork.turn import AnswerFormat, Message
 
-__all__ = ["OllamaEngine", "OllamaModel", "PullProgress", "answers", "installed", "missing", "pull"]
-
-LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"})
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _FRESH_S = 5.0
@@ -44,26 +42,35 @@ _T = TypeVar("_T")
 
 
 class OllamaEngine(Engine):
-    """Members with a URL are asked there, all others at `host`; `context` is what one request can use where nobody says otherwise."""
+    """Members with a URL are asked there, all others at `host`; `context` is what one request can use unless the server says otherwise."""
 
     name = "ollama"
 
-    def __init__(self, members: Sequence[Member], *, host: str, deadlines: Deadlines, load_options: Options, context: int) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        host: str,
+        deadlines: Deadlines,
+        load_options: Options,
+        context: int,
+        limits: HttpLimits = STANDARD_LIMITS,
+    ) -> None:
         super().__init__()
         self._deadlines = deadlines
         self._opened: aiohttp.ClientSession | None = None
         self._closed = False
         local = {"num_ctx": context, **load_options}
         runners: dict[tuple[str, str], _Runner] = {}
-        places: list[tuple[Member, Wire, _Runner]] = []
+        places: list[tuple[Member, OllamaClient, _Runner]] = []
         for member in members:
             url, shown = server_url(member.url or host, member.name)
-            own = {key: value for key, value in member.options.items() if key in LOAD_OPTIONS}
             runner = runners.setdefault((shown, normal(member.model or "")), _Runner())
-            runner.join(member, own if member.url else {**local, **own})
-            places.append((member, Wire(self._session, url, Spot(member.name, shown)), runner))
-        for member, wire, runner in places:
-            self.models[member.name] = OllamaModel(member, wire, deadlines, slots=runner.slots, load=runner.load, context=context)
+            runner.join(member, {} if member.url else local)
+            client = OllamaClient(self._session, url, Spot(member.name, shown), limits, deadlines.brief)
+            places.append((member, client, runner))
+        for member, client, runner in places:
+            self.models[member.name] = OllamaModel(member, client, deadlines, slots=runner.slots, load=runner.load, context=context)
 
     def _session(self) -> aiohttp.ClientSession:
         """Open the session when it is first needed: that is when a loop runs."""
@@ -87,24 +94,23 @@ class _Runner:
     def __init__(self) -> None:
         self.load: Options = {}
         self.slots = asyncio.Semaphore(1)
-        self._members: list[Member] = []
+        self._parallel = 1
 
     def join(self, member: Member, load: Options) -> None:
-        """Add a member; one with other load-time options would make every call reload the model, so it is an error."""
-        if self._members and load != self.load:
-            both = f"{self._members[0].name} and {member.name}"
-            raise ConfigError([f"{both} share a model but not its load-time options ({', '.join(sorted(LOAD_OPTIONS))}); make them equal"])
+        """Add a member."""
         self.load = load
-        self._members.append(member)
-        self.slots = asyncio.Semaphore(max(other.parallel for other in self._members))
+        self._parallel = max(self._parallel, member.parallel)
+        self.slots = asyncio.Semaphore(self._parallel)
 
 
 class OllamaModel(Model):
     """One member's model at an Ollama server."""
 
-    def __init__(self, member: Member, wire: Wire, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int) -> None:
+    def __init__(
+        self, member: Member, client: OllamaClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int
+    ) -> None:
         super().__init__(member, deadlines, slots)
-        self._wire, self._load_options = wire, load
+        self._client, self._load_options = client, load
         asked = load.get("num_ctx")
         self._context = asked if isinstance(asked, int) else context
         self._tag = member.model
@@ -121,7 +127,7 @@ class OllamaModel(Model):
     @property
     def where(self) -> str:
         """The server's URL, without credentials."""
-        return self._wire.spot.where
+        return self._client.spot.where
 
     @property
     def context(self) -> int:
@@ -137,35 +143,35 @@ class OllamaModel(Model):
         """Ask for version, model and whether it is loaded; nothing is generated or loaded."""
         version = None
         try:
-            version = await version_of(self._wire)
+            version = await version_of(self._client)
             tag = await self._present()
-            loaded = await loaded_row(self._wire, tag) is not None
+            loaded = await loaded_row(self._client, tag) is not None
         except ModelError as error:
-            return Health(ok=False, detail=error.what, version=version)
-        return Health(ok=True, detail=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
+            return Health(problem=error.what, fix=error.fix, version=version)
+        return Health(state=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
 
     async def _present(self) -> str:
         """Give the tag if the server has it now."""
-        there = await tags_of(self._wire)
+        there = await tags_of(self._client)
         if self.member.model is None:
             self._tag = self._only(there)
         tag = await self._name()
         if normal(tag) not in {normal(other) for other in there}:
-            raise self._wire.spot.error(ModelMissing, f"{tag} is not there; get it with `ollama pull {tag}`")
+            raise self._client.spot.error(ModelMissing, f"{tag} is not there", f"get it with `ollama pull {tag}`")
         return tag
 
     async def _name(self) -> str:
         """Give the tag to ask for; found at the server if the member names none."""
         if self._tag is None:
-            self._tag = self._only(await tags_of(self._wire))
+            self._tag = self._only(await tags_of(self._client))
         return self._tag
 
     def _only(self, there: Sequence[str]) -> str:
         if not there:
-            raise self._wire.spot.error(ModelMissing, "the server has no model; get one with `ollama pull MODEL`")
+            raise self._client.spot.error(ModelMissing, "the server has no model", "get one with `ollama pull MODEL`")
         if len(there) == 1:
             return there[0]
-        raise self._wire.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])}); name one for {self.name}")
+        raise self._client.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])})", f"name one for {self.name}")
 
     async def _at_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
         """Ask with the model's tag; once more with another one if the server's only model has been exchanged since."""
@@ -196,13 +202,13 @@ class OllamaModel(Model):
             return True
         if self._suspect:
             return False
-        row = await loaded_row(self._wire, await self._name())
+        row = await loaded_row(self._client, await self._name())
         if row is None:
             return False
         served = count(row, "context_length")
         asked = self._load_options.get("num_ctx")
         if served and asked is not None and served not in {asked, self._context}:
-            return False  # somebody else loaded it with another context: ours reloads it
+            return False  # another client loaded it with another context: ours reloads it
         self._learn(row)
         return True
 
@@ -216,22 +222,28 @@ class OllamaModel(Model):
 
         async def ask(tag: str) -> None:
             body = self._body(tag, {}, messages=[], stream=False)
-            await self._wire.about(tag).ask("/api/chat", body, timeout_s=3 * self.deadlines.load)
-            if (row := await loaded_row(self._wire, tag)) is not None:
+            await self._client.about(tag).ask("/api/chat", body, timeout_s=3 * self.deadlines.load)
+            if (row := await loaded_row(self._client, tag)) is not None:
                 self._learn(row)
 
         await self._at_tag(ask)
 
     async def _stream(
-        self, messages: Sequence[Message], options: Options, draft: Draft, *, answer_format: AnswerFormat | None, logprobs: bool
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
     ) -> Completion:
         extra: Record = {**({"logprobs": True} if logprobs else {}), **({} if answer_format is None else {"format": answer_format})}
 
         async def ask(tag: str) -> Completion:
-            wire = self._wire.about(tag)
-            reader = ChatReader(draft, wire.spot)
+            client = self._client.about(tag)
+            reader = ChatReader(partial, client.spot)
             body = self._body(tag, options, messages=list(messages), stream=True, **extra)
-            return await wire.stream("/api/chat", body, reader.take) or reader.broken_off()
+            return await client.stream("/api/chat", body, reader.take) or reader.broken_off()
 
         return await self._at_tag(ask)
 
@@ -244,7 +256,7 @@ class OllamaModel(Model):
             found, method = read_labels(likely_tokens(places[0]), labels) if places else None, "logprobs"
             if found is None:
                 reply = await self._forced(tag, messages, labels)
-                found, method = chosen_label(reply, labels, self._wire.spot), "schema"
+                found, method = chosen_label(reply, labels, self._client.spot), "schema"
             return Choice(
                 probabilities=found[0],
                 mass=found[1],
@@ -259,16 +271,16 @@ class OllamaModel(Model):
         """Ask for one token with its alternatives, after `lead_in` if the server shows the prompt that its template makes.
 
         The first request is for the rendered prompt; a server that does not know this takes it for what comes next best, a chat of
-        one token without the lead-in. (A trailing assistant message would not do: templates open another turn behind it.)
+        one token without the lead-in. (A trailing assistant message would not do: templates open another turn after it.)
         """
-        wire = self._wire.about(tag)
+        client = self._client.about(tag)
         options: Options = {"num_predict": 1, "temperature": 0}
         listed: Record = {"stream": False, "logprobs": True, "top_logprobs": _TOP}
-        reply = await self._ask(wire, "/api/chat", self._body(tag, options, messages=list(messages), _debug_render_only=True, **listed))
+        reply = await self._ask(client, "/api/chat", self._body(tag, options, messages=list(messages), _debug_render_only=True, **listed))
         prompt = template(reply)
         if prompt is None:
             return reply
-        return await self._ask(wire, "/api/generate", self._body(tag, options, prompt=prompt + lead_in, raw=True, **listed))
+        return await self._ask(client, "/api/generate", self._body(tag, options, prompt=prompt + lead_in, raw=True, **listed))
 
     async def _forced(self, tag: str, messages: Sequence[Message], labels: Sequence[str]) -> Record:
         """Ask for a label that a schema forces."""
@@ -276,11 +288,11 @@ class OllamaModel(Model):
         options: Options = {"num_predict": _LABEL_TOKENS, "temperature": 0}
         listed: Record = {"stream": False, "logprobs": True, "top_logprobs": _TOP}
         return await self._ask(
-            self._wire.about(tag), "/api/chat", self._body(tag, options, messages=list(messages), format=schema, **listed)
+            self._client.about(tag), "/api/chat", self._body(tag, options, messages=list(messages), format=schema, **listed)
         )
 
-    async def _ask(self, wire: Wire, path: str, body: Record) -> Record:
-        return await wire.ask(path, body, timeout_s=None, at_work=True)  # the deadlines of the call bound it
+    async def _ask(self, client: OllamaClient, path: str, body: Record) -> Record:
+        return await client.ask(path, body, timeout_s=None, at_work=True)  # the deadlines of the call bound it
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         """Read the prompt and drop one token: `num_predict: 0` would be no limit, or one token, depending on the version."""
@@ -288,12 +300,12 @@ class OllamaModel(Model):
 
         async def ask(tag: str) -> None:
             body = self._body(tag, {"num_predict": 1}, messages=list(messages), stream=False)
-            await self._wire.about(tag).ask("/api/chat", body, timeout_s=limit, at_work=True)
+            await self._client.about(tag).ask("/api/chat", body, timeout_s=limit, at_work=True)
 
         await self._at_tag(ask)
 
     def _body(self, tag: str, options: Options, **fields: object) -> Record:
         """Put a request together; load-time options are the model's own, whatever a call says."""
-        asked = {key: value for key, value in options.items() if key not in LOAD_OPTIONS}
+        asked = {key: value for key, value in options.items() if key not in LOAD_TIME}
         keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
         return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}

@@ -1,6 +1,6 @@
 """What goes wrong at an Ollama server, told as one of our errors: the one place where that is decided.
 
-Three things arrive here: an HTTP status with its body, an `{"error": ...}` line in the middle of a stream, and an exception of aiohttp.
+Three things arrive here: an HTTP status with its body, an `{"error": ...}` line in the middle of a stream, and a fault of the transport.
 The rules name the versions of Ollama that their texts were read from. Everything a server sends is shortened and stripped of control
 characters before it is shown.
 """
@@ -8,43 +8,55 @@ characters before it is shown.
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError
-
+from gork.engines.http import Fault, FaultKind, Refusal, error_text, plain
 from gork.errors import BadReply, Busy, Died, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut, Unreachable
-
-_SHOWN = 300
-"""Characters of a server's own words that a message quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Who is asked, where, for which model: what every message names."""
+    """Who is asked, where, for which model: what every message names, and what faults and refusals mean there."""
 
     member: str
     where: str
     tag: str = ""
 
-    def error(self, kind: type[ModelError], what: str) -> ModelError:
+    def error(self, kind: type[ModelError], what: str, fix: str | None = None) -> ModelError:
         """Make an error of this kind about this spot."""
-        return kind(what, member=self.member, where=self.where)
+        return kind(what, member=self.member, where=self.where, fix=fix)
+
+    def broken(self, fault: Fault) -> ModelError:
+        """Translate a fault of the transport. At work, a connection that breaks is a `Died`: asking once more may help."""
+        kind, what, fix = _FAULTS[fault.kind]
+        if fault.kind is FaultKind.BROKEN and not fault.at_work:
+            kind = Unreachable
+        return self.error(kind, what.format(fault.detail), fix)
+
+    def refused(self, refusal: Refusal) -> ModelError:
+        """Translate a reply whose status is not 200."""
+        return from_status(self, refusal)
 
 
-def plain(text: str) -> str:
-    r"""Make a server's words fit for one line of a message.
-
-    >>> plain("a\x1b[31m \n\n b" + "c" * 1000)[:12]
-    'a [31m bcccc'
-    """
-    head = text[: 4 * _SHOWN]
-    line = " ".join("".join(char if char.isprintable() else " " for char in head).split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+_OTHER = "is it an Ollama server?"
+_DOWN = "is it running? (`ollama serve`)"
+_FAULTS: Mapping[FaultKind, tuple[type[ModelError], str, str]] = {
+    FaultKind.NO_CONNECTION_IN_TIME: (Unreachable, "no connection in time", _DOWN),
+    FaultKind.UNKNOWN_HOST: (Unreachable, "its host name is not known", "check the URL"),
+    FaultKind.NOT_SECURE: (Unreachable, "no secure connection ({})", "check the URL's scheme and its certificate"),
+    FaultKind.NO_CONNECTION: (Unreachable, "{}", _DOWN),
+    FaultKind.PROXY: (Unreachable, "the proxy on the way cannot be used", "correct it or set NO_PROXY"),
+    FaultKind.SILENT: (TimedOut, "it does not reply in time", "is it overloaded?"),
+    FaultKind.LATE: (TimedOut, "it does not reply in time", "is it overloaded?"),
+    FaultKind.NOT_HTTP: (BadReply, "what answers there does not speak HTTP ({})", "check the URL"),
+    FaultKind.BAD_URL: (Unreachable, "its URL cannot be asked", "check it"),
+    FaultKind.UNREADABLE: (BadReply, "its reply is compressed in a way that cannot be read", "is a proxy in between?"),
+    FaultKind.TOO_LONG: (BadReply, "its reply is {}", _OTHER),
+    FaultKind.NOT_JSON: (BadReply, "its reply {}", _OTHER),
+    FaultKind.BROKEN: (Died, "the connection broke before the reply was complete", "see the server's log"),
+}
 
 
 _TEXTS: tuple[tuple[re.Pattern[str], type[ModelError], str], ...] = (
@@ -82,12 +94,12 @@ def from_text(spot: Spot, text: str, status: int | None = None) -> ModelError:
     told = _unnested(text)
     for pattern, kind, advice in _TEXTS:
         if pattern.search(text):
-            return spot.error(kind, f"{plain(told)}{code}; {advice.format(tag=spot.tag or 'MODEL')}")
+            return spot.error(kind, f"{plain(told)}{code}", advice.format(tag=spot.tag or "MODEL"))
     if status == 429:
-        return spot.error(Busy, f"{plain(told)}{code}; try again later")
+        return spot.error(Busy, f"{plain(told)}{code}", "try again later")
     if status == 499:  # the server gave up a request that we had not
         return spot.error(Died, f"{plain(told)}{code}")
-    return spot.error(Refused, f"{plain(told) or 'an error without a text'}{code}; see the server's log")
+    return spot.error(Refused, f"{plain(told) or 'an error without a text'}{code}", "see the server's log")
 
 
 def _unnested(text: str) -> str:
@@ -102,7 +114,7 @@ def _unnested(text: str) -> str:
 
 _NO_API = (BadReply, "is the URL that of an Ollama server?")
 _NO_ENTRY = (Refused, "credentials belong in the URL, and an Ollama bound to loopback answers no other host name")
-_NO_SERVER = (Unreachable, "this is a proxy's answer: is the Ollama behind it running?")
+_NO_SERVER = (Unreachable, "this is a proxy's answer: is the Ollama that it stands for running?")
 _STATUSES: Mapping[int, tuple[type[ModelError], str]] = {
     **dict.fromkeys((401, 403, 407), _NO_ENTRY),
     **dict.fromkeys((404, 405), _NO_API),
@@ -112,69 +124,23 @@ _STATUSES: Mapping[int, tuple[type[ModelError], str]] = {
 """Statuses whose body is not Ollama's."""
 
 
-def from_status(spot: Spot, status: int, body: bytes, content_type: str, location: str | None = None) -> ModelError:
+def from_status(spot: Spot, refusal: Refusal) -> ModelError:
     """Translate a reply whose status is not 200."""
+    status = refusal.status
     if 300 <= status < 400:
-        target = f" to {plain(location)}" if location else ""
-        return spot.error(BadReply, f"it redirects{target} (HTTP {status}), which is not followed; give the URL it should be asked at")
-    text = error_field(body)
+        target = f" to {plain(refusal.location)}" if refusal.location else ""
+        return spot.error(BadReply, f"it redirects{target} (HTTP {status}), which is not followed", "give the URL it should be asked at")
+    text = error_text(refusal.body)
     if text is not None:
         return from_text(spot, text, status)
     kind, advice = _STATUSES.get(status, (Refused, "see the server's log"))
-    return spot.error(kind, f"{f'HTTP {status} {_headline(body, content_type)}'.strip()}; {advice}")
+    return spot.error(kind, f"HTTP {status} {_headline(refusal)}".strip(), advice)
 
 
-def error_field(body: bytes) -> str | None:
-    """Give the `error` text of a JSON body: Ollama's own form, or the object of an OpenAI-like server; None if there is none."""
-    try:
-        record = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    error = record.get("error") if isinstance(record, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message")
-    return error if isinstance(error, str) else None
-
-
-def _headline(body: bytes, content_type: str) -> str:
+def _headline(refusal: Refusal) -> str:
     """Give what a plain or HTML error page says in short."""
-    text = body[:20_000].decode("utf-8", "replace")
-    if "html" in content_type or text.lstrip()[:1] == "<":
+    text = refusal.body[:20_000].decode("utf-8", "replace")
+    if "html" in refusal.content_type or text.lstrip()[:1] == "<":
         title = re.search(r"<title[^>]*>([^<]{1,200})", text, re.IGNORECASE)
         return f"({plain(title[1])})" if title else "(an HTML page)"
     return f"({plain(text)})" if text.strip() else ""
-
-
-@contextmanager
-def translated(spot: Spot, *, at_work: bool) -> Iterator[None]:
-    """Turn what aiohttp raises into our errors. `at_work`: a model was asked, so a connection that breaks is a `Died`."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        raise _from_exception(spot, error, at_work=at_work) from None
-
-
-def _from_exception(spot: Spot, error: Exception, *, at_work: bool) -> ModelError:
-    kind: type[ModelError]
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            kind, what = Unreachable, "no connection in time; is it running? (`ollama serve`)"
-        case aiohttp.ClientConnectorDNSError():
-            kind, what = Unreachable, "its host name is not known; check the URL"
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
-            kind, what = Unreachable, f"no secure connection ({plain(str(error))}); check the URL's scheme and its certificate"
-        case aiohttp.ClientConnectorError():
-            number = error.os_error.errno  # asyncio's own text for it ("Connect call failed (...)") says less than the system's
-            reason = plain(os.strerror(number) if number else error.os_error.strerror or "no connection").lower()
-            kind, what = Unreachable, f"{reason}; is it running? (`ollama serve`)"
-        case TimeoutError():
-            kind, what = TimedOut, "it does not reply in time; is it overloaded?"
-        case aiohttp.ClientResponseError():
-            kind, what = BadReply, f"what answers there does not speak HTTP ({plain(error.message)}); check the URL"
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            kind, what = Unreachable, "its URL cannot be asked; check it"
-        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
-            kind, what = BadReply, "its reply is compressed in a way that cannot be read; is a proxy in between?"
-        case _:
-            kind, what = Died if at_work else Unreachable, "the connection broke before the reply was complete; see the server's log"
-    return spot.error(kind, what)

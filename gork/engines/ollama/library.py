@@ -11,13 +11,12 @@ import aiohttp
 from yarl import URL
 
 from gork.config.ensemble import Member
-from gork.engines.ollama.errors import Spot, plain
+from gork.engines.http import open_session, plain
+from gork.engines.ollama.client import OllamaClient, Record
+from gork.engines.ollama.errors import Spot
 from gork.engines.ollama.protocol import count, rows
-from gork.engines.ollama.wire import Record, Wire, open_session
 from gork.errors import ConfigError, Died, ModelError
 
-BRIEF_S = 10.0
-"""For questions that a server answers at once, busy or not."""
 _PULL_IDLE_S = 300.0
 """A pull reports several times a second, but is silent while it checks a large file."""
 
@@ -58,20 +57,20 @@ class PullProgress:
     total: int | None = None
 
 
-async def version_of(wire: Wire) -> str | None:
+async def version_of(client: OllamaClient) -> str | None:
     """Ask for the server's version; None if what answers does not say one."""
-    version = (await wire.ask("/api/version", timeout_s=BRIEF_S)).get("version")
+    version = (await client.ask("/api/version", timeout_s=client.brief_s)).get("version")
     return plain(version) if isinstance(version, str) else None
 
 
-async def tags_of(wire: Wire) -> tuple[str, ...]:
+async def tags_of(client: OllamaClient) -> tuple[str, ...]:
     """Ask which models are there."""
-    return tuple(_name(row) for row in rows(await wire.ask("/api/tags", timeout_s=BRIEF_S), "models") if _name(row))
+    return tuple(_name(row) for row in rows(await client.ask("/api/tags", timeout_s=client.brief_s), "models") if _name(row))
 
 
-async def loaded_row(wire: Wire, tag: str) -> Record | None:
+async def loaded_row(client: OllamaClient, tag: str) -> Record | None:
     """Ask for what /api/ps says of one model; None if it is not in memory."""
-    running = rows(await wire.ask("/api/ps", timeout_s=BRIEF_S), "models")
+    running = rows(await client.ask("/api/ps", timeout_s=client.brief_s), "models")
     return next((row for row in running if normal(_name(row)) == normal(tag)), None)
 
 
@@ -82,24 +81,24 @@ def _name(row: Record) -> str:
 
 async def answers(host: str, connect_s: float) -> str | None:
     """Give the version of the Ollama server at `host`; None if nothing that is one answers there."""
-    async with _wire(host, "Ollama", connect_s) as wire:
+    async with _client(host, "Ollama", connect_s) as client:
         try:
             async with asyncio.timeout(connect_s + 1.0):
-                return await version_of(wire)
+                return await version_of(client)
         except (ModelError, TimeoutError):
             return None
 
 
 async def installed(host: str, connect_s: float = 5.0, *, asked_by: str = "Ollama") -> tuple[str, ...]:
     """Give the tags of the models that the server at `host` has. Raises a `ModelError`."""
-    async with _wire(host, asked_by, connect_s) as wire:
-        return await tags_of(wire)
+    async with _client(host, asked_by, connect_s) as client:
+        return await tags_of(client)
 
 
 async def sizes(host: str, connect_s: float = 5.0) -> dict[str, int]:
     """Give the bytes of each model that the server at `host` has, by normal tag. Raises a `ModelError`."""
-    async with _wire(host, "Ollama", connect_s) as wire:
-        listed = rows(await wire.ask("/api/tags", timeout_s=BRIEF_S), "models")
+    async with _client(host, "Ollama", connect_s) as client:
+        listed = rows(await client.ask("/api/tags", timeout_s=client.brief_s), "models")
     return {normal(_name(row)): count(row, "size") for row in listed}
 
 
@@ -124,16 +123,16 @@ async def pull(host: str, tag: str, on_progress: Callable[[PullProgress], None],
         on_progress(progress)
         return True if progress.status == "success" else None
 
-    async with _wire(host, tag, connect_s) as wire:
-        if not await wire.about(tag).stream("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
-            raise wire.spot.error(Died, "the pull broke off; pull again, it goes on where it was")
+    async with _client(host, tag, connect_s) as client:
+        if not await client.about(tag).stream("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
+            raise client.spot.error(Died, "the pull broke off", "pull again: it goes on where it was")
 
 
 @asynccontextmanager
-async def _wire(host: str, asked_by: str, connect_s: float) -> AsyncIterator[Wire]:
+async def _client(host: str, asked_by: str, connect_s: float) -> AsyncIterator[OllamaClient]:
     url, shown = server_url(host, asked_by)
     async with open_session(connect_s) as session:
-        yield Wire(_always(session), url, Spot(asked_by, shown))
+        yield OllamaClient(_always(session), url, Spot(asked_by, shown))
 
 
 def _always(session: aiohttp.ClientSession) -> Callable[[], aiohttp.ClientSession]:

@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from gork.engines.call import Completion, PartialCompletion
+from gork.engines.http import plain
 from gork.engines.labels import read_labels
-from gork.engines.model import Completion, Draft
-from gork.engines.ollama.errors import Spot, plain
-from gork.engines.ollama.wire import Record
+from gork.engines.ollama.client import Record
+from gork.engines.ollama.errors import Spot
 from gork.errors import BadReply, Died
 
 _REPEATS = 30
@@ -35,10 +36,10 @@ def text(record: Record, key: str, spot: Spot) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}; is it an Ollama server?")
+        raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}", "is it an Ollama server?")
     if value.isascii():
         return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON can smuggle in halves of characters
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON escapes can be lone surrogates
 
 
 def mapping(record: Record, key: str) -> Record:
@@ -72,24 +73,24 @@ def likely_tokens(row: Record) -> list[tuple[str, float]]:
 
 
 class ChatReader:
-    """Takes the records of one streamed chat into a draft."""
+    """Takes the records of one streamed chat into a partial."""
 
-    def __init__(self, draft: Draft, spot: Spot) -> None:
-        self._draft, self._spot = draft, spot
+    def __init__(self, partial: PartialCompletion, spot: Spot) -> None:
+        self._partial, self._spot = partial, spot
         self._last, self._repeats = "", 0
 
     def take(self, record: Record) -> Completion | None:
-        """Add a record to the draft; the completion, if it was the last one."""
+        """Add a record to the partial; the completion, if it was the last one."""
         message = mapping(record, "message")
         done = record.get("done") is True
         if not message and not done:
-            raise self._spot.error(BadReply, "its reply has a record without a message; is it an Ollama server?")
+            raise self._spot.error(BadReply, "its reply has a record without a message", "is it an Ollama server?")
         piece, thinking = text(message, "content", self._spot), text(message, "thinking", self._spot)
         values = [value for row in rows(record, "logprobs") if (value := logprob(row)) is not None]
         self._add(piece, thinking, values)
         if not done:
             return None
-        return self._draft.completion(
+        return self._partial.completion(
             self._stop(record), tokens=count(record, "eval_count") or None, prompt_tokens=count(record, "prompt_eval_count")
         )
 
@@ -98,25 +99,25 @@ class ChatReader:
 
         Ollama stops a model that repeats itself without saying so; the text is kept, as one that is not complete.
         """
-        if self._repeats >= _REPEATS and self._draft.text.strip():
-            return self._draft.completion("repetition")
-        raise self._spot.error(Died, "its reply ended before the model was done; see the server's log")
+        if self._repeats >= _REPEATS and self._partial.text.strip():
+            return self._partial.completion("repetition")
+        raise self._spot.error(Died, "its reply ended before the model was done", "see the server's log")
 
     def _add(self, piece: str, thinking: str, values: Sequence[float]) -> None:
         first = values[0] if values else None
         if thinking:
-            self._draft.add(thinking, logprob=None if piece else first, thinking=True)
+            self._partial.add(thinking, logprob=None if piece else first, thinking=True)
         if piece:
             bare = piece.strip()
             self._last, self._repeats = bare, self._repeats + 1 if bare == self._last else 1
-            self._draft.add(piece, logprob=first)
+            self._partial.add(piece, logprob=first)
         for value in values[1 if piece or thinking else 0 :]:
-            self._draft.add("", logprob=value)  # several tokens in one record
+            self._partial.add("", logprob=value)  # several tokens in one record
 
     def _stop(self, record: Record) -> Literal["stop", "length"]:
         reason = record.get("done_reason")
         if reason in ("load", "unload"):
-            raise self._spot.error(BadReply, f"it answers {reason!r} instead of a text; see the server's log")
+            raise self._spot.error(BadReply, f"it answers {reason!r} instead of a text", "see the server's log")
         return "length" if reason == "length" else "stop"
 
 

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from gork.config.folders import cache_home
 from gork.config.weights import HubFile, LocalFile, Weights, WheelFile
+from gork.engines.background import in_background
 from gork.engines.weights.gguf import check_whole
-from gork.engines.weights.progress import Progress, Say
+from gork.engines.weights.progress import Progress, RelayedProgress, Say
 from gork.engines.weights.transfer import Limits, NoRoom, Transfer, sha256_of, sync
 from gork.errors import WeightsError
 
@@ -35,12 +38,10 @@ def default_cache() -> Path:
     """Say where weights are kept: $GORK_CACHE, else $XDG_CACHE_HOME/gork/weights, else ~/.cache/gork/weights."""
     if chosen := os.environ.get("GORK_CACHE"):
         return Path(chosen)
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "gork" / "weights"
-    try:
-        return Path.home() / ".cache" / "gork" / "weights"
-    except RuntimeError:
-        raise WeightsError("there is no home directory to keep weights in", fix="set GORK_CACHE to a directory") from None
+    home = cache_home(os.environ)
+    if home is None:
+        raise WeightsError("there is no home directory to keep weights in", fix="set GORK_CACHE to a directory")
+    return home / "weights"
 
 
 def cached(weights: Weights, cache: Path) -> Path | None:
@@ -55,6 +56,17 @@ def cached(weights: Weights, cache: Path) -> Path | None:
 def place_in(weights: Weights, cache: Path) -> Path:
     """Where the file is, or would be if it were fetched."""
     return _Place(weights, cache).file
+
+
+async def fetch_in_background(weights: Weights, cache: Path, progress: Progress, *, offline: bool = False) -> Path:
+    """The same as `fetch`, in a thread beside the event loop; cancelling it ends the download as Ctrl-C does."""
+    relay = RelayedProgress(progress)
+
+    def work(stop: threading.Event) -> Path:
+        relay.stop = stop
+        return fetch(weights, cache, relay, offline=offline)
+
+    return await in_background(work, name=f"fetch {weights.file}")
 
 
 def fetch(weights: Weights, cache: Path, progress: Progress, *, offline: bool = False, limits: Limits | None = None) -> Path:

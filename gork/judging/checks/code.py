@@ -1,4 +1,4 @@
-"""Code in an answer: is it there where it was asked for, can it be parsed, is the function there that was named. Nothing is executed."""
+"""Code in an answer: whether it is there if it was asked for, parses, and defines the function that was named. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 
-from gork.judging.checks.finding import Finding, shown
-from gork.text.numbers import SMALL
-from gork.text.structure import QUOTED, Block, take_apart
+from gork.judging.checks import Finding
+from gork.text.numbers import count
+from gork.text.questions import QUOTED
+from gork.text.structure import Block, shown, split_code
 
 _LANGUAGES = (
     ("python", r"python ?[23]?(?:\.\d+)?"),
@@ -51,8 +52,8 @@ _NO_NAME = frozenset(
     ("by", "from", "when", "with", "in", "on", "after", "before", "at", "and", "or", "for", "to", "as", "the", "a", "an", "if", "it")
 )
 _TAKES = re.compile(
-    r"\b(?:takes?|taking|accepts?|accepting|with) (?:exactly )?(?P<count>one|two|three|four|[1-4]) (?:\w+ )?(?:arguments?|parameters?"
-    r"|args?|params?)\b",
+    r"\b(?:takes?|taking|accepts?|accepting|with) (?:exactly )?(one|two|three|four|[1-4]) (?:\w+ )?"
+    r"(?:arguments?|parameters?|args?|params?)\b",
     re.IGNORECASE,
 )
 _FOREIGN_PYTHON = re.compile(
@@ -71,19 +72,20 @@ _STATEMENT = re.compile(
     r"(?:select|with|insert|update|delete|create (?:temp |temporary )?(?:table|view|index|unique index)|replace)\b", re.IGNORECASE
 )
 _DIALECT = re.compile(
-    r"\b(?:top|ilike|interval|extract|auto_increment|serial|modify|rollup|delimiter|declare|begin|fetch|array|convert|for update"
-    r"|similar|date|time"
-    r"|timestamp|procedure|function|trigger|call|position|trim|overlay|substring|enum|engine|charset|comment|default|only|tablesample"
-    r"|ignore"
-    r"|duplicate|straight_join|lateral|pivot|unpivot|qualify|apply|go|nolock|partition|using|returning|any|all|some|materialized"
-    r"|percent|offset|grant"
-    r"|cascade|concurrently|unsigned|collate|identity|clustered|sounds|regexp|rlike|div|mod|binary|separator|within|grouping|cube"
-    r"|sets|output|into|limit)\b"
-    r"|::|@|\?\?|[{}<]\w+[>}]|\.\.\.|…|\[|->|#|~|\bE'",
-    re.IGNORECASE,
+    r"""
+    \b(?: top | ilike | interval | extract | auto_increment | serial | modify | rollup | delimiter | declare | begin | fetch | array
+        | convert | for[ ]update | similar | date | time | timestamp | procedure | function | trigger | call | position | trim | overlay
+        | substring | enum | engine | charset | comment | default | only | tablesample | ignore | duplicate | straight_join | lateral
+        | pivot | unpivot | qualify | apply | go | nolock | partition | using | returning | any | all | some | materialized | percent
+        | offset | grant | cascade | concurrently | unsigned | collate | identity | clustered | sounds | regexp | rlike | div | mod
+        | binary | separator | within | grouping | cube | sets | output | into | limit )\b
+    | :: | @ | \?\? | [{}<]\w+[>}] | \.\.\. | … | \[ | -> | \# | ~ | \bE'
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Words and signs of other databases' SQL, which SQLite may refuse although it is right."""
 _KNOWN = re.compile(r"\b(?:limit|offset)\s+\d+|\bunion\s+all\b", re.IGNORECASE)
-"""What `_DIALECT` would take for another database's, but SQLite reads too."""
+"""Uses of words of `_DIALECT` that SQLite reads too."""
 _OTHER_BASES = re.compile(
     r"\b(?:mysql|mariadb|postgres\w*|oracle|t-?sql|sql server|mssql|bigquery|snowflake|spark|hive|redshift|duckdb|db2|pl/?sql)\b",
     re.IGNORECASE,
@@ -96,7 +98,7 @@ def asked_language(question: str) -> str | None:
     >>> asked_language("Write a Python function that adds two numbers"), asked_language("What is Python?")
     ('python', None)
     """
-    prose = QUOTED.sub("“”", take_apart(question[:4000])[0])
+    prose = QUOTED.sub("“”", split_code(question[:4000])[0])
     match = _ASKED.search(prose)
     if match is None or _NO_CODE.search(match[0]):
         return None
@@ -104,10 +106,10 @@ def asked_language(question: str) -> str | None:
     return next(language for language, pattern in _LANGUAGES if re.fullmatch(pattern, name, re.IGNORECASE))
 
 
-def findings(question: str, answer: str) -> Iterator[Finding]:
-    """What can be said of the answer's code, or of its absence."""
+def code(question: str, answer: str) -> Iterator[Finding]:
+    """Findings about the answer's code, or about its absence."""
     language = asked_language(question)
-    blocks = take_apart(answer)[1]
+    blocks = split_code(answer)[1]
     if not answer.strip():
         return
     if (
@@ -165,7 +167,7 @@ def _parsed(code: str) -> ast.Module | None:
 
 
 def _is_code(tree: ast.Module) -> bool:
-    """More than words that happen to parse."""
+    """Whether a tree is more than words that happen to parse."""
     kinds = (
         ast.FunctionDef,
         ast.AsyncFunctionDef,
@@ -217,7 +219,7 @@ def parses_as_json(text: str) -> bool:
 
 
 def _sql(text: str, question: str) -> str | None:
-    """A syntax error that SQLite's parser sees, in a statement that uses nothing of other databases' own."""
+    """A syntax error that SQLite's parser finds, in a statement without words and signs of other databases."""
     bare = re.sub(r"--[^\n]*|/\*.{0,400}?\*/", " ", text, flags=re.DOTALL)
     unquoted = re.sub(r"'[^']*'", "''", bare)
     if _OTHER_BASES.search(question) or len(text) > 5000:
@@ -247,7 +249,7 @@ def _statements(text: str) -> list[str]:
 
 
 def _function(question: str, trees: list[ast.Module]) -> Iterator[Finding]:
-    """The function that was asked for by its name, with as many parameters."""
+    """Whether the function that was asked for by its name is defined, and takes as many arguments."""
     names = {match["called"] or match["quoted"] or match["open"]: match for match in _NAMED.finditer(question[:4000])}
     names = {name: match for name, match in names.items() if name.lower() not in _NO_NAME}
     if len(names) != 1:
@@ -286,7 +288,7 @@ def _wanted(match: re.Match[str], question: str) -> int | None:
             return None
         return len(inside.split(",")) if inside else 0
     takes = _TAKES.findall(question[:4000])
-    return SMALL.get(takes[0].lower()) or int(takes[0]) if len(takes) == 1 else None
+    return count(takes[0]) if len(takes) == 1 else None
 
 
 def _can_take(arguments: ast.arguments, count: int) -> bool:

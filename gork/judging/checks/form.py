@@ -7,28 +7,32 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gork.judging.checks import Finding
 from gork.judging.checks.code import asked_language, parses_as_json
-from gork.judging.checks.finding import Finding, shown
-from gork.text.structure import Item, bare, instructions, items, sentence_count, take_apart, words
+from gork.text.numbers import COUNT, count
+from gork.text.questions import instructions
+from gork.text.sentences import sentence_range, sentence_start, words
+from gork.text.structure import Item, bare, items, shown, split_code
 
 _KEPT, _BROKEN = 0.7, -1.2
-_NUMBERS = {
-    "a single": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "fifty": 50, "a hundred": 100,
-}  # fmt: skip
-_COUNT = rf"(?P<count>{'|'.join(_NUMBERS)}|[1-9]\d{{0,3}})"
-_UNIT = r"(?P<unit>words?|sentences?|lines?|bullet points?|bullets|items?|paragraphs?)"
+_UNIT = r"(?P<unit>words?|sentences?|lines?|bullet\ points?|bullets|items?|paragraphs?)"
 _SIZED = re.compile(
-    r"\b(?P<verb>in|with|using|use|exactly|only|just|of|as|into|to|at most|at least|no more than|not more than|no longer than|up to"
-    r"|under|fewer than|less than"
-    r"|maximum|max|a maximum of|minimum|at the most|more than|over|within|about|around|roughly|approximately|have|has|contain"
-    r"|containing|write|give|reply with"
-    r"|answer with|respond with|limit|be)(?: (?:me|your (?:answer|reply|response)|exactly|only|just|at most|at least|no more than"
-    r"|up to|fewer than|less than|under|about"
-    r"|around|roughly|approximately|a maximum of|short|precisely|maximum|max|more than|to))*"
-    rf" {_COUNT}[ -](?:short |simple |plain |single |different |complete |full |concise |english )?{_UNIT}\b(?P<after>[^.!?\n]{{0,30}})",
-    re.IGNORECASE,
+    rf"""
+    \b(?P<verb> in | with | using | use | exactly | only | just | of | as | into | to
+             | at[ ]most | at[ ]least | no[ ]more[ ]than | not[ ]more[ ]than | no[ ]longer[ ]than | up[ ]to | under | fewer[ ]than
+             | less[ ]than | maximum | max | a[ ]maximum[ ]of | minimum | at[ ]the[ ]most | more[ ]than | over | within
+             | about | around | roughly | approximately
+             | have | has | contain | containing | write | give | reply[ ]with | answer[ ]with | respond[ ]with | limit | be )
+    (?: [ ](?: me | your[ ](?: answer | reply | response ) | exactly | only | just
+             | at[ ]most | at[ ]least | no[ ]more[ ]than | up[ ]to | fewer[ ]than | less[ ]than | under
+             | about | around | roughly | approximately | a[ ]maximum[ ]of | short | precisely | maximum | max | more[ ]than | to ) )*
+    [ ](?P<count>{COUNT})[ -]
+    (?: short[ ] | simple[ ] | plain[ ] | single[ ] | different[ ] | complete[ ] | full[ ] | concise[ ] | english[ ] )?
+    {_UNIT}\b (?P<after>[^.!?\n]{{0,30}})
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""A stated size: "in at most 20 words", "give me exactly three short sentences"."""
 _ONLY = re.compile(r"(?<=[.?!:,;] )((?:one|two|three|four|five|ten|\d{1,3}) (?:words?|sentences?|lines?))(?= only\b)", re.IGNORECASE)
 _TIMES = re.compile(
     r"\b(?:not|n't|never|each|every|per|apiece|respectively|how many|which|whose|avoid|instead|without|than one|first|last|following"
@@ -68,20 +72,32 @@ _CASE = re.compile(
     re.IGNORECASE,
 )
 _EDGE = re.compile(
-    r"(?:^|[.!?\n,;] {0,2}|\band |\bplease |\bmust |\bshould |\balso |\balways |\bthen |(?P<some>\bsentence(?: about \w+)? (?:that"
-    r"|which) ))(?P<edge>ends?|finish|conclude|starts?|begins?)"
-    r"(?: (?:your|the|each of your|it)(?: (?:answer|reply|response|message|sentence|text|output|paragraph|explanation|story))?)?"
-    r" (?:with|by saying|off with) (?:the )?(?:exact )?(?:words?|phrase|sentence|line|text|letters?|character"
-    r"|symbol)? ?[\"“'‘](?P<what>[^\"“”\n]{1,80}?)[\"”'’](?![\w])",
-    re.IGNORECASE,
+    r"""
+    (?: ^ | [.!?\n,;][ ]{0,2} | \band[ ] | \bplease[ ] | \bmust[ ] | \bshould[ ] | \balso[ ] | \balways[ ] | \bthen[ ]
+      | (?P<some> \bsentence(?: [ ]about[ ]\w+ )?[ ](?: that | which )[ ] ) )
+    (?P<edge> ends? | finish | conclude | starts? | begins? )
+    (?: [ ](?: your | the | each[ ]of[ ]your | it )
+        (?: [ ](?: answer | reply | response | message | sentence | text | output | paragraph | explanation | story ) )? )?
+    [ ](?: with | by[ ]saying | off[ ]with )[ ](?: the[ ] )?(?: exact[ ] )?
+    (?: words? | phrase | sentence | line | text | letters? | character | symbol )?[ ]?
+    ["“'‘](?P<what>[^"“”\n]{1,80}?)["”'’](?![\w])
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""A stated beginning or end: "end with 'Done'", "a sentence that starts with ..."."""
 _WITHOUT = re.compile(
-    r"\b(?:without(?: using| the use of| mentioning| saying| writing)?|do not use|don't use|don’t use|never use|(?:that|which"
-    r"|and) (?:does not|doesn't|must not|should not) (?:contain|use|include)|avoid(?: using)?"
-    r"|do not mention|don't mention)"
-    r" the (?P<kind>letter|word|words) (?:[\"“'‘`](?P<quoted>[^\"“”‘’'`\n]{1,30})[\"”'’`]|(?P<plain>[A-Za-z]+)(?=\s*(?:[.,;!?\n]|\Z)))",
-    re.IGNORECASE,
+    r"""
+    \b(?: without(?: [ ]using | [ ]the[ ]use[ ]of | [ ]mentioning | [ ]saying | [ ]writing )?
+        | do[ ]not[ ]use | don't[ ]use | don’t[ ]use | never[ ]use
+        | (?: that | which | and )[ ](?: does[ ]not | doesn't | must[ ]not | should[ ]not )[ ](?: contain | use | include )
+        | avoid(?: [ ]using )? | do[ ]not[ ]mention | don't[ ]mention )
+    [ ]the[ ](?P<kind> letter | word | words )[ ]
+    (?: ["“'‘`](?P<quoted>[^"“”‘’'`\n]{1,30})["”'’`]
+      | (?P<plain>[A-Za-z]+)(?=\s*(?:[.,;!?\n]|\Z)) )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""A word or letter that has to be left out: "without the letter e", "do not use the word 'very'"."""
 _FREE = re.compile(
     r"\b(?:write|describe|explain|tell|compose|answer|reply|respond|summari[sz]e|rewrite|define|say|express)\b", re.IGNORECASE
 )
@@ -95,7 +111,7 @@ _ONE_OF = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many of something an answer shall have."""
+    """How many units of something an answer has to have."""
 
     least: int
     most: int
@@ -109,7 +125,7 @@ class Size:
         return f"{self.least} to {self.most}" if self.most < 10**6 else f"{self.least} or more"
 
 
-def findings(question: str, answer: str) -> Iterator[Finding]:
+def stated_forms(question: str, answer: str) -> Iterator[Finding]:
     """Each form that the question states, kept (for the answer) or broken (against it)."""
     asked = instructions(question[:8000])
     if not answer.strip() or asked_language(question) is not None or _ABOUT.search(asked):
@@ -128,10 +144,6 @@ def _verdict(*, kept: bool, form: str) -> Finding:
     return Finding(f"{'keeps' if kept else 'breaks'} the form: {form}", _KEPT if kept else _BROKEN)
 
 
-def _sentence_start(text: str, at: int) -> int:
-    return max(text.rfind(mark, 0, at) for mark in ".!?\n") + 1
-
-
 def sizes(asked: str) -> tuple[Size, ...]:
     """The sizes that an instruction states.
 
@@ -142,8 +154,8 @@ def sizes(asked: str) -> tuple[Size, ...]:
     asked = _ONLY.sub(r"in \1", asked)
     for match in _SIZED.finditer(asked):
         phrase, unit = match[0][: match.start("count") - match.start()].casefold(), match["unit"].casefold()
-        sentence = asked[_sentence_start(asked, match.start()) : match.start()][-160:] + match[0]
-        count = _NUMBERS.get(match["count"].casefold()) or int(match["count"])
+        sentence = asked[sentence_start(asked, match.start()) : match.start()][-160:] + match[0]
+        number = count(match["count"])
         after = match["after"].casefold().strip()
         if _TIMES.search(sentence) and not re.search(r"\b(?:no|not) (?:more|longer) than\b", phrase):
             continue
@@ -153,19 +165,19 @@ def sizes(asked: str) -> tuple[Size, ...]:
             continue
         unit = {"bullet point": "bullet", "bullet points": "bullet", "bullets": "bullet"}.get(unit, unit.removesuffix("s"))
         if re.search(r"\b(?:fewer|less) than\b|\bunder\b", phrase):
-            found.append(Size(1, count - 1, unit))
+            found.append(Size(1, number - 1, unit))
         elif re.search(
             r"\bat (?:the )?most\b|\bno(?:t)? (?:more|longer) than\b|\bup to\b|\bmax(?:imum)?\b|\bwithin\b", phrase
         ) or after.startswith(("or less", "or fewer", "at most", "max")):
-            found.append(Size(1, count, unit))
+            found.append(Size(1, number, unit))
         elif re.search(r"\bat least\b|\bminimum\b", phrase):
-            found.append(Size(count, 10**6, unit))
+            found.append(Size(number, 10**6, unit))
         elif re.search(r"\b(?:more than|over)\b", phrase):
-            found.append(Size(count + 1, 10**6, unit))
+            found.append(Size(number + 1, 10**6, unit))
         elif re.search(
             r"\b(?:in|with|using|use|exactly|only|just|into|answer|reply|respond|as|precisely)\b", phrase
         ) and not after.startswith(("or ", "to ")):
-            found.append(Size(count, count, unit))
+            found.append(Size(number, number, unit))
     return tuple(found)
 
 
@@ -199,7 +211,7 @@ def measured(answer: str, unit: str) -> tuple[int, int]:
             found = words(text)
             return len(found), sum(max(len(re.findall(r"[^\W_]+", word.replace("'", "").replace("’", ""))), 1) for word in found)
         case "sentence":
-            return sentence_count(text)
+            return sentence_range(text)
         case "line":
             return len(lines), len(lines)
         case "paragraph":
@@ -216,8 +228,8 @@ def _top(found: tuple[Item, ...]) -> list[Item]:
 
 
 def _plain_sentence(asked: str, match: re.Match[str]) -> bool:
-    """Whether the words around a form speak of the answer itself, not of something that shall have this form."""
-    start = _sentence_start(asked, match.start())
+    """Whether the words around a form speak of the answer itself, not of something else with this form."""
+    start = sentence_start(asked, match.start())
     return not _ABOUT.search(asked[start:]) and not _TIMES.search(asked[start : match.start()])
 
 
@@ -242,7 +254,7 @@ def _json(asked: str, question: str, answer: str) -> Iterator[Finding]:
     match = _JSON.search(asked)
     if match is None or not _plain_sentence(asked, match):
         return
-    blocks = take_apart(answer)[1]
+    blocks = split_code(answer)[1]
     if len(blocks) > 1:
         return
     text = blocks[0].text if blocks else answer.strip().strip("`")
@@ -307,7 +319,7 @@ def _folded(text: str) -> str:
 
 def _edged(question: str, answer: str) -> Iterator[Finding]:
     """First or last words that the question wants; capitals, punctuation and quotation marks apart."""
-    for match in list(_EDGE.finditer(take_apart(question[:6000])[0]))[:3]:
+    for match in list(_EDGE.finditer(split_code(question[:6000])[0]))[:3]:
         start = match["edge"].casefold().startswith(("start", "begin"))
         wanted, said = _folded(match["what"]), _folded(answer)
         if not wanted or re.search(r"\b(?:each|every|letters? )\b", match[0], re.IGNORECASE):
@@ -321,7 +333,7 @@ def _edged(question: str, answer: str) -> Iterator[Finding]:
 def _left_out(question: str, answer: str) -> Iterator[Finding]:
     for match in list(_WITHOUT.finditer(question[:6000]))[:3]:
         what = match["quoted"] or match["plain"]
-        start = _sentence_start(question, match.start())
+        start = sentence_start(question, match.start())
         letter = match["kind"].casefold() == "letter"
         first = re.match(r"\W*(?:please )?(?:can you |could you )?(\w+)", question[start:], re.IGNORECASE)
         own = match[0].casefold().startswith(("do not", "don", "never", "avoid")) and len(question[start : match.start()].split()) < 2

@@ -1,13 +1,13 @@
-"""Options that a question offers ("positive or negative"), and things to be found in the text that it brings along."""
+"""Options that a question offers ("positive or negative"), and things to be found in the text that comes with it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from gork.judging.checks.finding import Finding, shown
+from gork.judging.checks import Finding
 from gork.text.numbers import NUMBER, spelt_to_digits
-from gork.text.structure import bare, take_apart
+from gork.text.structure import bare, shown, split_code
 
 _WORD = r"[^\W_][\w'’+#-]{0,30}"
 _OPTION = rf"(?:[\"'“‘`]{_WORD}(?: {_WORD}){{0,3}}[\"'”’`]|{_WORD}(?: {_WORD}){{0,2}})"
@@ -46,33 +46,32 @@ _URL = re.compile(r"https?://[^\s<>\"'`)\]]{1,400}|www\.[^\s<>\"'`)\]]{1,400}")
 _DIGITS = re.compile(r"\d+")
 _THINGS = {"email": _EMAIL, "url": _URL}
 _EXTRACT = re.compile(
-    r"\b(?:extract|find|pull out|identify|pick out|get|copy|list|give me|return|what is|what's|which)\b[^.?!\n:\"“]{0,60}?\b"
-    r"(?P<thing>e-?mails?|urls?|links?|web address(?:es)?|phone numbers?|telephone numbers?|dates?|years?|prices?|amounts?|numbers?"
-    r"|order number|invoice number)\b"
-    r"(?P<rest>[^:\"“\n]{0,80})(?::|(?=[\"“]))(?P<text>.{1,6000})",
-    re.IGNORECASE | re.DOTALL,
+    r"""
+    \b(?: extract | find | pull[ ]out | identify | pick[ ]out | get | copy | list | give[ ]me | return | what[ ]is | what's | which )\b
+    [^.?!\n:"“]{0,60}?
+    \b(?P<thing> e-?mails? | urls? | links? | web[ ]address(?:es)? | phone[ ]numbers? | telephone[ ]numbers? | dates? | years?
+              | prices? | amounts? | numbers? | order[ ]number | invoice[ ]number )\b
+    (?P<rest>[^:"“\n]{0,80}) (?: : | (?=["“]) ) (?P<text>.{1,6000})
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+"""A thing to be found in the text that follows: "extract the email address from: ..."."""
 _FROM = re.compile(r"\b(?:from|in|of|this|following|mentioned|below|text|sentence|message)\b", re.IGNORECASE)
 _IN_TEXT = re.compile(r"\b(?:from|text|sentence|message|paragraph|passage|following|below|mentioned|list)\b", re.IGNORECASE)
 _COMPUTED = re.compile(
-    r"\b(?:how many|missing|sequence|series|pattern|primes?|factors?|divisors?|gcd|lcm|greatest common|least common|median|mode|range"
-    r"|roots?|sum|total|average|mean|count|convert|add|multiply|difference|largest plus|format|next|days|weeks|between|until"
-    r"|ago|from now|later|rewrite|write"
-    r"|increment|round|square|double|product|example|invent|fake|generate|iso|replace|mask|anonymi[sz]e|code|function|regex|python"
-    r"|index|position|words|json|numbered|step)\b",
-    re.IGNORECASE,
+    r"""
+    \b(?: how[ ]many | missing | sequence | series | pattern | primes? | factors? | divisors? | gcd | lcm | greatest[ ]common
+        | least[ ]common | median | mode | range | roots? | sum | total | average | mean | count | convert | add | multiply
+        | difference | largest[ ]plus | format | next | days | weeks | between | until | ago | from[ ]now | later
+        | rewrite | write | increment | round | square | double | product | example | invent | fake | generate | iso | replace | mask
+        | anonymi[sz]e | code | function | regex | python | index | position | words | json | numbered | step )\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Words of tasks whose result does not stand in the text as it is."""
 _MONTHS = re.compile(
     r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\b|\b(?:today|yesterday|tomorrow|noon)\b", re.IGNORECASE
 )
-
-
-def findings(question: str, answer: str) -> Iterator[Finding]:
-    """Whether the answer names one of the options, and whether what it took from the question's text stands there."""
-    if not answer.strip():
-        return
-    yield from _chosen(question[:6000], answer)
-    yield from _extracted(question[:8000], answer)
 
 
 def options(question: str) -> tuple[tuple[str, ...], bool]:
@@ -93,11 +92,14 @@ def options(question: str) -> tuple[tuple[str, ...], bool]:
     return (names, closed) if usable else ((), False)
 
 
-def _chosen(question: str, answer: str) -> Iterator[Finding]:
-    names, closed = options(question)
+def offered_options(question: str, answer: str) -> Iterator[Finding]:
+    """Whether the answer names one of the options that the question offers."""
+    if not answer.strip():
+        return
+    names, closed = options(question[:6000])
     if not names or set(names) in ({"yes", "no"}, {"true", "false"}):  # a form, checked as one
         return
-    text = bare("\n".join([take_apart(answer)[0], *(block.text for block in take_apart(answer)[1])])).casefold().replace("’", "'")
+    text = bare("\n".join([split_code(answer)[0], *(block.text for block in split_code(answer)[1])])).casefold().replace("’", "'")
     rest, named, negated = text, [], False
     for name in sorted(names, key=len, reverse=True):
         pattern = re.compile(rf"(?<![\w-]){re.escape(name)}(?:'s|s|es|ly)?(?![\w-])")
@@ -115,8 +117,10 @@ def _chosen(question: str, answer: str) -> Iterator[Finding]:
         yield Finding(f"names none of the options ({shown(', '.join(names))})", -1.0)
 
 
-def _extracted(question: str, answer: str) -> Iterator[Finding]:
-    match = _EXTRACT.search(question)
+def extracted_things(question: str, answer: str) -> Iterator[Finding]:
+    """Whether what the answer took from the text in the question stands there."""
+    question = question[:8000]
+    match = _EXTRACT.search(question) if answer.strip() else None
     if match is None or _COMPUTED.search(question[: match.start("text")]):
         return
     thing, text = match["thing"].lower(), match["text"]

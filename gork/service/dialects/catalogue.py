@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from gork.service.errors import BadRequest, NotFound
 from gork.service.service import NAME, Service

@@ -8,45 +8,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from gork.config.ensemble import OptionValue
-from gork.config.members import MOST_STOPS
+from gork.config.ensemble import OllamaOptions, OptionValue
 from gork.service.dialects.json_schema import checked_schema
 from gork.service.errors import BadRequest
 from gork.turn import AnswerFormat
-
-_Penalty = Annotated[float, Meta(ge=-2, le=2)]
-_Share = Annotated[float, Meta(ge=0, le=1)]
-Stop = Annotated[str, Meta(min_length=1, max_length=200)]
-Stops = Annotated[list[Stop], Meta(max_length=MOST_STOPS)]
 
 LEVELS = ("high", "medium", "low", "max")
 _DURATION = re.compile(r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)")
 
 
-class Sampling(msgspec.Struct):
+class Sampling(OllamaOptions, frozen=True, kw_only=True):
     """`options`: how the candidates draw their words. Options that a model is loaded with are accepted and change nothing."""
 
-    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
-    top_k: Annotated[int, Meta(ge=0, le=100_000)] | None = None
-    top_p: _Share | None = None
-    min_p: _Share | None = None
-    typical_p: _Share | None = None
     num_predict: Annotated[int, Meta(ge=-2, le=2**31 - 1)] | None = None
     """Most tokens of one answer; -1 and -2 leave it to the ensemble."""
-    num_keep: Annotated[int, Meta(ge=-1, le=131_072)] | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1, le=131_072)] | None = None
-    repeat_penalty: Annotated[float, Meta(ge=0, le=10)] | None = None
-    presence_penalty: _Penalty | None = None
-    frequency_penalty: _Penalty | None = None
     seed: int | None = None
     """-1 draws one."""
-    stop: Stop | Stops | None = None
-    num_ctx: int | None = None
-    num_batch: int | None = None
-    num_gpu: int | None = None
-    main_gpu: int | None = None
-    num_thread: int | None = None
-    use_mmap: bool | None = None
 
 
 class ChatMessage(msgspec.Struct):
@@ -102,28 +79,18 @@ class ShowRequest(msgspec.Struct):
 
 def options_of(sampling: Sampling | None, context: int) -> tuple[dict[str, OptionValue], int | None]:
     """The options that candidates get, and the turn's seed. `context` bounds the answer's tokens. Raises `BadRequest`."""
-    given = {} if sampling is None else {name: value for name in KEPT if (value := getattr(sampling, name)) is not None}
-    seed = None if sampling is None or sampling.seed is None or sampling.seed < 0 else sampling.seed
-    most = given.get("num_predict")
+    if sampling is None:
+        return {}, None
+    given = sampling.given()
+    seed = given.pop("seed", None)
+    most = given.pop("num_predict", None)
     if most == 0:
         raise BadRequest("options.num_predict must be at least 1, or -1 to leave it to the ensemble", param="options.num_predict")
-    if most is not None:
+    if isinstance(most, int) and most > 0:
         given["num_predict"] = min(most, context)
-        if most < 0:
-            del given["num_predict"]
-    if "stop" in given:
-        given["stop"] = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
-        if not given["stop"]:
-            del given["stop"]
-    return given, seed
-
-
-KEPT = tuple(
-    name
-    for name in Sampling.__struct_fields__
-    if name not in {"seed", "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"}
-)
-"""The options that candidates get; the seed is the whole turn's."""
+    if not given.get("stop", True):
+        del given["stop"]
+    return given, seed if isinstance(seed, int) and seed >= 0 else None
 
 
 def format_of(raw: str | dict[str, Any] | None) -> AnswerFormat | None:

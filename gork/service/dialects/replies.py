@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gork.engines.model import Completion
+from gork.engines.call import Completion
 from gork.errors import GorkError, NoAnswer, PromptTooLong
 from gork.service.dialects.requests import Asked, messages_for_member
 from gork.service.dialects.thinking import END, Thinking

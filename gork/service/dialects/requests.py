@@ -7,7 +7,9 @@ question, and what was said before it is history: whole turns, the newest first,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gork.config.ensemble import OptionValue
 from gork.config.settings import Settings

@@ -17,7 +17,7 @@ class Thinking:
 
     def __init__(self) -> None:
         self._loading: set[str] = set()
-        self._notices = ""
+        self._verdict_told = False
 
     def of(self, event: Event | Queued) -> str | None:
         """The paragraph that an event is worth, if it is."""
@@ -45,9 +45,9 @@ class Thinking:
             case Answered(answer):
                 return f"{heading(answer)}\n\n{answer.text}"
             case Judged(verdict):
-                return chosen(verdict, self._notices)
-            case Notice(text):
-                self._notices += f"{text}\n"
+                return chosen(verdict, told=self._verdict_told)
+            case Notice(text, about_verdict):
+                self._verdict_told |= about_verdict
                 return text
             case _:
                 return None
@@ -74,21 +74,22 @@ def heading(answer: Answer) -> str:
     return f"**{answer.member}** ({answer.tokens} tokens in {answer.seconds:.1f} s{cut})"
 
 
-def chosen(verdict: Verdict, said: str = "") -> str:
-    """Who won, and how clearly; a reason that was `said` is not repeated.
+def chosen(verdict: Verdict, *, told: bool = False) -> str:
+    """Who won, and how clearly; `told`: a notice has already said how the verdict came about.
 
     >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
     'chosen: qwen (margin 1.50, read in 1 order)'
-    >>> chosen(Verdict(winner="qwen", policy="combined", fallback="the judge is down"), "no verdict: the judge is down")
-    'chosen: qwen (fallback)'
+    >>> chosen(Verdict(winner="qwen", policy="combined", note="one usable answer: nothing to judge"), told=True)
+    'chosen: qwen'
     """
-    return f"chosen: {verdict.winner}" + "".join(f" ({how})" for how in [_how(verdict, said)] if how)
+    how = _how(verdict, told=told)
+    return f"chosen: {verdict.winner} ({how})" if how else f"chosen: {verdict.winner}"
 
 
-def _how(verdict: Verdict, said: str) -> str:
+def _how(verdict: Verdict, *, told: bool) -> str:
     if verdict.fallback is not None:
-        return "fallback" if verdict.fallback in said else f"fallback, the configured order decided: {verdict.fallback}"
+        return "fallback" if told else f"fallback, the configured order decided: {verdict.fallback.text}"
     if verdict.note is not None:
-        return "" if verdict.note in said else verdict.note
+        return "" if told else verdict.note
     read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
     return f"{verdict.clarity}{read}"

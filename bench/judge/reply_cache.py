@@ -1,0 +1,174 @@
+"""Replies that are kept, so that policies are compared on the same answers and a second run asks no model for them again.
+
+A reply's key is made of everything that decides it: weights, prompt, options (seed included), labels. The seconds that are kept with a
+reply are those of the run that it was made in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from gork.engines.call import Completion, PartialCompletion
+from gork.engines.model import Choice, Health, Model, Options
+from gork.errors import ConfigError
+from gork.turn import AnswerFormat, Message, OnEvent
+
+
+class ReplyStore:
+    """Replies by key, in a SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError([f"{path}: replies cannot be kept there: {error}; --cache names another file"]) from None
+        self.kept = self.asked = 0
+        """How many replies came from the file, and how many from models."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The reply under a key."""
+        row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        self.kept += 1
+        reply: dict[str, Any] = json.loads(row[0])
+        return reply
+
+    def put(self, key: str, reply: dict[str, Any]) -> None:
+        """Keep a reply."""
+        self.asked += 1
+        self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(reply)))
+
+
+def identity(model: Model) -> str:
+    """The identity of a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
+    file = Path(model.weights_id)
+    if not file.is_file():
+        return f"{model.where} {model.model}"
+    found = file.stat()
+    return f"{file.name} {found.st_size} {found.st_mtime_ns}"
+
+
+class CachedModel(Model):
+    """A model whose replies are kept: what it is asked a second time comes from the store."""
+
+    def __init__(self, inner: Model, store: ReplyStore) -> None:
+        super().__init__(inner.member, inner.deadlines)
+        self._inner, self._store = inner, store
+        self.choices: list[tuple[tuple[str, ...], Choice]] = []
+        """Its choices since `forget`: the labels, and their probabilities."""
+        self.completions: list[Completion] = []
+
+    def forget(self) -> None:
+        """Empty the lists of choices and completions."""
+        self.choices.clear()
+        self.completions.clear()
+
+    @property
+    def model(self) -> str:
+        """The model's own name."""
+        return self._inner.model
+
+    @property
+    def where(self) -> str:
+        """Where it is asked."""
+        return self._inner.where
+
+    @property
+    def context(self) -> int:
+        """Tokens of one request."""
+        return self._inner.context
+
+    @property
+    def weights_id(self) -> str:
+        """Equal for models on the same weights."""
+        return self._inner.weights_id
+
+    def _key(self, *parts: object) -> str:
+        text = json.dumps([identity(self._inner), self.context, *parts], sort_keys=True, default=list)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        options: Options,
+        on_event: OnEvent,
+        limit_s: float | None = None,
+        answer_format: AnswerFormat | None = None,
+        logprobs: bool = False,
+    ) -> Completion:
+        """Give the kept completion, or a new one. One that a deadline cut is not kept."""
+        key = self._key("chat", list(messages), dict(options), answer_format, logprobs)
+        known = self._store.get(key)
+        if known is None:
+            completion = await self._inner.chat(
+                messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs
+            )
+            if completion.stop != "deadline":
+                self._store.put(key, asdict(completion))
+        else:
+            completion = Completion(**known)
+        self.completions.append(completion)
+        return completion
+
+    async def choose(
+        self, messages: Sequence[Message], labels: Sequence[str], *, lead_in: str, on_event: OnEvent, limit_s: float | None = None
+    ) -> Choice:
+        """Give the kept choice, or a new one."""
+        key = self._key("choose", list(messages), list(labels), lead_in)
+        known = self._store.get(key)
+        if known is None:
+            choice = await self._inner.choose(messages, labels, lead_in=lead_in, on_event=on_event, limit_s=limit_s)
+            self._store.put(key, asdict(choice))
+        else:
+            choice = Choice(**known)
+        self.choices.append((tuple(labels), choice))
+        return choice
+
+    async def check(self) -> Health:
+        """Whether the model can answer."""
+        return await self._inner.check()
+
+    async def _is_loaded(self) -> bool:
+        _not_asked()
+
+    async def _load(self) -> None:
+        _not_asked()
+
+    async def _stream(
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
+    ) -> Completion:
+        _not_asked()
+
+    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
+        _not_asked()
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        _not_asked()
+
+
+def _not_asked() -> NoReturn:
+    raise NotImplementedError("what it wraps does this")

@@ -1,0 +1,106 @@
+"""What a turn comes to for its user: the answer on standard output, and the lines about it and the progress on standard error.
+
+An answer is laid out for a terminal, and byte for byte what the model wrote for everything else. Only this module imports what draws
+with rich, and only where it is needed: rich takes long to import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from gork.config.ensemble import Ensemble
+from gork.terminal import screen
+from gork.terminal.progress import PlainProgress, Progress
+from gork.terminal.safe_text import one_line, shown, tell
+from gork.turn import Turn, Verdict
+
+LONGEST_FORMATTED = 64 * 1024
+"""Characters; the layout of a longer answer takes seconds."""
+
+
+def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> Progress:
+    """The progress that suits this stream: rows on a capable terminal, else lines; the ensemble's members have rows from the start."""
+    able = screen.abilities(stream, environ)
+    if stream is None or not able.moves or screen.is_ci(environ) or not screen.in_foreground(stream):
+        return PlainProgress(stream, colour=able.colour)
+    from gork.terminal.live import LiveProgress  # noqa: PLC0415 - rich
+
+    return LiveProgress(stream, colour=able.colour, ensemble=ensemble)
+
+
+def show_turn(turn: Turn, progress: Progress, *, prefix: str = "", markdown: bool) -> None:
+    """Show what a turn came to: what was missing in it, the answer, and one line about who won."""
+    if (missing := shortfall(turn)) is not None:
+        progress.say(missing)
+    show_answer(turn.answer, prefix=prefix, markdown=markdown)
+    progress.say(summary(turn))
+
+
+def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
+    """Write an answer to stdout: laid out on a capable terminal if `markdown` says so, else as `write` does."""
+    able = screen.abilities(sys.stdout, os.environ)
+    if not (markdown and able.formatted):
+        write(prefix + text)
+        return
+    made = None
+    if len(text) <= LONGEST_FORMATTED:
+        from gork.terminal.markdown import formatted  # noqa: PLC0415 - rich
+
+        made = formatted(text, prefix=prefix, width=screen.width(sys.stdout, os.environ), colour=able.colour)
+    if made is None:
+        tell(sys.stderr, "the answer is too long or too deeply nested to be formatted: it is shown as it was written")
+        write(prefix + text)
+    else:
+        _print(made)
+
+
+def write(text: str) -> None:
+    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it."""
+    if sys.stdout.isatty():
+        _print(shown(text) + "\n")
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _print(text: str) -> None:
+    """Print cleaned text in the terminal's own encoding: in another one, letters could come out as control bytes."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(sys.stdout.encoding, "replace"))
+    sys.stdout.buffer.flush()
+
+
+def is_degraded(turn: Turn) -> bool:
+    """Whether a model failed, an answer was cut short by a deadline, or there was no verdict."""
+    return bool(turn.failures) or turn.verdict.fallback is not None or any(a.stop == "deadline" for a in turn.answers)
+
+
+def shortfall(turn: Turn) -> str | None:
+    """The line above the answer of a degraded turn; None for any other."""
+    if not is_degraded(turn):
+        return None
+    asked = len(turn.answers) + len(turn.failures)
+    parts = [f"{len(turn.answers)} of {asked} models answered"] if turn.failures else []
+    parts += [f"{failure.member} failed: {failure.message}" for failure in turn.failures]
+    parts += [f"{answer.member} was cut short by its deadline" for answer in turn.answers if answer.stop == "deadline"]
+    if turn.verdict.fallback is not None:
+        parts.append("no verdict, the configured order chose")  # the line below the answer says why
+    return one_line("; ".join(parts))
+
+
+def summary(turn: Turn) -> str:
+    """Who won, how clearly, and how long each stage took."""
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in turn.timings.items() if seconds >= 0.05 or stage == "total")
+    return one_line(f"chosen: {turn.winner.member} ({_how(turn.verdict)}); {stages}")
+
+
+def _how(verdict: Verdict) -> str:
+    if verdict.fallback is not None:
+        return f"no verdict: {verdict.fallback.text}"
+    if verdict.note is not None:
+        return verdict.note
+    return verdict.clarity

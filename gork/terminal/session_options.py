@@ -1,0 +1,85 @@
+"""Sessions on the command line: `--continue`, `--list`, `--no-save`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gork.config.settings import Settings
+from gork.conversation import sessions
+from gork.conversation.sessions import SessionLog, default_folder
+from gork.conversation.thread import Conversation, announce
+from gork.flow import Ask
+from gork.terminal import output
+from gork.turn import OnEvent, Question, Turn
+
+LATEST = ""
+"""What `--continue` without an id stands for."""
+_ID = re.compile(r"[0-9a-z-]{1,32}")
+_PIPE_WIDTH = 200
+
+Say = Callable[[str], None]
+
+
+def split_session_id(wanted: str | None, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What follows --continue is a session's id if it looks like one, else the beginning of the question.
+
+    >>> split_session_id("20261123-001519-k3f", ["and", "in", "Go?"])
+    ('20261123-001519-k3f', ['and', 'in', 'Go?'])
+    >>> split_session_id("and in Go?", [])
+    ('', ['and in Go?'])
+    """
+    if wanted is None or wanted == LATEST or _ID.fullmatch(wanted):
+        return wanted, list(words)
+    return LATEST, [wanted, *words]
+
+
+def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog, Conversation]:
+    """A new session, or the one that is to go on; notices about it are said. Raises a `UsageError` for an unknown id."""
+    folder = _folder(settings)
+    if wanted is None:
+        return sessions.open_new(folder, say, save=settings.save), Conversation()
+    resumed = sessions.resume(wanted or None, folder, say, save=settings.save)
+    for notice in resumed.notices:
+        say(notice)
+    if resumed.session is not None:
+        turns = len(resumed.conversation)
+        say(f"session {resumed.session} goes on after {turns} turn{'' if turns == 1 else 's'}")
+    return resumed.log, resumed.conversation
+
+
+def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: Settings, say: Say) -> Ask:
+    """The flow for one question that belongs to a session: with what was said before, and saved afterwards."""
+
+    async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
+        kept = conversation.kept(how.history_tokens)
+        if (cut := announce(kept)) is not None:
+            say(cut)
+        turn = await ask(replace(question, history=kept.messages), on_event, how)
+        log.append(question.text, turn)
+        return turn
+
+    return ask_on
+
+
+def print_list(settings: Settings, say: Say) -> int:
+    """Print the saved sessions, one line each; returns the exit code."""
+    folder = _folder(settings)
+    found = sessions.listing(folder, say)
+    if not found:
+        print(f"no session is saved{'' if folder is None else f' in {folder}'}", file=sys.stderr)
+        return 0
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    for session in found:
+        line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
+        output.write(line if len(line) <= width else line[: width - 3] + "...")
+    return 0
+
+
+def _folder(settings: Settings) -> Path | None:
+    return settings.sessions or default_folder(os.environ)
