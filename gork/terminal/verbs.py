@@ -7,14 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TextIO, get_args
+from typing import TYPE_CHECKING, Final, Literal, TextIO, get_args
 
 from gork.config.settings import Layer, Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
-from gork.terminal import pull, wait
+
+if TYPE_CHECKING:
+    from gork.terminal.pull import Board
 
 Verb = Literal["doctor", "pull", "serve", "wait"]
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
@@ -45,8 +47,10 @@ async def run(verb: Verb, settings: Settings, assemble: Assemble, *, as_json: bo
         case "serve":
             return await _serve(settings, assemble, say)
         case "wait":
-            return await _wait(await _to_wait_for(settings), _seconds(settings, wait.DEADLINE_S), say)
+            return await _wait(await _to_wait_for(settings), say)
         case "pull":
+            from gork.terminal import pull  # noqa: PLC0415 - a question starts without it
+
             return await pull.pull(await _chosen(settings, say), board(sys.stderr, os.environ, say))
         case "doctor":
             return await _doctor(await _chosen(settings, say), as_json=as_json, say=say)
@@ -58,13 +62,15 @@ async def _chosen(settings: Settings, say: Say) -> Chosen:
     return chosen
 
 
-def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> pull.Board:
+def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> Board:
     """Bars where a terminal can show them, else lines."""
     if stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
         from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes long to import
 
         return Bars()
-    return pull.Lines(say)
+    from gork.terminal.pull import Lines  # noqa: PLC0415 - a question starts without it
+
+    return Lines(say)
 
 
 def _seconds(settings: Settings, default: float) -> float:
@@ -99,7 +105,9 @@ async def _to_wait_for(settings: Settings) -> Chosen:
     return await choose.choose(settings)
 
 
-async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
+async def _wait(chosen: Chosen, say: Say) -> int:
+    from gork.terminal import wait  # noqa: PLC0415 - only needed here
+
     if chosen.engine == "embedded":
         names = [member.name for member in chosen.settings.ensemble.members if choose.ready_file(member, chosen.settings) is None]
         if names:
@@ -107,4 +115,4 @@ async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY
     async with choose.open_available(chosen) as engine:
-        return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)
+        return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=_seconds(chosen.settings, wait.DEADLINE_S), say=say)
