@@ -16,7 +16,19 @@ GorkError                  the base; catching it means "print the message, choos
 │   ├── PromptTooLong      the prompt does not fit the model's context
 │   ├── BadReply           the reply is not what the protocol promises
 │   └── Died               the model's process or connection went away while it was at work
-└── NoAnswer               no candidate answered; lists each with its reason (exit code 1)
+├── NoAnswer               no candidate answered; lists each with its reason (exit code 1)
+├── QueueFull              the service: as many are waiting as may wait
+├── Stopping               the service takes nothing new, or gave up what it was at, because it is being stopped
+├── TurnTimedOut           the service: a whole turn did not end within its time
+├── InternalError          the service: in place of a bug, whose traceback is in the log
+└── BadRequest             the service: a request cannot be understood or done; names the field
+    ├── NotFound           it names a model or a path that does not exist
+    └── TurnedAway         it is refused before anything of it is read: access, size, time
+        ├── Unauthorized   it lacks the token
+        ├── WrongHost      it asks for the service by a name that is not the service's own
+        ├── WrongOrigin    a web page of a foreign origin sent it
+        ├── TooSlow        its body did not come in time
+        └── TooLarge       its body is larger than what is read
 
 A message says what happened, where (model and URL) and what to do next; the three are fields too (`what`, `where`, `fix`), so that
 nothing has to read them out of a sentence. Bugs are not in this tree: they are ordinary exceptions and keep their traceback.
@@ -149,3 +161,70 @@ class NoAnswer(GorkError):
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__("no candidate answered:\n" + "\n".join(f"  {reason}" for reason in reasons))
+
+
+class QueueFull(GorkError):
+    """Raised when as many requests are waiting as may wait."""
+
+
+class Stopping(GorkError):
+    """Raised when the service takes nothing new, or gave up what it was at, because it is being stopped."""
+
+
+class TurnTimedOut(GorkError):
+    """Raised when a turn, or one member's answer, did not end within the service's limit for it."""
+
+
+class InternalError(GorkError):
+    """Raised in place of a bug: the log has the traceback, the client gets one line."""
+
+
+class BadRequest(GorkError):
+    """Raised when a request cannot be understood, or asks for what cannot be done.
+
+    `param` is the field that is wrong, `code` a word for programs; None where there is none.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        self.param, self.code = param, code
+        super().__init__(message)
+
+
+class NotFound(BadRequest):
+    """Raised when a request names a model or a path that does not exist."""
+
+
+class TurnedAway(BadRequest):
+    """Raised when a request is refused before anything of it is read; `reason` is its label in the metrics."""
+
+    reason: ClassVar[str]
+
+
+class Unauthorized(TurnedAway):
+    """Raised when a request lacks the token that it needs."""
+
+    reason: ClassVar[str] = "unauthorized"
+
+
+class WrongHost(TurnedAway):
+    """Raised when a request asks for the service by a name that is not its own."""
+
+    reason: ClassVar[str] = "host"
+
+
+class WrongOrigin(TurnedAway):
+    """Raised when a web page of a foreign origin sends a request."""
+
+    reason: ClassVar[str] = "origin"
+
+
+class TooSlow(TurnedAway):
+    """Raised when a request's body does not come in time."""
+
+    reason: ClassVar[str] = "slow"
+
+
+class TooLarge(TurnedAway):
+    """Raised when a request's body is larger than what is read."""
+
+    reason: ClassVar[str] = "too_large"

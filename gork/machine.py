@@ -46,7 +46,7 @@ def _cores_in_words(count: int) -> str:
 
 
 def _affinity() -> int | None:
-    """Cores in the affinity mask; None where there is no such thing (macOS, Windows)."""
+    """Cores in the affinity mask; None on systems without one (macOS, Windows)."""
     read: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
     if read is None:
         return None

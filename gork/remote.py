@@ -177,8 +177,8 @@ class _EventSink:
             case Broken():
                 raise self._broken(event)
             case Queued(ahead):
-                more = f", behind {ahead} other{'' if ahead == 1 else 's'} that wait" if ahead else ""
-                self._on_event(Notice(f"the service is at another turn: this one waits in line{more}"))
+                more = f", after {ahead} other{'' if ahead == 1 else 's'}" if ahead else ""
+                self._on_event(Notice(f"the service is busy with another turn: this one waits in line{more}"))
             case Accepted() | Explained() | Finished():
                 pass  # not of this request
             case _:

@@ -106,7 +106,7 @@ class Failure:
 
 
 class FallbackKind(StrEnum):
-    """Why there was no verdict, as far as it was not the judge that failed."""
+    """Why there was no verdict, other than a failure of the judge."""
 
     NO_JUDGE = "no_judge"
     """The policy asks a judge, and the ensemble has none."""
@@ -238,7 +238,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """A member starts its text anew: what had arrived of it before does not count."""
+    """A member starts its text again: what had arrived before does not count."""
 
     member: str
     why: str

@@ -1,13 +1,15 @@
-"""The events of a turn as they travel: a kind and a JSON object each, the same for the page, for `--server` and for any other client.
+"""How turns and their events travel: JSON for everything that goes over HTTP, and a kind with a JSON object for each event.
 
-`/api/deliberate` sends them as server-sent events. What comes in is checked against the records that it becomes.
+`/api/deliberate` sends events as server-sent events, to the page, to `--server` and to any other client. What comes in is checked
+against the records that it becomes.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -54,20 +56,21 @@ class Queued:
     ahead: int
 
 
+BrokenKind = Literal["no_answer", "stopped", "refused", "error"]
+"""Why a turn ended without an answer; "stopped" means that the service is being stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The turn ended without an answer, and why; the last event, in place of `Finished`.
+    """The turn ended without an answer, and why; the last event, in place of `Finished`."""
 
-    `kind` is "no_answer", "stopped" (the service is being stopped), "refused" or "error".
-    """
-
-    kind: str
+    kind: BrokenKind
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the judge said of a turn that had ended, whole: the last event of an explanation."""
+    """All that the judge said about a turn that had ended; the last event of an explanation."""
 
     text: str
 
@@ -98,6 +101,19 @@ _INNER: Final[Mapping[type, tuple[str, type]]] = {
 """Events that carry one record travel as that record."""
 
 
+def json_bytes(value: object) -> bytes:
+    r"""A value as compact JSON in UTF-8; lone surrogates, which UTF-8 cannot have, become U+FFFD.
+
+    >>> json_bytes({"a": "b\ud800"})
+    b'{"a":"b\xef\xbf\xbd"}'
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
 def encode(event: WireEvent) -> tuple[str, bytes]:
     r"""An event's kind and its JSON, on one line.
 
@@ -107,16 +123,16 @@ def encode(event: WireEvent) -> tuple[str, bytes]:
     kind = _NAMES[type(event)]
     match event:
         case Finished(turn):
-            return kind, msgspec.json.encode(turn.as_json())
+            return kind, json_bytes(turn.as_json())
         case Rewritten(question):
             rewrite = {"text": question.text, "rewrite": question.rewrite, "rewrite_refused": question.rewrite_refused}
-            return kind, msgspec.json.encode(rewrite)
+            return kind, json_bytes(rewrite)
         case Judged(verdict):
-            return kind, msgspec.json.encode({"winner": verdict.winner, **verdict.as_json()})
+            return kind, json_bytes({"winner": verdict.winner, **verdict.as_json()})
         case Answered() | Failed():
-            return kind, msgspec.json.encode(getattr(event, _INNER[type(event)][0]))
+            return kind, json_bytes(getattr(event, _INNER[type(event)][0]))
         case _:
-            return kind, msgspec.json.encode(event)
+            return kind, json_bytes(event)
 
 
 def decode(kind: str, data: bytes) -> WireEvent | None:

@@ -9,6 +9,7 @@ import pytest
 
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
+from gork.engines.weights.progress import Lines
 from tests.support.real_ollama import lone_ollama, ollama_program, real_ollama
 
 __all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
@@ -16,8 +17,8 @@ __all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest f
 
 @pytest.fixture(scope="session")
 def starter_gguf() -> Path:
-    """The starter ensemble's weights, from the user's own cache; fetched as the program fetches them if they are not there."""
-    judge = load_ensemble("starter").judge
+    """The weights of the ensemble tiny, from the user's own cache; fetched as the program fetches them if they are not there."""
+    judge = load_ensemble("tiny").judge
     assert judge is not None
     assert judge.weights is not None
-    return cache.fetch(judge.weights, cache.default_cache(), say=lambda line: print(line, file=sys.stderr), progress=False)
+    return cache.fetch(judge.weights, cache.default_cache(), Lines(lambda line: print(line, file=sys.stderr)))

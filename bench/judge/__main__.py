@@ -28,6 +28,7 @@ from final_script import Team
 from gork.config.settings import load_settings
 from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines import choose
+from gork.engines.weights.progress import Lines
 from gork.errors import GorkError
 
 _HERE = Path(__file__).parent / "questions"
@@ -109,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
     with asyncio.Runner() as runner:
-        selected = runner.run(choose.select(settings, choose.Frontend(say=_say, progress=sys.stderr.isatty())))
+        selected = runner.run(choose.select(settings, choose.Frontend(say=_say, progress=lambda: Lines(_say))))
         path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
         with ReplyStore(path) as store:
             found = runner.run(_measure(arguments, selected, store, questions))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, structs
 from msgspec.structs import replace
 
-from gork.config.schema import INLINE, From, Help, Record, Text, Wrong, fields_of, parse_value, read_record, suggestion
+from gork.config.schema import INLINE, At, FilePath, From, Help, Record, Text, Wrong, fields_of, parse_value, read_record, suggestion
 from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.config.urls import BadUrl, base_url, masked, printable, quoted
-from gork.config.weights import Weights
+from gork.config.weights import ShortWeights, Weights, in_folder, read_weights
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
 
@@ -26,6 +26,8 @@ __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ens
 MOST_CANDIDATES: Final = 8
 ANSWER_TOKENS: Final = 512
 """`num_predict` of a candidate whose file gives none: an answer without an end would hold up the turn and overrun the judge."""
+LONGEST_TOKEN_BYTES: Final = 16
+"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 _SHIPPED = Path(__file__).parent / "ensembles"
 
 OptionValue = float | int | str | bool | tuple[str, ...]
@@ -44,18 +46,9 @@ def as_url(read: Callable[[str], str], title: str) -> From:
     return From(Annotated[Text, Meta(title=title, max_length=2048)], checked)
 
 
-def _expanded(value: str) -> Path:
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        raise Wrong(f"must be a path, and the home folder that {quoted(value)} begins with is not known") from None
-
-
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", title="a name of lower-case letters, digits and dashes (at most 63)")]
 ModelName = Annotated[str, Meta(pattern=r"\A[^\s\x00-\x1f\x7f]{1,256}\Z", title="a model's name such as qwen3:0.6b")]
 MemberUrl = Annotated[str, as_url(base_url, "a URL such as http://qwen:11434")]
-FilePath = Annotated[Path, From(Annotated[Text, Meta(title="a path", max_length=4096)], _expanded)]
-"""With ~ for a home folder."""
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -91,7 +84,7 @@ class SamplingOptions(Record, frozen=True, kw_only=True):
 
 
 class OllamaOptions(SamplingOptions, frozen=True, kw_only=True):
-    """All options: also those that a model is loaded with. A request that differs in one of them would load the model anew."""
+    """All options: also those that a model is loaded with. A request that differs in one of them would reload the model."""
 
     num_ctx: Annotated[int, Help('give "context" beside the members instead')] | None = None
     num_thread: Annotated[int, Help('give "threads" in the settings instead')] | None = None
@@ -133,7 +126,10 @@ class Member(Record, frozen=True, kw_only=True):
     """The Ollama server of this member; without one, the local Ollama or the embedded engine."""
     model: ModelName | None = None
     """The model's tag; with a url and no model, the only model there is asked."""
-    weights: Annotated[Weights | None, INLINE] = None
+    weights: Annotated[Weights, At(read_weights)] | None = None
+    """A GGUF file for the embedded engine, with its sources in order."""
+    short: Annotated[ShortWeights | None, INLINE] = None
+    """The same in its short form, as it is written; read into `weights`."""
     system: Text | None = None
     examples: Annotated[
         tuple[tuple[str, str], ...], From(_Examples, lambda examples: tuple((example.user, example.assistant) for example in examples))
@@ -147,8 +143,17 @@ class Member(Record, frozen=True, kw_only=True):
     def check(cls, place: Located, mistakes: Mistakes) -> None:
         """Note a member without any model."""
         given = {key for key, entry in place.value.items() if entry.value is not None}
-        if not given & (Weights.SOURCES | {"url", "model"}):
+        short = given & fields_of(ShortWeights).keys()
+        if not given & (ShortWeights.SOURCES | {"url", "model", "weights"}):
             mistakes.add(place, "says nothing of its model: give a url, a model or weights (path, pypi or hub)")
+        elif "weights" in given and short:
+            mistakes.add(place.value[min(short)], "is said beside weights: write it there")
+
+    def __post_init__(self) -> None:
+        """Both forms of weights are one."""
+        if self.short is not None:
+            structs.force_setattr(self, "weights", self.weights or self.short.weights())
+            structs.force_setattr(self, "short", None)
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -290,9 +295,7 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
     """The ensemble with paths of weights that stand on their own. Raises `Wrong`."""
 
     def placed(member: Member) -> Member:
-        if member.weights is None or member.weights.path is None:
-            return member
-        return replace(member, weights=replace(member.weights, path=str(folder / parse_value(FilePath, member.weights.path))))
+        return member if member.weights is None else replace(member, weights=in_folder(member.weights, folder))
 
     return with_members(ensemble, placed)
 

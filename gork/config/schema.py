@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -67,6 +68,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def check(cls, place: Located, mistakes: Mistakes) -> None:
         """Note what does not go together in a mapping that is read as this; `place.value` is a dict."""
+
+
+def expanded(value: str) -> Path:
+    """A path, ~ replaced by the home folder. Raises `Wrong`."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise Wrong(f"must be a path, and the home folder that {quoted(value)} begins with is not known") from None
+
+
+FilePath = Annotated[Path, From(Annotated[Text, Meta(title="a path", max_length=4096)], expanded)]
+"""With ~ for a home folder."""
 
 
 @dataclass(frozen=True, slots=True)

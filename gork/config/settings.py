@@ -19,7 +19,6 @@ from gork.config.ensemble import (
     Context,
     DecidedBy,
     Ensemble,
-    FilePath,
     JudgeTokens,
     Member,
     Orders,
@@ -42,7 +41,7 @@ from gork.config.load import (
     read_environment,
     read_flags,
 )
-from gork.config.schema import From, Help, Record, Secret, Wrong, describe, fields_of, suggestion
+from gork.config.schema import FilePath, From, Help, Record, Secret, Wrong, describe, fields_of, suggestion
 from gork.config.urls import base_url, host_url, parse_host
 from gork.errors import ConfigError
 
@@ -243,7 +242,7 @@ def _members(given: Values) -> dict[str, MemberPlace]:
 
 
 def _check_members(given: Values, ensemble: Ensemble, environ: Mapping[str, str]) -> list[str]:
-    """A mistake for each variable that is none of ours, and for each member in the settings file that there is not.
+    """A mistake for each unknown variable, and for each member of the settings file that the ensemble does not have.
 
     Settings may speak of the ensemble's members, and of those of the shipped ones, which may yet be chosen.
     """

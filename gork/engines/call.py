@@ -148,7 +148,7 @@ class PartialCompletion:
         self.begin()
 
     def begin(self) -> None:
-        """Start (or start anew) with nothing."""
+        """Start (or restart) with nothing."""
         self.started = time.perf_counter()
         self.first_token_at: float | None = None
         self.last_token_at = self.started

@@ -7,28 +7,30 @@ A new engine is a new entry of `ENGINES`, and a rule in `choose` that says when 
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from gork.config.ensemble import Member, Weights, load_ensemble
+from gork.config.ensemble import Member, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
-from gork.engines.background import in_background
+from gork.config.weights import Weights
 from gork.engines.call import Deadlines
+from gork.engines.footprint import missing_bytes, shortage, size_of
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.weights import cache
-from gork.engines.weights.progress import Bar
-from gork.engines.weights.sources import source_of
+from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
 from gork.machine import Cores, free_cores
 
-FULL, STARTER = "heavy-lite", "starter"
+FULL, STARTER, TINY = "heavy-lite", "starter", "tiny"
+LARGE = 200_000_000
+"""Bytes; a download of more than this is announced before it begins."""
 
 EngineName = Literal["ollama", "embedded"]
 Remedy = Literal["pull", "starter", "quit"]
@@ -45,8 +47,8 @@ class Frontend:
 
     say: Callable[[str], None]
     """Shows a line to the user."""
-    progress: bool
-    """Whether progress bars may be drawn on stderr."""
+    progress: Callable[[], Progress]
+    """Makes what shows downloads; entered when there is one."""
     ask_remedy: AskRemedy | None = None
     """Set only in interactive mode."""
     pull: Pull | None = None
@@ -119,13 +121,13 @@ def with_default_ensemble(settings: Settings) -> Settings:
 def _choose_embedded(settings: Settings, why: str) -> Chosen:
     if settings.ensemble_given:
         return Chosen(engine="embedded", settings=settings, why=why)
-    full = load_ensemble(FULL)
-    if all(ready_file(member, settings) is not None for member in full.members):
-        settings = settings.with_ensemble(full, Origin(Layer.CHOICE, "its weights are in the cache"))
-        return Chosen(engine="embedded", settings=settings, why=why)
-    settings = settings.with_ensemble(load_ensemble(STARTER), Origin())
-    about = f"{settings.ensemble.description} For the real five: install Ollama, or --engine embedded --ensemble {FULL} (4 GB)"
-    return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=about)
+    starter, tiny, folder = load_ensemble(STARTER), load_ensemble(TINY), cache_of(settings)
+    if (lacking := shortage(starter, folder)) is not None:
+        settings = settings.with_ensemble(tiny, Origin(Layer.CHOICE, lacking))
+        return Chosen(engine="embedded", settings=settings, why=f"{why}; {lacking}", about_ensemble=tiny.description)
+    settings = settings.with_ensemble(starter, Origin())
+    better = f"Better: --ensemble pocket ({size_of(load_ensemble('pocket')) / 1e9:.1f} GB), or Ollama with the five of {FULL}"
+    return Chosen(engine="embedded", settings=settings, why=why, about_ensemble=f"{starter.description} {better}")
 
 
 async def select(settings: Settings, frontend: Frontend) -> Selected:
@@ -172,7 +174,7 @@ async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) 
     commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
     raise EngineError(
         f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
-        f"Pull them:\n{commands}\nor try the small starter ensemble: --engine embedded --ensemble {STARTER}"
+        f"Pull them:\n{commands}\nor try the starter ensemble: --engine embedded --ensemble {STARTER}"
     )
 
 
@@ -197,8 +199,9 @@ async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     settings, cores = chosen.settings, cores_for(chosen.settings)
     threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"
     about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
-    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why}); {threads}{about}")
-    files = {member.name: await _fetched(member, settings, frontend) for member in settings.ensemble.members}
+    size = f", {size_of(settings.ensemble) / 1e9:.1f} GB" if size_of(settings.ensemble) else ""
+    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}")
+    files = await _files(settings, frontend)
     return Selected(settings, lambda: embedded_engine(settings, files))
 
 
@@ -263,31 +266,27 @@ def weights_of(member: Member, settings: Settings) -> Weights:
     return member.weights
 
 
-async def _fetched(member: Member, settings: Settings, frontend: Frontend) -> Path:
-    """The member's weights file, fetched first if it is missing."""
-    if (ready := ready_file(member, settings)) is not None:
-        return ready
-    wanted, folder = weights_of(member, settings), cache_of(settings)
-    name = source_of(wanted).name
-
-    def work(stop: threading.Event) -> Path:
-        bar = _StoppableBar(name, shown=frontend.progress, stop=stop)
-        return cache.fetch(wanted, folder, say=frontend.say, progress=frontend.progress, offline=settings.offline, bar=bar)
-
-    return await in_background(work, name=f"fetch {name}")
-
-
-class _StoppableBar(Bar):
-    """A bar that ends the download that reports to it, as Ctrl-C does, once `stop` is set."""
-
-    def __init__(self, what: str, *, shown: bool, stop: threading.Event) -> None:
-        super().__init__(what, shown=shown)
-        self._stop = stop
-
-    def at(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
-        super().at(done, total)
+async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
+    """Each member's weights file; those that are missing are fetched first."""
+    wanted = {member.name: weights_of(member, settings) for member in settings.ensemble.members}
+    folder = cache_of(settings)
+    if any(weights.convert for weights in wanted.values()):
+        frontend.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
+    files = {name: cache.cached(weights, folder) for name, weights in wanted.items()}
+    if None not in files.values():
+        return {name: file for name, file in files.items() if file is not None}
+    smaller = f"--ensemble {TINY} needs {size_of(load_ensemble(TINY)) / 1e6:,.0f} MB"
+    if (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
+        frontend.say(f"{missing / 1e6:,.0f} MB of weights are fetched first, once; Ctrl-C stops that ({smaller})")
+    fetched: dict[Weights, Path] = {}
+    try:
+        with frontend.progress() as progress:
+            for weights in dict.fromkeys(wanted.values()):
+                fetched[weights] = await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        frontend.say(f"stopped; what has come is kept for the next start. Smaller: {smaller}")
+        raise
+    return {name: fetched[weights] for name, weights in wanted.items()}
 
 
 def cores_for(settings: Settings) -> Cores:

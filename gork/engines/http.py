@@ -1,7 +1,7 @@
 """HTTP to one server, for every engine and for a running service: requests out, bounded replies in, every fault translated once.
 
-Knows nothing of chats, models or dialects. What aiohttp raises becomes a `Fault` in one place (`fault_of`); whoever asks says what a
-fault and a refusal mean to its users (`Translator`). Replies are bounded in size here, and in time by the caller: streams by the
+Knows nothing of chats, models or dialects. What aiohttp raises becomes a `Fault` in one place (`fault_of`); the caller says what a fault
+and a refusal mean to its users (`Translator`). Replies are bounded in size here, and in time by the caller: streams by the
 deadlines of a call or by `idle_s`, everything else by `timeout_s`.
 """
 
@@ -181,7 +181,7 @@ class EventReader:
 def open_session(connect_s: float) -> aiohttp.ClientSession:
     """Open the session that all requests of an engine go through.
 
-    Every request has a connection of its own: a kept one would bind a member to one replica behind its Service, would occupy one of
+    Every request has a connection of its own: a kept one would bind a member to one replica of its Service, would occupy one of
     llama.cpp's threads, and may have been closed by the server just when it is used again. Names are looked up each time likewise.
     """
     return aiohttp.ClientSession(

@@ -219,7 +219,7 @@ class Model(abc.ABC):
             if await self._is_loaded():
                 return
             self._load_task = asyncio.create_task(self._load(), name=f"load {self.name}")
-            self._load_task.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be waiting any more
+            self._load_task.add_done_callback(lambda task: task.cancelled() or task.exception())  # its result may have no reader left
         if deadline is not None:
             deadline.loading()
         on_event(MemberState(self.name, State.LOADING))

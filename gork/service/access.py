@@ -1,8 +1,8 @@
-"""Who may ask: which names the service may be reached by, which web pages may use it, and who has the token.
+"""Access control: which host names the service answers to, which web pages may use it, and which requests need the token.
 
-- Host: a service that listens on loopback alone is for this machine. A foreign page whose name is made to resolve to 127.0.0.1 (DNS
-  rebinding) is told by the name it asks for. Bound to anything else there is no check: a kubelet asks by the pod's IP, others by names
-  that are not known here.
+- Host: a service that listens on loopback alone is for this machine. A foreign page whose name was made to resolve to 127.0.0.1 (DNS
+  rebinding) is recognised by the name that it asks for. On any other address there is no check: a kubelet asks by the pod's IP, others
+  by names that are not known here.
 - Origin: a browser says which page asks. A foreign page may change nothing unless its origin is allowed (`cors`).
 - Token: needed by everything below /api and /v1 and by /metrics; the probes and the page's own files are open.
 """
@@ -17,18 +17,18 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gork.config.settings import Settings
-from gork.service.errors import Unauthorized, WrongHost, WrongOrigin
+from gork.errors import Unauthorized, WrongHost, WrongOrigin
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _GUARDED = ("/api", "/v1", "/metrics")
 _HEADERS = frozenset({"authorization", "content-type", "user-agent", "accept", "x-requested-with", "x-request-id", "openai-beta"})
 _HEADER_FAMILIES = ("x-stainless-", "x-openwebui-")
-"""What clients in a browser send besides: the OpenAI library its telemetry, Open WebUI what a request is for."""
+"""Headers that clients in a browser add: the OpenAI library its telemetry, Open WebUI the purpose of a request."""
 _EXPOSED = "X-Request-Id, X-Turn-Id, Retry-After"
 
 
-class Doors:
-    """The checks before anything else is done for a request."""
+class AccessPolicy:
+    """The checks that come before anything else is done for a request."""
 
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.reveal().encode()
@@ -38,7 +38,7 @@ class Doors:
         self._names = frozenset(name for origin in settings.cors if (name := urlsplit(origin).hostname))
 
     def check_host(self, request: web.Request) -> None:
-        """Refuse a name that is not this machine's, where only this machine can ask. Raises `WrongHost`."""
+        """Where only this machine can ask, refuse a host name that is not this machine's. Raises `WrongHost`."""
         hosts = request.headers.getall("Host", [])
         if self._loopback and not all(self._is_here(host) for host in hosts):
             raise WrongHost(
@@ -47,7 +47,7 @@ class Doors:
             )
 
     def check_origin(self, request: web.Request) -> None:
-        """Refuse what a foreign page wants to be done. Raises `WrongOrigin`."""
+        """Refuse a request of a foreign page that could change something. Raises `WrongOrigin`."""
         origin = request.headers.get("Origin")
         if origin is None or request.method in _SAFE or origin in self._origins:
             return
@@ -55,7 +55,7 @@ class Doors:
             raise WrongOrigin("pages of that origin may not use this service: allow it with --cors ORIGIN (GORK_CORS)")
 
     def check_token(self, request: web.Request) -> None:
-        """Refuse a request without the token, where it needs one. Raises `Unauthorized`."""
+        """Refuse a request that needs the token and lacks it. Raises `Unauthorized`."""
         if self._token is None:
             return
         resource = request.match_info.route.resource
@@ -68,7 +68,7 @@ class Doors:
             raise Unauthorized("this service needs a token: send it as Authorization: Bearer TOKEN")
 
     def preflight(self, request: web.Request) -> web.Response | None:
-        """The answer to a browser's question whether a page may send something; None for any other request. Raises `WrongOrigin`."""
+        """The reply to a CORS preflight request; None for any other request. Raises `WrongOrigin`."""
         if request.method != "OPTIONS" or "Origin" not in request.headers or "Access-Control-Request-Method" not in request.headers:
             return None
         if request.headers["Origin"] not in self._origins:
@@ -85,7 +85,7 @@ class Doors:
         )
 
     def cors_headers(self, request: web.Request) -> Mapping[str, str]:
-        """What lets a page of an allowed origin read the reply."""
+        """The headers that let a page of an allowed origin read the reply."""
         if not self._origins:
             return {}
         origin = request.headers.get("Origin")
@@ -126,7 +126,7 @@ def is_loopback(name: str) -> bool:
 
 
 def _same(origin: str, host: str) -> bool:
-    """Whether a page of this origin came from this host itself. A proxy may have spoken https to it."""
+    """Whether a page of this origin came from this host itself; a proxy in between may have used https."""
     scheme, _, place = origin.partition("://")
     if scheme not in {"http", "https"}:
         return False

@@ -1,4 +1,4 @@
-"""The door to the models: so many turns at once, so many waiting in line, nobody beyond."""
+"""The queue for the models: a number of turns run at once, a number wait in line, and any more are refused."""
 
 from __future__ import annotations
 
@@ -6,31 +6,23 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-from gork.errors import GorkError
+from gork.errors import GorkError, QueueFull, Stopping
 
 
-class Full(GorkError):
-    """Raised when the line is as long as it may be."""
-
-
-class Stopping(GorkError):
-    """Raised when the service takes nothing new, or gave up what it was at, because it is being stopped."""
-
-
-class Gate:
-    """Lets in `at_once` holders; `waiting` more stand in line, first come, first served."""
+class AdmissionQueue:
+    """Admits `at_once` holders; `waiting` more stand in line, first come, first served."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
         self.at_once, self.most_waiting = at_once, waiting
         self._inside = 0
-        self._line: dict[Place, int] = {}
-        """Who waits, in order, each with the number ahead of it that it was last told."""
+        self._line: dict[Ticket, int] = {}
+        """Those that wait, in order, each with the number ahead of it that it was last told."""
         self._closed = False
         self._counting: asyncio.Handle | None = None
 
     @property
     def inside(self) -> int:
-        """How many hold a place."""
+        """How many are admitted and have not left."""
         return self._inside
 
     @property
@@ -39,80 +31,80 @@ class Gate:
         return len(self._line)
 
     def close(self) -> None:
-        """Let nobody else in, not even those in line."""
+        """Admit no more, not even those in line."""
         self._closed = True
         line, self._line = list(self._line), {}
-        for place in line:
-            place.refuse(_stopping())
+        for ticket in line:
+            ticket.refuse(_stopping())
 
-    def enter(self, on_ahead: Callable[[int], None] = lambda _: None) -> Place:
-        """Take a place inside or in line; `on_ahead` is told how many are before it, and again when that has changed.
+    def enter(self, on_ahead: Callable[[int], None] = lambda _: None) -> Ticket:
+        """Enter, or join the line; `on_ahead` is told how many are before it, and again when that has changed.
 
-        Raises `Full` or `Stopping` at once, so that a client can be refused before anything is sent.
+        Raises `QueueFull` or `Stopping` at once, so that a client can be refused before anything is sent.
         """
         if self._closed:
             raise _stopping()
-        place = Place(self, on_ahead)
+        ticket = Ticket(self, on_ahead)
         ahead = len(self._line)
-        if self._inside < self.at_once:  # then nobody is in line
+        if self._inside < self.at_once:  # then the line is empty
             self._inside += 1
-            place.admit()
+            ticket.admit()
         elif ahead >= self.most_waiting:
-            raise Full(f"{self._inside} running and {ahead} waiting, which is as many as there may be; ask again later")
+            raise QueueFull(f"{self._inside} running and {ahead} waiting, which is as many as there may be; ask again later")
         else:
-            self._line[place] = ahead
-            place.tell(ahead)
-        return place
+            self._line[ticket] = ahead
+            ticket.tell(ahead)
+        return ticket
 
-    def _leave(self, place: Place) -> None:
-        """Give a place back; who is next in line comes in."""
-        if place in self._line:
-            del self._line[place]
-        elif place.admitted:
+    def _leave(self, ticket: Ticket) -> None:
+        """Give a ticket back; the next in line is admitted."""
+        if ticket in self._line:
+            del self._line[ticket]
+        elif ticket.admitted:
             self._inside -= 1
             if self._line:
                 first = next(iter(self._line))
                 del self._line[first]
                 self._inside += 1
                 first.admit()
-        if self._line and self._counting is None:  # once for all who leave at the same moment: a line can be long
+        if self._line and self._counting is None:  # once for all that leave at the same moment: a line can be long
             self._counting = asyncio.get_running_loop().call_soon(self._count)
 
     def _count(self) -> None:
         self._counting = None
-        for ahead, (place, told) in enumerate(list(self._line.items())):
+        for ahead, (ticket, told) in enumerate(list(self._line.items())):
             if ahead != told:
-                self._line[place] = ahead
-                place.tell(ahead)
+                self._line[ticket] = ahead
+                ticket.tell(ahead)
 
 
-class Place:
-    """One holder's place: `async with place:` waits until it is inside, and gives it back.
+class Ticket:
+    """One holder's place, inside or in line: `async with ticket:` waits until it is admitted, and gives it back.
 
-    A task that is cancelled before its first step never comes to that: whoever started it calls `leave` when it is done.
+    A task that is cancelled before its first step never gets that far: the code that started it calls `leave` when it is done.
     """
 
-    def __init__(self, gate: Gate, on_ahead: Callable[[int], None]) -> None:
-        self._gate, self.tell = gate, on_ahead
+    def __init__(self, queue: AdmissionQueue, on_ahead: Callable[[int], None]) -> None:
+        self._queue, self.tell = queue, on_ahead
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = False
 
     @property
     def admitted(self) -> bool:
-        """Whether it is inside, or was."""
+        """Whether its holder is inside, or was."""
         return self._turn.done() and not self._turn.cancelled() and self._turn.exception() is None
 
     def admit(self) -> None:
-        """Let it in."""
+        """Let its holder in."""
         self._turn.set_result(None)
 
     def refuse(self, error: GorkError) -> None:
-        """Send it away."""
+        """Send its holder away."""
         self._turn.set_exception(error)
 
     async def __aenter__(self) -> None:
         try:
-            # Shielded: who stops waiting is told apart from who was let in at the same moment, and gives the place back.
+            # Shielded, so that a holder that is cancelled while it is admitted is known to be inside, and gives its place back.
             await asyncio.shield(self._turn)
         except BaseException:
             self.leave()
@@ -122,15 +114,15 @@ class Place:
         self.leave()
 
     def leave(self) -> None:
-        """Give the place back, waited for or not; more than once does no harm."""
+        """Give the place back, whether it was waited for or not; calling it again does nothing."""
         if self._left:
             return
         self._left = True
-        self._gate._leave(self)  # noqa: SLF001 - the two are one mechanism
+        self._queue._leave(self)  # noqa: SLF001 - the two are one mechanism
         if not self._turn.done():
             self._turn.cancel()
         elif not self._turn.cancelled():
-            self._turn.exception()  # nobody may have waited for it
+            self._turn.exception()  # retrieved, since it may not have been waited for
 
 
 def _stopping() -> Stopping:

@@ -1,4 +1,4 @@
-"""Requests' bodies: read within their limits, checked against the record that they are to be."""
+"""Requests' bodies: read within their limits, and checked against the record that they should be."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from gork.service.errors import BadRequest, TooLarge, TooSlow
+from gork.errors import BadRequest, TooLarge, TooSlow
 
 _T = TypeVar("_T")
 DEEPEST = 64
-"""Levels of nesting: more than any honest request has, fewer than anything behind us stumbles over."""
+"""Levels of nesting: more than any honest request has, fewer than any parser of ours or of an engine fails at."""
 SMALL = 64 * 1024
-"""Bytes of a body that is read at once, whatever else is being read."""
+"""Bytes of a body that is read at once, however many others are being read."""
 _LARGE_AT_ONCE = 8
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _OTHER = re.compile(rb'\\.|[^][{}"\\]+|\\', re.DOTALL)
 _TEXTS = re.compile(rb'"[^"]*"?')
 _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
 
-class Intake:
-    """Reads bodies, each within its size and its time; large ones only some at once, so that together they are bounded too."""
+class BodyReader:
+    """Reads bodies, each within `most` bytes and `seconds`; only some large ones at once, so that together they are bounded too."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
@@ -55,7 +57,7 @@ class Intake:
 
 
 async def read_body(request: web.Request, form: type[_T]) -> _T:
-    """The request's JSON as a record; what the record does not name is ignored. Raises `BadRequest` with the place of a mistake."""
+    """The request's JSON as a record; unknown fields are ignored. Raises `BadRequest` with the field that is wrong."""
     raw = await request.read()
     if not raw.strip():
         raise BadRequest("missing request body")
@@ -64,13 +66,26 @@ async def read_body(request: web.Request, form: type[_T]) -> _T:
     try:
         return msgspec.json.decode(raw, type=form)
     except msgspec.ValidationError as error:
-        raise BadRequest(str(error)) from None
+        raise BadRequest(str(error), param=field_of(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is no JSON: {error}") from None
+        raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def field_of(error: msgspec.ValidationError) -> str | None:
+    """The path of the field that is wrong; None for the whole body.
+
+    msgspec has it in its message alone ("... - at `$.messages[0].role`"), so this one function takes it from there.
+
+    >>> field_of(msgspec.ValidationError("Expected `str`, got `int` - at `$.messages[0].role`"))
+    'messages[0].role'
+    """
+    place = _PLACE.search(str(error))
+    missing = _MISSING.match(str(error))
+    return ".".join(found[1] for found in (place, missing) if found and found[1]) or None
 
 
 def too_deep(raw: bytes) -> bool:
-    r"""Whether JSON is nested more than `DEEPEST` deep; brackets in its texts do not count.
+    r"""Whether JSON is nested more than `DEEPEST` deep; brackets within strings do not count.
 
     >>> too_deep(b"[" * 65), too_deep(b"[]" * 65), too_deep(b'["' + b'\\"[' * 65 + b'"]')
     (True, False, False)

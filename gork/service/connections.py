@@ -1,7 +1,7 @@
-"""Clients' connections: bounded in number, in how long a request's head may take, and in how long a client may not read.
+"""Clients' connections: bounded in number, in how long a request's head may take, and in how long a client may stop reading.
 
-aiohttp answers requests; what it leaves to whoever runs it is here. A connection that waits for a request can be closed for another
-one at any time, so a flood of idle ones (or of heads that never end) keeps nobody out: neither probes nor clients.
+aiohttp answers requests; the limits that it leaves to a proxy are here. A connection that waits for a request can be closed in favour of
+a new one at any time, so a flood of idle ones (or of heads that never end) shuts out neither probes nor clients.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gork.service.errors import RETRY_AFTER_S
 from gork.service.logs import note
 from gork.service.metrics import Metrics
+from gork.service.responses import RETRY_AFTER_S
 
 if sys.platform != "win32":
     import resource
 
-IDLE_S: Final = 75.0
-"""Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
 LINGER_S: Final = 2.0
 """Seconds for which the rest of a request that was answered early is still read, so that its client sees the answer."""
 SILENT_S: Final = 30.0
-"""Seconds after which a peer that acknowledges nothing, or takes nothing, is taken for gone (where the system can tell)."""
+"""Seconds after which a peer that acknowledges nothing counts as gone (where the system can tell)."""
 _MOST: Final = 256
 _LINGERING: Final = 64
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -35,9 +33,9 @@ _CROWDED = f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\
 
 
 def most_connections(turns: int, queue: int) -> int:
-    """How many connections there may be: one for each turn and each alone-standing call, and room for short requests.
+    """The limit of connections: one for each turn and for each call of one member, and room for short requests.
 
-    Not more than half of the files that the process may open: models need theirs.
+    At most half of the files that the process may open: the models need theirs.
     """
     wanted = 2 * (turns + queue) + _MOST
     if sys.platform == "win32":
@@ -47,10 +45,11 @@ def most_connections(turns: int, queue: int) -> int:
 
 
 class Connections:
-    """All connections there are."""
+    """All open connections, within their limits: `most` of them, and seconds for a head, a stalled client, the next request."""
 
-    def __init__(self, metrics: Metrics, *, most: int, head_s: float, stall_s: float) -> None:
-        self.metrics, self.most, self.head_s, self.stall_s = metrics, most, head_s, stall_s
+    def __init__(self, metrics: Metrics, *, most: int, head_s: float, stall_s: float, idle_s: float) -> None:
+        self.metrics, self.most = metrics, most
+        self.head_s, self.stall_s, self.idle_s = head_s, stall_s, idle_s
         self._all: set[Connection] = set()
         self._idle: dict[Connection, None] = {}
         """Those that wait for a request, the longest-waiting first."""
@@ -60,7 +59,7 @@ class Connections:
         return len(self._all)
 
     def opened(self, connection: Connection) -> bool:
-        """Take in a new connection; at the limit for the one that waits longest. False when there is no room."""
+        """Add a new connection; at the limit the one that has waited longest is closed for it. False when there is no room."""
         if len(self._all) >= self.most:
             if not self._idle:
                 return False
@@ -77,7 +76,7 @@ class Connections:
         self._lingering.discard(connection)
 
     def may_linger(self, connection: Connection) -> bool:
-        """Whether a connection that ends may stay for a moment; it does not count any more, so there are few of them."""
+        """Whether a connection that ends may stay open for a moment; it no longer counts, so only some may."""
         self.closed(connection)
         if len(self._lingering) >= _LINGERING:
             return False
@@ -94,14 +93,14 @@ class Connections:
             self._idle[connection] = None
 
     def refused(self, reason: str, connection: Connection, why: str = "") -> None:
-        """Take note of a connection that ends without a request."""
+        """Count and log a connection that ends without a request."""
         self.metrics.refused.labels(reason).inc()
         peer = connection.peername
         note("refused", why=why or reason, client=peer[0] if isinstance(peer, tuple) else None, level=logging.INFO)
 
 
 class Connection(web.RequestHandler):
-    """One connection: aiohttp's, with its deadlines."""
+    """One connection: aiohttp's, with deadlines."""
 
     __slots__ = ("_connections", "_head_timer", "_is_idle", "_stall_timer")
 
@@ -109,7 +108,7 @@ class Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            keepalive_timeout=IDLE_S,
+            keepalive_timeout=connections.idle_s,
             lingering_time=LINGER_S,
             access_log=None,  # type: ignore[arg-type] # what turns it off
         )
@@ -119,7 +118,7 @@ class Connection(web.RequestHandler):
         self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; a connection too many gets a 503 and is closed."""
+        """Begin; a connection beyond the limit gets a 503 and is closed."""
         super().connection_made(transport)
         _notice_silence(transport.get_extra_info("socket"))
         if not self._connections.opened(self):
@@ -127,13 +126,13 @@ class Connection(web.RequestHandler):
             self._say(_CROWDED)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End, however it came to it."""
+        """End, for whatever reason."""
         self._connections.closed(self)
-        self._timeless()
+        self._cancel_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes; the first ones of a request start the time for its head."""
+        """Take in bytes; the first ones of a request start the deadline of its head."""
         if self._is_idle and data and self._head_timer is None:
             self._head_timer = self._loop.call_later(self._connections.head_s, self._late)
         super().data_received(data)
@@ -151,17 +150,17 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            # What still comes of this request's body is no head of another one.
+            # What still comes of this request's body is not the head of another one.
             self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
             self._connections.idle(self)
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent: for a while."""
+        """The client does not read what it is sent; it may do so for a while."""
         super().pause_writing()
         self._stall_timer = self._loop.call_later(self._connections.stall_s, self._stalled)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         super().resume_writing()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
@@ -170,16 +169,16 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer bytes that are no HTTP: nobody's bug, and worth a line but no traceback."""
+        """Answer bytes that are not HTTP: not a bug here, so they are worth a line but not a traceback."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        self._connections.refused("bad_http", self, f"no HTTP: {exc.message}")
-        reply = web.Response(status=status, text="This is no HTTP request that can be understood.\n")
+        self._connections.refused("bad_http", self, f"not HTTP: {exc.message}")
+        reply = web.Response(status=status, text="This is not an HTTP request that can be understood.\n")
         reply.force_close()
         return reply
 
     def log_exception(self, *_: object, **kw: object) -> None:
-        """Tell of what went wrong in aiohttp itself."""
+        """Log what went wrong in aiohttp itself."""
         error = kw.get("exc_info")
         note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
 
@@ -200,7 +199,7 @@ class Connection(web.RequestHandler):
         self.abort()
 
     def _say(self, last_words: bytes) -> None:
-        """End it with these words. What still comes in is swallowed for a moment: a reset would take the words away again."""
+        """Close it with these last words. What still comes in is read for a moment: a reset would discard the words."""
         self.close()
         if self.transport is not None:
             self.transport.write(last_words)
@@ -210,7 +209,7 @@ class Connection(web.RequestHandler):
             else:
                 self.transport.close()
 
-    def _timeless(self) -> None:
+    def _cancel_timers(self) -> None:
         for timer in (self._head_timer, self._stall_timer):
             if timer is not None:
                 timer.cancel()
@@ -218,7 +217,7 @@ class Connection(web.RequestHandler):
 
 
 def _notice_silence(connection: socket.socket | None) -> None:
-    """Have the system notice a peer that is gone without a word (a laptop that was closed), whether anything is sent to it or not."""
+    """Have the system notice a peer that vanished (a laptop that was closed), whether or not anything is being sent to it."""
     if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     for name, value in (("TCP_KEEPIDLE", SILENT_S), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", SILENT_S * 1000)):

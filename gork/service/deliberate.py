@@ -14,30 +14,28 @@ from gork.config.ensemble import LOAD_TIME, MOST_CANDIDATES, OptionValue, Sampli
 from gork.config.schema import Wrong, fields_of, read_value, suggestion
 from gork.config.settings import Settings
 from gork.config.urls import quoted
-from gork.errors import GorkError, NoAnswer
-from gork.health import rows_of
-from gork.service.admission import Full, Stopping
+from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping
+from gork.health import MemberRow, rows_of
 from gork.service.bodies import read_body
-from gork.service.dialects.requests import Wishes, checked_text, understand
-from gork.service.errors import BadRequest, NotFound, json_response
-from gork.service.jobs import Beat, Running
+from gork.service.dialects.requests import RequestOptions, checked_text, understand
+from gork.service.jobs import ClientJob, Heartbeat
+from gork.service.responses import Stream, json_response
 from gork.service.service import NAME, Service
-from gork.service.streams import Stream
 from gork.turn import Finished, Message, Notice, Question, Turn
-from gork.wire import Accepted, BadEvent, Broken, Explained, WireEvent, encode, turn_of
+from gork.wire import Accepted, BadEvent, Broken, BrokenKind, Explained, WireEvent, encode, turn_of
 
 _T = TypeVar("_T")
 _BURST: Final = 32 * 1024
-"""Bytes of events that are sent in one piece at most."""
-BEAT: Final = b": beat\n\n"
-"""A comment between events: nothing happened, and the connection is in use."""
+"""Most bytes of events that are sent in one piece."""
+HEARTBEAT: Final = b": beat\n\n"
+"""A comment between events: nothing happened, and the connection is still in use."""
 _SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
 Options = dict[str, str | int | float | bool | list[str] | None]
 
 
-class Said(msgspec.Struct):
+class HistoryMessage(msgspec.Struct):
     """One message of the conversation before the question."""
 
     role: Literal["user", "assistant"]
@@ -48,7 +46,7 @@ class DeliberateRequest(msgspec.Struct):
     """The body of `POST /api/deliberate`. Timeouts can shorten the service's own, not lengthen them."""
 
     question: str
-    history: list[Said] = []
+    history: list[HistoryMessage] = []
     system: str | None = None
     optimize: bool | None = None
     seed: Annotated[int, _SEEDS] | None = None
@@ -60,6 +58,18 @@ class DeliberateRequest(msgspec.Struct):
     judge_timeout: Seconds | None = None
 
 
+class MemberList(msgspec.Struct):
+    """What `GET /api/members` answers."""
+
+    name: str
+    version: str
+    engine: str
+    ensemble: str
+    description: str
+    context: Annotated[int, msgspec.Meta(ge=0)]
+    members: list[MemberRow]
+
+
 class ExplainRequest(msgspec.Struct):
     """The body of `POST /api/explain`: a turn as `/api/deliberate` and `--json` give it."""
 
@@ -67,8 +77,8 @@ class ExplainRequest(msgspec.Struct):
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """What it answers."""
-    api = _Api(service)
+    """`/api/deliberate`, `/api/members` and `/api/explain`."""
+    api = DeliberateApi(service)
     return [
         web.post("/api/deliberate", api.deliberate),
         web.get("/api/members", api.members),
@@ -76,8 +86,8 @@ def routes(service: Service) -> list[web.RouteDef]:
     ]
 
 
-class _Api:
-    """The three routes."""
+class DeliberateApi:
+    """The routes of the product's own API."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -86,33 +96,31 @@ class _Api:
         """Run a turn and send its events."""
         service = self._service
         question, how, notes = _understood(service, await read_body(request, DeliberateRequest))
-        async with service.turn(question, how) as running:
+        async with service.turn(question, how) as job:
             stream = Stream(request, "text/event-stream", {"X-Turn-Id": question.id})
 
             async def send() -> None:
                 await stream.write(_event(Accepted(question.id, service.engine.name, service.ensemble.name, service.roles)))
                 for note in notes:
                     await stream.write(_event(Notice(note)))
-                await stream.write(_event(Finished(await _followed(running, stream))))
+                await stream.write(_event(Finished(await _followed(job, stream))))
 
-            await stream.begin(BEAT)
+            await stream.begin(HEARTBEAT)
             return await stream.run(send, _broken)
 
     async def members(self, _request: web.Request) -> web.Response:
-        """Say who answers here, and whether each member can, as far as it is known: nobody waits for one that hangs."""
+        """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""
         service = self._service
-        rows = rows_of(service.ensemble, service.models, await service.healths.refreshed())
-        return json_response(
-            {
-                "name": NAME,
-                "version": __version__,
-                "engine": service.engine.name,
-                "ensemble": service.ensemble.name,
-                "description": service.ensemble.description,
-                "context": service.ensemble.context,
-                "members": rows,
-            }
+        members = MemberList(
+            name=NAME,
+            version=__version__,
+            engine=service.engine.name,
+            ensemble=service.ensemble.name,
+            description=service.ensemble.description,
+            context=service.ensemble.context,
+            members=list(rows_of(service.ensemble, service.models, await service.healths.refreshed())),
         )
+        return json_response(members)
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Have the judge say why a turn ended as it did, and send its words as they come."""
@@ -120,30 +128,30 @@ class _Api:
         if explain is None:
             raise NotFound("this ensemble has no judge that could explain anything")
         turn = _turn((await read_body(request, ExplainRequest)).turn)
-        async with self._service.calls.begin(lambda on_event: explain(turn, on_event)) as running:
+        async with self._service.calls.begin(lambda on_event: explain(turn, on_event)) as job:
             stream = Stream(request, "text/event-stream", {})
 
             async def send() -> None:
-                await stream.write(_event(Explained(await _followed(running, stream))))
+                await stream.write(_event(Explained(await _followed(job, stream))))
 
-            await stream.begin(BEAT)
+            await stream.begin(HEARTBEAT)
             return await stream.run(send, _broken)
 
 
-async def _followed(running: Running[_T], stream: Stream) -> _T:
-    """Send what happens and return what comes of it. Raises the `GorkError` that ended it."""
+async def _followed(job: ClientJob[_T], stream: Stream) -> _T:
+    """Send the events of a job and return its result. Raises the `GorkError` that ended it."""
     burst = bytearray()
-    async for item in running:
-        if isinstance(item, Beat):
-            burst += BEAT
+    async for item in job:
+        if isinstance(item, Heartbeat):
+            burst += HEARTBEAT
         elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
             burst += _event(item)
-        if burst and (not running.at_hand or len(burst) > _BURST):
+        if burst and (not job.at_hand or len(burst) > _BURST):
             await stream.write(bytes(burst))
             burst.clear()
     if burst:
         await stream.write(bytes(burst))
-    return await running.result()
+    return await job.result()
 
 
 def _event(event: WireEvent) -> bytes:
@@ -152,12 +160,13 @@ def _event(event: WireEvent) -> bytes:
 
 
 def _broken(error: GorkError) -> bytes:
+    kind: BrokenKind
     match error:
         case NoAnswer():
             kind = "no_answer"
         case Stopping():
             kind = "stopped"
-        case Full() | BadRequest():
+        case QueueFull() | BadRequest():
             kind = "refused"
         case _:
             kind = "error"
@@ -165,7 +174,7 @@ def _broken(error: GorkError) -> bytes:
 
 
 def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:
-    """The question, what its turn goes by, and lines about what was left out of it. Raises `BadRequest`."""
+    """The question, the settings of its turn, and lines about what was left out of it. Raises `BadRequest`."""
     if not asked.question.strip():
         raise BadRequest("the question is empty", param="question")
     system: list[Message] = [{"role": "system", "content": checked_text(asked.system, "system")}] if asked.system else []
@@ -173,12 +182,12 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
         {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
     ]
     messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
-    understood = understand(service, None, messages, Wishes(options=read_options(asked.options), seed=asked.seed))
-    return understood.question, _how(asked, understood.how), understood.notes
+    understood = understand(service, None, messages, RequestOptions(options=read_options(asked.options), seed=asked.seed))
+    return understood.question, _settings(asked, understood.settings), understood.notes
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
-    """Sampling options as an ensemble file could have them; null is as if it were not there. Raises `BadRequest` with the place."""
+    """Sampling options as an ensemble file could have them; null counts as absent. Raises `BadRequest` with the option."""
     known, options = fields_of(SamplingOptions), {}
     for name, value in given.items():
         if value is None:
@@ -194,7 +203,7 @@ def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
     return SamplingOptions(**options).given()
 
 
-def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
+def _settings(asked: DeliberateRequest, settings: Settings) -> Settings:
     """The service's settings as this request changes them."""
 
     def shorter(own: float, wanted: float | None) -> float:
@@ -211,7 +220,7 @@ def _how(asked: DeliberateRequest, settings: Settings) -> Settings:
 
 
 def _turn(raw: Mapping[str, object]) -> Turn:
-    """A client's turn, within what any turn of ours is. Raises `BadRequest`."""
+    """A client's turn, checked against the bounds of any turn of this program. Raises `BadRequest`."""
     try:
         turn = turn_of(raw)
     except BadEvent as error:

@@ -1,6 +1,6 @@
-"""Whether the members can answer, as it was a moment ago: asked when somebody wants to know, kept for some seconds.
+"""Whether the members can answer, as of a moment ago: asked on demand, kept for some seconds.
 
-Every check is bounded, and nobody waits long for it: a probe that a hanging model holds up would have the whole service restarted.
+Every check is bounded, and no request waits long for it: a probe that a hanging model holds up would have the whole service restarted.
 """
 
 from __future__ import annotations
@@ -16,22 +16,17 @@ from gork.health import check, suffices
 from gork.service.logs import note
 from gork.service.metrics import Metrics
 
-FRESH_S = 5.0
-"""How long an answer is good."""
-CHECK_S = 3.0
-"""For one member's answer."""
-WAIT_S = 0.8
-"""How long anybody waits for fresh answers: a kubelet gives a probe one second if nobody says otherwise."""
-
 
 class Healths:
     """What is known of the members."""
 
-    def __init__(self, ensemble: Ensemble, models: Mapping[str, Model], metrics: Metrics) -> None:
+    def __init__(
+        self, ensemble: Ensemble, models: Mapping[str, Model], metrics: Metrics, *, fresh_s: float, check_s: float, wait_s: float
+    ) -> None:
         self._ensemble, self._models, self._metrics = ensemble, models, metrics
         self.known: dict[str, Health] = {}
         """By member's name; empty until the first answers are there."""
-        self.fresh_s, self.check_s, self.wait_s = FRESH_S, CHECK_S, WAIT_S
+        self._fresh_s, self._check_s, self._wait_s = fresh_s, check_s, wait_s
         self._asked_at = -float("inf")
         self._asking: asyncio.Task[None] | None = None
 
@@ -42,15 +37,15 @@ class Healths:
 
     async def refreshed(self) -> Mapping[str, Health]:
         """What is known of the members, asked again if it is old; what is not known in time stays as it was."""
-        if self._asking is None and time.monotonic() - self._asked_at >= self.fresh_s:
+        if self._asking is None and time.monotonic() - self._asked_at >= self._fresh_s:
             self._asking = asyncio.create_task(self._ask(), name="check the members")
             self._asking.add_done_callback(self._asked)
         if self._asking is not None:
-            await asyncio.wait({self._asking}, timeout=self.wait_s)
+            await asyncio.wait({self._asking}, timeout=self._wait_s)
         return self.known
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking})
@@ -61,7 +56,7 @@ class Healths:
                 group.create_task(self._ask_one(model))
 
     async def _ask_one(self, model: Model) -> None:
-        health = await check(model, self.check_s)
+        health = await check(model, self._check_s)
         before = self.known.get(model.name)
         self.known[model.name] = health
         self._metrics.member_up.labels(model.name).set(health.ok)

@@ -1,7 +1,7 @@
 """The service's log: one line for each thing that happens, as text for people or as JSON for machines, on stderr.
 
-Whatever is logged may hold what clients and models wrote. A line is one line all the same: characters that end one, or that a terminal
-would act on, are escaped, and so nobody can forge a line.
+Values may hold what clients and models wrote. A line is one line all the same: characters that end a line, or that a terminal would act
+on, are escaped, so that no line can be forged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gork.service.request_context import current
 _LOG = logging.getLogger("gork.service")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+{}\[\]*-]{1,200}")
 LONGEST = 4000
-"""Characters of one value; what is longer loses its end."""
+"""Characters of one value; a longer one is cut."""
 
 
 def note(
@@ -34,13 +34,13 @@ def note(
     error: BaseException | None = None,
     **more: object,
 ) -> None:
-    """Log what happened, with its particulars (those that are None say nothing); the ids of request and turn are put to it."""
+    """Log what happened, with its particulars (those that are None are left out); the ids of request and turn are added."""
     _LOG.log(level, "%s", message, exc_info=error, extra={"fields": {**(particulars or {}), **more}})
 
 
 @contextmanager
 def logging_to(stream: TextIO, settings: Settings) -> Iterator[None]:
-    """Have everything that is logged in here written to a stream, as the settings say; libraries' warnings too."""
+    """Write everything that is logged within the block to a stream, as the settings say; libraries' warnings too."""
     handler = _Lines(stream)
     handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
     root, ours = logging.getLogger(), logging.getLogger("gork")
@@ -55,15 +55,15 @@ def logging_to(stream: TextIO, settings: Settings) -> Iterator[None]:
 
 
 def speaker(settings: Settings, say: Callable[[str], None]) -> Callable[[str], None]:
-    """How lines for people are said: as they are, but as records where every line of the log has to be JSON."""
+    """How lines for people are written: as they are, or as records where every line of the log has to be JSON."""
     return note if settings.log_format == "json" else say
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Writes lines; a stream that is gone is no reason to do anything else."""
+    """Writes lines; a stream that is gone stops nothing else."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
-        """Let it be: there is nowhere to tell it."""
+        """Ignore a stream that cannot be written to: there is nowhere to report it."""
         if not isinstance(sys.exception(), OSError | ValueError):
             super().handleError(record)
 
@@ -82,10 +82,10 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object on one line; the particulars stand beside time, level and message."""
+    """One JSON object on one line; the particulars are fields beside time, level and message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Nothing but ASCII."""
+        """One line of ASCII."""
         line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, **_ids()}
         line["message"] = _message(record)
         for key, value in _fields(record).items():
@@ -96,7 +96,7 @@ class JsonLines(logging.Formatter):
 
 
 def shown(value: object) -> str:
-    r"""A value as a line of text has it: in quotation marks unless it is one plain word.
+    r"""A value as a line of text shows it: in quotation marks unless it is one plain word.
 
     >>> shown(1.5), shown("/api/chat"), shown("two\nlines"), shown('"')
     ('1.5', '/api/chat', '"two\\nlines"', '"\\""')
@@ -121,10 +121,10 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 def _ids() -> dict[str, str]:
-    visit = current.get()
-    if visit is None:
+    request = current.get()
+    if request is None:
         return {}
-    return {**({} if visit.turn is None else {"turn": visit.turn}), "request": visit.id}
+    return {**({} if request.turn is None else {"turn": request.turn}), "request": request.id}
 
 
 def _time(record: logging.LogRecord) -> str:

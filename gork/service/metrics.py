@@ -1,4 +1,4 @@
-"""The service's figures for Prometheus. Labels are bounded: members that are configured, routes that exist, reasons from fixed sets."""
+"""The service's metrics for Prometheus. Labels are bounded: configured members, existing routes, reasons from fixed sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from gork import __version__
 from gork.errors import ModelError
-from gork.service.admission import Gate
+from gork.service.admission import AdmissionQueue
 from gork.turn import FallbackKind, Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")
@@ -32,10 +32,10 @@ _FIRST_TOKEN_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180,
 
 
 class Metrics:
-    """Counts; everything is there from the start, at zero."""
+    """All metrics; each is there from the start, at zero."""
 
-    def __init__(self, roles: Mapping[str, str], *, turns: Gate, calls: Gate, engine: str, ensemble: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each one, of no use to anybody here
+    def __init__(self, roles: Mapping[str, str], *, turns: AdmissionQueue, calls: AdmissionQueue, engine: str, ensemble: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each one, of no use here
         self.registry = registry = CollectorRegistry()
         candidates = [member for member, role in roles.items() if role == "candidate"]
 
@@ -76,11 +76,11 @@ class Metrics:
         info = Gauge("gork_info", "What runs here.", ["version", "engine", "ensemble"], registry=registry)
         info.labels(__version__, engine, ensemble).set(1)
 
-        for name, what, gate in (("turns", "Turns", turns), ("calls", "Requests to one member alone", calls)):
+        for name, what, queue in (("turns", "Turns", turns), ("calls", "Requests to one member alone", calls)):
             inflight = Gauge(f"gork_inflight_{name}", f"{what} that are worked on.", registry=registry)
-            inflight.set_function(partial(getattr, gate, "inside"))
+            inflight.set_function(partial(getattr, queue, "inside"))
             queued = Gauge(f"gork_queued_{name}", f"{what} that wait in line.", registry=registry)
-            queued.set_function(partial(getattr, gate, "waiting"))
+            queued.set_function(partial(getattr, queue, "waiting"))
         ProcessCollector(registry=registry)
 
         for counter, labels in ((self.turns, OUTCOMES), (self.fallbacks, FALLBACKS), (self.refused, REFUSALS), (self.verdicts, candidates)):

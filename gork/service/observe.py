@@ -1,6 +1,6 @@
-"""Watches turns for whoever runs the service: one place that sees every event, the end, and what was refused.
+"""Turns as logs and metrics see them: one place that observes every event, the end, and what was refused.
 
-What it sees goes into the log and the metrics. Questions and answers go nowhere unless the settings say so.
+Questions and answers are logged only if the settings say so.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import TypeVar
 
 from gork.config.settings import Settings
 from gork.engines.call import Completion
-from gork.errors import GorkError, NoAnswer
-from gork.service.admission import Full, Stopping
-from gork.service.deadline import OutOfTime
+from gork.errors import GorkError, NoAnswer, QueueFull, Stopping, TurnTimedOut
 from gork.service.logs import note
 from gork.service.metrics import Metrics
 from gork.service.request_context import current
@@ -42,19 +40,19 @@ Run = Callable[[OnEvent], Awaitable[T]]
 _AT_WORK = frozenset({State.LOADING, State.READING, State.WRITING})
 
 
-class Watch:
-    """Sees turns go by."""
+class TurnObserver:
+    """Logs and counts turns, and calls of one member alone."""
 
     def __init__(self, metrics: Metrics, settings: Settings) -> None:
         self._metrics, self._settings = metrics, settings
         self.given_up = False
-        """Whether what is cancelled from now on is so because the service stops."""
+        """Whether what is cancelled from now on is cancelled because the service stops."""
 
     async def turn(self, question: Question, run: Run[Turn], on_event: OnEvent) -> Turn:
-        """Run a turn and take note of how it goes and ends."""
+        """Run a turn; log and count how it goes and ends."""
         text = question.text if self._settings.log_prompts else None
-        note("turn begins", _whence(), characters=len(question.text), messages=len(question.history) or None, question=text)
-        seen = _Seen(self._metrics)
+        note("turn begins", _request_fields(), characters=len(question.text), messages=len(question.history) or None, question=text)
+        seen = _Observation(self._metrics)
         started, outcome = time.perf_counter(), "error"
         try:
             turn = await self._run(run, seen, on_event)
@@ -63,7 +61,7 @@ class Watch:
             outcome = "stopped" if self.given_up else "cancelled"
             raise
         except GorkError as error:
-            outcome = "no_answer" if isinstance(error, NoAnswer) else "timeout" if isinstance(error, OutOfTime) else "error"
+            outcome = "no_answer" if isinstance(error, NoAnswer) else "timeout" if isinstance(error, TurnTimedOut) else "error"
             self._over(outcome, started, why=str(error))
             raise
         finally:
@@ -76,8 +74,8 @@ class Watch:
         return turn
 
     async def call(self, member: str, run: Run[Completion], on_event: OnEvent) -> Completion:
-        """Have one member answer alone and take note of how that ends."""
-        seen = _Seen(self._metrics)
+        """Have one member answer alone; log and count how that ends."""
+        seen = _Observation(self._metrics)
         started, outcome = time.perf_counter(), "error"
 
         async def counted(told: OnEvent) -> Completion:
@@ -91,25 +89,25 @@ class Watch:
         except asyncio.CancelledError:
             outcome = "stopped" if self.given_up else "cancelled"
             raise
-        except OutOfTime:
+        except TurnTimedOut:
             outcome = "timeout"
             raise
         finally:
             self._metrics.calls.labels(member, outcome).inc()
-            note("call ends", _whence(), member=member, outcome=outcome, seconds=_since(started))
+            note("call ends", _request_fields(), member=member, outcome=outcome, seconds=_since(started))
         return completion
 
     def refused(self, why: GorkError) -> None:
-        """Take note of work that is not even begun."""
-        self._metrics.refused.labels("full" if isinstance(why, Full) else "stopping").inc()
-        note("refused", _whence(), why=str(why), level=logging.INFO if isinstance(why, Stopping) else logging.WARNING)
+        """Log and count work that was refused before it began."""
+        self._metrics.refused.labels("full" if isinstance(why, QueueFull) else "stopping").inc()
+        note("refused", _request_fields(), why=str(why), level=logging.INFO if isinstance(why, Stopping) else logging.WARNING)
 
     def left(self, member: str | None = None) -> None:
-        """Take note of a client that did not wait until it was its turn (or one member's, that it asked alone)."""
+        """Log and count a client that left the line, of turns or of calls of one member."""
         (self._metrics.turns.labels("cancelled") if member is None else self._metrics.calls.labels(member, "cancelled")).inc()
-        note("client left the line", _whence(), member=member)
+        note("client left the line", _request_fields(), member=member)
 
-    async def _run(self, run: Run[T], seen: _Seen, on_event: OnEvent) -> T:
+    async def _run(self, run: Run[T], seen: _Observation, on_event: OnEvent) -> T:
         def told(event: Event) -> None:
             seen.take(event)
             on_event(event)
@@ -119,7 +117,7 @@ class Watch:
         finally:
             seen.end()
 
-    def _answered(self, turn: Turn, seen: _Seen) -> None:
+    def _answered(self, turn: Turn, seen: _Observation) -> None:
         verdict = turn.verdict
         for stage in seen.stages:
             self._metrics.stage_seconds.labels(stage).observe(turn.timings[stage])
@@ -141,13 +139,13 @@ class Watch:
         note(what.get(outcome, "turn failed"), level=level, seconds=_since(started), why=why)
 
 
-class _Seen:
-    """What was seen of one turn or call so far."""
+class _Observation:
+    """What has been observed of one turn or call so far."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._pieces: dict[str, int] = {}
-        """Tokens that members wrote and that no record has told of yet."""
+        """Tokens that members wrote and that no record has counted yet."""
         self._at_work: set[str] = set()
         self._reading_since: dict[str, float] = {}
         self._loading_since: dict[str, float] = {}
@@ -181,13 +179,13 @@ class _Seen:
                 return
 
     def spent(self, member: str, prompt: int, completion: int) -> None:
-        """Count the tokens that a record tells of, in place of the pieces that were seen."""
+        """Count the tokens that a record states, in place of the pieces that were seen."""
         self._pieces.pop(member, None)
         self._metrics.tokens.labels(member, "prompt").inc(prompt)
         self._metrics.tokens.labels(member, "completion").inc(completion)
 
     def end(self) -> None:
-        """Nothing more will be seen."""
+        """End the observation: nothing more will come."""
         for member in list(self._at_work):
             self._work(member, at_work=False)
         for member, pieces in self._pieces.items():
@@ -218,10 +216,10 @@ class _Seen:
         self._metrics.member_inflight.labels(member).inc(1 if at_work else -1)
 
 
-def _whence() -> dict[str, object]:
-    """Where the request that is worked for came in."""
-    visit = current.get()
-    return {} if visit is None else {"route": visit.route, "client": visit.client}
+def _request_fields() -> dict[str, object]:
+    """Route and client of the current request."""
+    request = current.get()
+    return {} if request is None else {"route": request.route, "client": request.client}
 
 
 def _since(started: float) -> float:

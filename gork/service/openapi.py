@@ -1,44 +1,41 @@
-"""The service's API as an OpenAPI 3.1 document: requests from the records that bodies are checked against, replies by hand.
+"""The service's API as an OpenAPI 3.1 document, made from the records that requests are checked against and that replies are made of.
 
-What is in here is what a client may rely on. Other fields that a client sends are ignored, other paths answer 404.
+A client may rely on everything in it. Other fields that a client sends are ignored, other paths answer 404.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
 from gork import __version__
 from gork.service import deliberate
-from gork.service.dialects import ollama_records, openai_records
-from gork.service.dialects.catalogue import LATEST, Catalogue
-from gork.service.service import NAME, Service
-from gork.service.streams import json_bytes
+from gork.service.dialects import ollama_messages as ollama
+from gork.service.dialects import openai
+from gork.service.dialects.requests import LATEST, TASK_HEADER, Catalogue
+from gork.service.responses import OllamaError, OpenAIError, json_response
+from gork.service.service import NAME, Readiness, Service
 
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
-COUNT: Json = {"type": "integer", "minimum": 0}
-TIME: Json = {"type": "string", "format": "date-time"}
-FLAG: Json = {"type": "boolean"}
-TEXTS: Json = {"type": "array", "items": TEXT}
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """What it answers."""
-    document = json_bytes(described(service))
+    """`/openapi.json`."""
+    document = document_of(service)
 
     async def handler(_request: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json", charset="utf-8")
+        return json_response(document)
 
     return [web.get("/openapi.json", handler)]
 
 
-def described(service: Service) -> Json:
-    """The document for a service: the models that it has are in it."""
+def document_of(service: Service) -> Json:
+    """The document for a service, with the names of the models that it has."""
     names = [model.name for model in Catalogue(service).models]
     return {
         "openapi": "3.1.0",
@@ -49,193 +46,102 @@ def described(service: Service) -> Json:
         },
         "paths": _paths(),
         "components": {
-            "schemas": {**_requests([*names, *(name + LATEST for name in names)]), **REPLIES},
+            "schemas": _schemas([*names, *(name + LATEST for name in names)]),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "Where the service has one."}},
         },
         "security": [{}, {"token": []}],
     }
 
 
-def _requests(models: list[str]) -> Json:
-    """The schemas of all bodies, with what the records leave to be checked later: a model is one of those that are there."""
-    found: Json = {}
-    for prefix, records in (
-        ("Ollama", (ollama_records.ChatRequest, ollama_records.GenerateRequest, ollama_records.ShowRequest)),
-        ("OpenAI", (openai_records.ChatRequest,)),
-        ("", (deliberate.DeliberateRequest, deliberate.ExplainRequest)),
-    ):
-        _, schemas = msgspec.json.schema_components(records, ref_template=f"#/components/schemas/{prefix}{{name}}")
-        found |= {prefix + name: schema for name, schema in schemas.items()}
+def _schemas(models: list[str]) -> Json:
+    """The schemas of all records, with what the records leave to later checks: which models there are, and Ollama's words."""
+    _, found = msgspec.json.schema_components(_RECORDS, ref_template="#/components/schemas/{name}")
     model: Json = {"type": "string", "enum": models}
     for name in ("OllamaChatRequest", "OllamaGenerateRequest", "OpenAIChatRequest"):
         found[name]["properties"]["model"] = model
         found[name]["required"] = ["model", *(key for key in found[name].get("required", ()) if key != "model")]
-    show = {"model": model, "name": {**TEXT, "deprecated": True, "description": "What `model` was called once."}}
+    show = {"model": model, "name": {**TEXT, "deprecated": True, "description": "The old name of `model`."}}
     found["OllamaShowRequest"] |= {"properties": show, "required": ["model"]}
     for name in ("OllamaChatRequest", "OllamaGenerateRequest"):
-        found[name]["properties"]["think"] = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": list(ollama_records.LEVELS)}]}
+        found[name]["properties"]["think"] = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": list(ollama.LEVELS)}]}
         found[name]["properties"]["format"] = {"anyOf": [{"type": ["object", "null"]}, {"enum": ["json", ""]}]}
     return found
 
 
-def _object(required: Mapping[str, Json], optional: Mapping[str, Json] | None = None) -> Json:
-    return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
+def _json_of(record: type) -> Json:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{record.__name__}"}}}
 
-
-def _list(of: Json) -> Json:
-    return {"type": "array", "items": of}
-
-
-def _const(value: object) -> Json:
-    return {"const": value}
-
-
-_DETAILS = _object(
-    {"parent_model": TEXT, "format": TEXT, "family": TEXT, "families": TEXTS, "parameter_size": TEXT, "quantization_level": TEXT}
-)
-_NAMED = {"name": TEXT, "model": TEXT, "size": COUNT, "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "details": _DETAILS}
-_TIMES = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
-_END = {"model": TEXT, "created_at": TIME, "done": FLAG}
-_ENDED = {"done_reason": {"enum": ["stop", "length", "load", "unload"]}, **dict.fromkeys(_TIMES, COUNT)}
-_USAGE = _object({"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT})
-_REASONING = {"reasoning": TEXT, "reasoning_content": TEXT}
-_MODEL = _object({"id": TEXT, "object": _const("model"), "created": COUNT, "owned_by": TEXT})
-_ERROR = {"message": TEXT, "type": TEXT, "param": {"type": ["string", "null"]}, "code": {"type": ["string", "null"]}}
-
-REPLIES: Json = {
-    "OllamaError": _object({"error": TEXT}),
-    "OpenAIError": _object({"error": _object(_ERROR)}),
-    "OllamaVersion": _object({"version": TEXT, "gork_heavy_lite": TEXT}),
-    "OllamaTags": _object({"models": _list(_object({**_NAMED, "modified_at": TIME, "capabilities": TEXTS}))}),
-    "OllamaRunning": _object({"models": _list(_object({**_NAMED, "expires_at": TIME, "size_vram": COUNT, "context_length": COUNT}))}),
-    "OllamaModel": _object(
-        {
-            "modelfile": TEXT,
-            "parameters": TEXT,
-            "template": TEXT,
-            "details": _DETAILS,
-            "model_info": {"type": "object"},
-            "capabilities": TEXTS,
-            "modified_at": TIME,
-        }
-    ),
-    "OllamaChatReply": _object(
-        {**_END, "message": _object({"role": _const("assistant"), "content": TEXT}, {"thinking": TEXT})},
-        _ENDED,
-    ),
-    "OllamaGenerateReply": _object({**_END, "response": TEXT}, {"thinking": TEXT, **_ENDED}),
-    "OpenAIModel": _MODEL,
-    "OpenAIModels": _object({"object": _const("list"), "data": _list(_MODEL)}),
-    "OpenAICompletion": _object(
-        {
-            "id": TEXT,
-            "object": _const("chat.completion"),
-            "created": COUNT,
-            "model": TEXT,
-            "system_fingerprint": TEXT,
-            "choices": _list(
-                _object(
-                    {
-                        "index": COUNT,
-                        "message": _object({"role": _const("assistant"), "content": TEXT}, _REASONING),
-                        "finish_reason": {"enum": ["stop", "length"]},
-                    }
-                )
-            ),
-            "usage": _USAGE,
-        }
-    ),
-    "Members": _object(
-        {
-            "name": TEXT,
-            "version": TEXT,
-            "engine": TEXT,
-            "ensemble": TEXT,
-            "description": TEXT,
-            "members": _list(_object({"member": TEXT, "role": TEXT, "model": TEXT, "where": TEXT, "state": TEXT})),
-        }
-    ),
-    "Readiness": _object({"ready": FLAG}),
-}
-"""What replies have at least."""
 
 _NDJSON = {"application/x-ndjson": {"schema": TEXT}}
 _SSE = {"text/event-stream": {"schema": {"type": "object", "properties": {"event": TEXT, "data": TEXT}}}}
 _PLAIN = {"text/plain": {"schema": TEXT}}
-_MISTAKES = {"400": "The request cannot be understood, or asks for what there is not.", "404": "There is no such model."}
+_MISTAKES = {"400": "The request cannot be understood, or asks for what cannot be done.", "404": "There is no such model."}
 _REFUSALS = {
     "401": "The service has a token, and it was not sent.",
     "403": "The request comes from a place that may not ask.",
     "408": "The request did not arrive in time.",
     "413": "The body is too large.",
 }
-_TROUBLE = {
+_ASKING = _MISTAKES | {
     "502": "No model could answer.",
     "503": "As many are being answered as can be, or the service is being stopped: Retry-After says when to ask again.",
 }
+_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+_TASK = {"name": TASK_HEADER, "in": "header", "schema": TEXT}
+_TASK["description"] = "Set and not empty, one small model answers: for titles, tags and other side calls."
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
+class _Operation(NamedTuple):
+    """One operation: what it answers, what can go wrong, what it takes."""
+
+    path: str
+    summary: str
+    reply: Json
+    errors: Mapping[str, str] = {}
+    body: type | None = None
+    parameters: tuple[Json, ...] = ()
+
+    def as_json(self) -> Json:
+        error = _json_of(OpenAIError if self.path.startswith("/v1") else OllamaError)
+        replies: Json = {"200": {"description": self.summary, "content": self.reply}}
+        replies |= {status: {"description": why, "content": error} for status, why in {**self.errors, **_REFUSALS}.items()}
+        operation: Json = {"summary": self.summary, "responses": replies, "parameters": list(self.parameters)}
+        if self.body is None:
+            return {"get": operation}
+        return {"post": {**operation, "requestBody": {"required": True, "content": _json_of(self.body)}}}
 
 
-def _json_of(name: str) -> Json:
-    return {"application/json": {"schema": _ref(name)}}
-
-
-def _operation(
-    summary: str, content: Json, errors: Iterable[Mapping[str, str]], *, error: str = "OllamaError", body: str | None = None
-) -> Json:
-    """One operation: what it gives, what can go wrong, what it takes."""
-    replies: Json = {"200": {"description": summary, "content": content}}
-    for table in (*errors, _REFUSALS):
-        replies |= {status: {"description": why, "content": _json_of(error)} for status, why in table.items()}
-    operation: Json = {"summary": summary, "responses": replies}
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": _json_of(body)}
-    return operation
-
-
-def _probe(summary: str) -> Json:
-    return {
-        "summary": summary,
-        "security": [],
-        "responses": {status: {"description": why} for status, why in {"200": "Yes.", "503": "No."}.items()},
-    }
+_CHAT, _GENERATE = {**_json_of(ollama.OllamaChatReply), **_NDJSON}, {**_json_of(ollama.OllamaGenerateReply), **_NDJSON}
+_COMPLETION = {**_json_of(openai.OpenAICompletion), **_SSE}
+_OPERATIONS = (
+    _Operation("/api/version", "The version of Ollama whose API this is", _json_of(ollama.OllamaVersion)),
+    _Operation("/api/tags", "List the models", _json_of(ollama.OllamaTags)),
+    _Operation("/api/ps", "List the models that are in memory", _json_of(ollama.OllamaRunning)),
+    _Operation("/api/show", "Describe a model", _json_of(ollama.OllamaShowReply), _MISTAKES, ollama.OllamaShowRequest),
+    _Operation("/api/chat", "Answer a conversation", _CHAT, _ASKING, ollama.OllamaChatRequest, (_TASK,)),
+    _Operation("/api/generate", "Answer a prompt", _GENERATE, _ASKING, ollama.OllamaGenerateRequest, (_TASK,)),
+    _Operation("/v1/models", "List the models", _json_of(openai.OpenAIModels)),
+    _Operation("/v1/models/{model}", "Describe a model", _json_of(openai.OpenAIModel), _MISTAKES, None, (_MODEL,)),
+    _Operation("/v1/chat/completions", "Answer a conversation", _COMPLETION, _ASKING, openai.OpenAIChatRequest, (_TASK,)),
+    _Operation("/api/deliberate", "Run a turn and send its events", _SSE, _ASKING, deliberate.DeliberateRequest),
+    _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
+    _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),
+    _Operation("/openapi.json", "This document", {"application/json": {"schema": {"type": "object"}}}),
+)
+_PROBES = {"/livez": "Whether the service lives", "/healthz": "The same", "/readyz": "Whether it can answer"}
+_RECORDS = (
+    *(operation.body for operation in _OPERATIONS if operation.body is not None),
+    *(ollama.OllamaVersion, ollama.OllamaTags, ollama.OllamaRunning, ollama.OllamaShowReply),
+    *(ollama.OllamaChatReply, ollama.OllamaGenerateReply, openai.OpenAIModels, openai.OpenAICompletion, openai.OpenAIChunk),
+    *(deliberate.MemberList, OllamaError, OpenAIError, Readiness),
+)
 
 
 def _paths() -> Json:
-    asking, task = (_MISTAKES, _TROUBLE), {"name": "X-OpenWebUI-Task", "in": "header", "schema": TEXT}
-    task["description"] = "Set and not empty, one small model answers: for titles, tags and other side calls."
     page: Json = {"summary": "The page for browsers, `Ollama is running` for others", "security": []}
     page["responses"] = {"200": {"description": "Either of them.", "content": {"text/html": {"schema": TEXT}, **_PLAIN}}}
-    openai = {"error": "OpenAIError"}
-    chat = _operation("Answer a conversation", {**_json_of("OllamaChatReply"), **_NDJSON}, asking, body="OllamaChatRequest")
-    generate = _operation("Answer a prompt", {**_json_of("OllamaGenerateReply"), **_NDJSON}, asking, body="OllamaGenerateRequest")
-    complete = _operation("Answer a conversation", {**_json_of("OpenAICompletion"), **_SSE}, asking, body="OpenAIChatRequest", **openai)
-    one = _operation("Describe a model", _json_of("OpenAIModel"), [_MISTAKES], **openai)
-    one["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
-    deliberate = _operation("Run a turn and send its events", _SSE, asking, body="DeliberateRequest")
-    explain = _operation("Have the judge say why a turn ended as it did", _SSE, asking, body="ExplainRequest")
-    for operation in (chat, generate, complete):
-        operation["parameters"] = [task]
-    return {
-        "/": {"get": page},
-        "/api/version": {"get": _operation("The version of Ollama whose API this is", _json_of("OllamaVersion"), [])},
-        "/api/tags": {"get": _operation("List the models", _json_of("OllamaTags"), [])},
-        "/api/ps": {"get": _operation("List the models that are in memory", _json_of("OllamaRunning"), [])},
-        "/api/show": {"post": _operation("Describe a model", _json_of("OllamaModel"), [_MISTAKES], body="OllamaShowRequest")},
-        "/api/chat": {"post": chat},
-        "/api/generate": {"post": generate},
-        "/v1/models": {"get": _operation("List the models", _json_of("OpenAIModels"), [], **openai)},
-        "/v1/models/{model}": {"get": one},
-        "/v1/chat/completions": {"post": complete},
-        "/api/deliberate": {"post": deliberate},
-        "/api/members": {"get": _operation("Say who answers, and whether each can", _json_of("Members"), [])},
-        "/api/explain": {"post": explain},
-        "/livez": {"get": _probe("Whether the service lives")},
-        "/healthz": {"get": _probe("The same")},
-        "/readyz": {"get": _probe("Whether it can answer")},
-        "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "All of them.", "content": _PLAIN}}}},
-        "/openapi.json": {"get": _operation("This document", {"application/json": {"schema": {"type": "object"}}}, [])},
-    }
+    figures = {"summary": "Prometheus metrics", "responses": {"200": {"description": "All of them.", "content": _PLAIN}}}
+    replies = {"200": {"description": "Yes."}, "503": {"description": "No."}}
+    probes = {path: {"get": {"summary": summary, "security": [], "responses": replies}} for path, summary in _PROBES.items()}
+    operations = {operation.path: operation.as_json() for operation in _OPERATIONS}
+    return {"/": {"get": page}, **operations, **probes, "/metrics": {"get": figures}}

@@ -1,4 +1,4 @@
-"""One request of one client, as its log lines, its reply's headers and the metrics name it."""
+"""What is known of a request while it is worked on: for log lines, the reply's headers and the metrics."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ UNMATCHED = "unmatched"
 
 
 @dataclass(slots=True)
-class Visit:
-    """A request from its arrival to the end of its reply."""
+class RequestContext:
+    """One request, from its arrival to the end of its reply."""
 
     id: str
     route: str
-    """The pattern of the route that answers ("/v1/models/{model}"), or "unmatched": there are only so many."""
+    """The pattern of the route that answers ("/v1/models/{model}"), or "unmatched": a bounded set."""
     client: str
     """The address that it came from; a proxy's, if there is one."""
     turn: str | None = None
-    """The id of the turn that it asked for, as soon as there is one."""
+    """The id of the turn that it asked for, once that is known."""
     reply: web.StreamResponse | None = None
-    """What was begun to be sent; from then on no other status can be told."""
+    """The reply that has begun to be sent; from then on no other status can be sent."""
 
 
-current: ContextVar[Visit | None] = ContextVar("visit", default=None)
-"""The request that the running task works for: everything that a handler starts inherits it."""
+current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+"""The request that the running task works for; tasks that a handler starts inherit it."""
 
 
-def visit_of(request: web.Request) -> Visit:
-    """A new request's record; the client's own X-Request-Id is kept if it is a plain one."""
+def context_of(request: web.Request) -> RequestContext:
+    """The context of a new request; the client's own X-Request-Id is kept if it is a plain word of at most 64 characters."""
     given = request.headers.get("X-Request-Id", "")
     resource = request.match_info.route.resource
-    return Visit(
+    return RequestContext(
         id=given if _ID.fullmatch(given) else secrets.token_hex(6),
         route=UNMATCHED if resource is None else resource.canonical,
         client=request.remote or "unknown",

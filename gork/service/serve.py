@@ -1,4 +1,4 @@
-"""`serve`: the service from its start to its end."""
+"""`serve`: the service from its start to its graceful end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from aiohttp import web
 from gork import __version__
 from gork.config.settings import Settings
 from gork.engines.choose import Selected
-from gork.errors import EngineError
+from gork.errors import EngineError, Stopping
 from gork.flow import Assemble
 from gork.judging.explain import explainer
-from gork.service.admission import Stopping
 from gork.service.app import create_app
 from gork.service.connections import Connection, Connections, most_connections
 from gork.service.logs import note
 from gork.service.service import Service
 
-LAST_WORDS_S = 3.0
-"""Seconds in which clients of what was given up are told so."""
 _BACKLOG = 128
 
 
@@ -35,9 +32,9 @@ async def run(selected: Selected, assemble: Assemble, say: Callable[[str], None]
 
 
 async def serve(service: Service, say: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT, then finish what runs; returns the exit code. Raises an `EngineError` when the port cannot be had.
+    """Serve until SIGTERM or SIGINT, then finish what runs; returns the exit code. Raises an `EngineError` when the port is not free.
 
-    The port stays open meanwhile: probes and clients are told that the service is being stopped. A second signal ends it at once.
+    The port stays open meanwhile: probes and clients learn that the service is being stopped. A second signal ends it at once.
     """
     settings = service.settings
     with _signals() as signals:
@@ -53,23 +50,24 @@ async def serve(service: Service, say: Callable[[str], None]) -> int:
                 queue=settings.queue,
             )
             first = await signals.get()
-            note("service stops", signal=first.name, turns=service.turns.gate.inside, seconds=settings.drain_timeout)
+            note("service stops", signal=first.name, turns=service.turns.queue.inside, seconds=settings.drain_timeout)
             second = await _drained(service, signals)
         note("service stopped", signal=second and second.name)
     return 0 if second is None else 128 + second
 
 
 async def _drained(service: Service, signals: asyncio.Queue[signal.Signals]) -> signal.Signals | None:
-    """Let what runs come to its end within its time, then stop the rest; returns the signal that did not want to wait."""
+    """Let what runs end within its time, then stop the rest; returns the second signal if one came."""
     service.stop_taking()
+    last_words_s = service.limits.last_words_s
     idle, second = asyncio.create_task(service.idle()), asyncio.create_task(signals.get())
     try:
         await asyncio.wait({idle, second}, timeout=service.settings.drain_timeout, return_when=asyncio.FIRST_COMPLETED)
         if not idle.done():
             service.give_up(Stopping("the service was stopped or restarted before this was finished: ask again in a moment"))
-            await asyncio.wait({idle, second}, timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({idle, second}, timeout=last_words_s, return_when=asyncio.FIRST_COMPLETED)
             if second.done() and not idle.done():
-                await asyncio.wait({idle}, timeout=LAST_WORDS_S / 10)
+                await asyncio.wait({idle}, timeout=last_words_s / 10)
         return second.result() if second.done() else None
     finally:
         idle.cancel()
@@ -78,13 +76,14 @@ async def _drained(service: Service, signals: asyncio.Queue[signal.Signals]) -> 
 
 @asynccontextmanager
 async def listening(service: Service, app: web.Application | None = None) -> AsyncIterator[str]:
-    """Answer requests at the settings' host and port for as long as the block lasts; gives the URL. Raises an `EngineError`."""
-    settings, loop = service.settings, asyncio.get_running_loop()
+    """Answer requests at the settings' host and port while the block lasts; gives the URL. Raises an `EngineError`."""
+    settings, limits, loop = service.settings, service.limits, asyncio.get_running_loop()
     connections = Connections(
         service.metrics,
-        most=most_connections(settings.turns, settings.queue),
+        most=most_connections(settings.turns, settings.queue) if limits.connections is None else limits.connections,
         head_s=settings.request_timeout,
         stall_s=settings.request_timeout,
+        idle_s=limits.idle_s,
     )
     runner = web.AppRunner(app or create_app(service), handle_signals=False, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
@@ -112,7 +111,7 @@ async def _bound(settings: Settings, protocol: Callable[[], asyncio.BaseProtocol
 
 @contextmanager
 def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
-    """SIGTERM and SIGINT as they come; where there are no such handlers (Windows), the interpreter's own way of Ctrl-C remains."""
+    """SIGTERM and SIGINT as they come; where handlers are not supported (Windows), Ctrl-C raises `KeyboardInterrupt` as usual."""
     loop, come, handled = asyncio.get_running_loop(), asyncio.Queue[signal.Signals](), []
     for number in (signal.SIGTERM, signal.SIGINT):
         try:

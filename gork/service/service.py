@@ -1,24 +1,26 @@
-"""What all routes of the service share: the flow, the models, and the gates before them."""
+"""What all routes of the service share: the flow, the models, and the queues before them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
-from gork.config.ensemble import Ensemble
+import msgspec
+
+from gork.config.ensemble import ANSWER_TOKENS, Ensemble
 from gork.config.settings import Settings
 from gork.engines.call import Completion
 from gork.engines.model import Engine, Model, Options
-from gork.errors import GorkError
+from gork.errors import GorkError, QueueFull, Stopping
 from gork.flow import Ask, Explain
 from gork.health import roles_of
-from gork.service.admission import Full, Gate, Stopping
-from gork.service.deadline import within
+from gork.service.admission import AdmissionQueue
 from gork.service.health import Healths
-from gork.service.jobs import BEAT_S, Running, Work
+from gork.service.jobs import ClientJob, Jobs, within
 from gork.service.metrics import Metrics
-from gork.service.observe import Watch
+from gork.service.observe import TurnObserver
 from gork.service.request_context import current
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
@@ -28,24 +30,71 @@ NAME = "gork-heavy-lite"
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimits:
+    """Limits that the user has no setting for."""
+
+    heartbeat_s: float = 5.0
+    """Seconds without an event after which a sign of life is sent: clients and proxies wait for half a minute and more."""
+    grace_s: float = 5.0
+    """Seconds beyond a turn's limit: the flow's own deadlines end first, and keep what was written by then."""
+    idle_s: float = 75.0
+    """Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
+    last_words_s: float = 3.0
+    """Seconds in which clients are told that their turn was given up, when the service stops."""
+    health_fresh_s: float = 5.0
+    """Seconds for which it is kept what is known of a member's health."""
+    health_check_s: float = 3.0
+    """Seconds for one member's check."""
+    health_wait_s: float = 0.8
+    """Seconds that a request waits for fresh checks: a kubelet gives a probe one second by default."""
+    connections: int | None = None
+    """At the same time; None derives the number from the settings and from the files that the process may open."""
+
+
+class MemberReadiness(msgspec.Struct):
+    """Whether one member can answer, as far as is known."""
+
+    role: str
+    ok: bool
+    detail: str
+
+
+class Readiness(msgspec.Struct):
+    """What `GET /readyz` answers."""
+
+    ready: bool
+    stopping: bool
+    members: dict[str, MemberReadiness]
+
+
 class Service:
     """The ensemble and its members, for many clients at once."""
 
-    def __init__(self, ask: Ask, engine: Engine, settings: Settings, *, explain: Explain | None = None, beat_s: float = BEAT_S) -> None:
+    def __init__(
+        self, ask: Ask, engine: Engine, settings: Settings, *, explain: Explain | None = None, limits: ServiceLimits | None = None
+    ) -> None:
         self.ask, self.engine, self.settings, self.explain = ask, engine, settings, explain
-        self.turns = Work(Gate(settings.turns, settings.queue), beat_s=beat_s)
-        self.calls = Work(Gate(settings.turns, settings.queue), beat_s=beat_s)
-        """Work of one member alone: a title for a chat does not stand in line behind whole turns."""
-        self.metrics = Metrics(
-            self.roles, turns=self.turns.gate, calls=self.calls.gate, engine=engine.name, ensemble=settings.ensemble.name
+        self.limits = limits or ServiceLimits()
+        turns, calls = (AdmissionQueue(settings.turns, settings.queue) for _ in range(2))
+        self.turns = Jobs(turns, heartbeat_s=self.limits.heartbeat_s)
+        self.calls = Jobs(calls, heartbeat_s=self.limits.heartbeat_s)
+        """Calls of one member alone: a title for a chat does not wait for whole turns."""
+        self.metrics = Metrics(self.roles, turns=turns, calls=calls, engine=engine.name, ensemble=settings.ensemble.name)
+        self.observer = TurnObserver(self.metrics, settings)
+        self.healths = Healths(
+            settings.ensemble,
+            engine.models,
+            self.metrics,
+            fresh_s=self.limits.health_fresh_s,
+            check_s=self.limits.health_check_s,
+            wait_s=self.limits.health_wait_s,
         )
-        self.watch = Watch(self.metrics, settings)
-        self.healths = Healths(settings.ensemble, engine.models, self.metrics)
         self.stopping = False
 
     @property
     def ensemble(self) -> Ensemble:
-        """Who takes which role."""
+        """The members in their roles."""
         return self.settings.ensemble
 
     @property
@@ -59,70 +108,84 @@ class Service:
         return roles_of(self.ensemble)
 
     @asynccontextmanager
-    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[Running[Turn]]:
-        """Run a turn for a client; entering raises `Full` or `Stopping` before anything is done.
+    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[ClientJob[Turn]]:
+        """Run a turn for a client; entering raises `QueueFull` or `Stopping` before anything is done.
 
         From here on the request's log lines and its reply's headers have the turn's id.
         """
         chosen = how or self.settings
-        if (visit := current.get()) is not None:
-            visit.turn = question.id
+        if (request := current.get()) is not None:
+            request.turn = question.id
 
         async def bounded(told: OnEvent) -> Turn:
-            return await within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
+            return await self._within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
 
-        async with self._begun(self.turns, lambda on_event: self.watch.turn(question, bounded, on_event), self.watch.left) as running:
-            yield running
+        async with self._begun(self.turns, lambda on_event: self.observer.turn(question, bounded, on_event), self.observer.left) as job:
+            yield job
 
     @asynccontextmanager
     async def call(
         self, member: str, messages: Sequence[Message], *, options: Options, answer_format: AnswerFormat | None = None
-    ) -> AsyncIterator[Running[Completion]]:
-        """Have one member answer alone, with its own options below the client's; entering raises `Full` or `Stopping`."""
+    ) -> AsyncIterator[ClientJob[Completion]]:
+        """Have one member answer alone; the client's options override its own. Entering raises `QueueFull` or `Stopping`."""
         model, limit_s = self.models[member], self.settings.candidate_timeout
 
         async def chat(on_event: OnEvent) -> Completion:
             return await model.chat(
                 messages,
-                options={"num_predict": 512, **model.member.options, **options},
+                options={"num_predict": ANSWER_TOKENS, **model.member.options, **options},
                 on_event=on_event,
                 limit_s=limit_s,
                 answer_format=answer_format,
             )
 
         async def bounded(told: OnEvent) -> Completion:
-            return await within(self.settings, limit_s, chat, told)
+            return await self._within(self.settings, limit_s, chat, told)
 
-        watched, left = (lambda on_event: self.watch.call(member, bounded, on_event)), (lambda: self.watch.left(member))
-        async with self._begun(self.calls, watched, left) as running:
-            yield running
+        observed, left = (lambda on_event: self.observer.call(member, bounded, on_event)), (lambda: self.observer.left(member))
+        async with self._begun(self.calls, observed, left) as job:
+            yield job
+
+    async def _within(self, settings: Settings, limit_s: float, do: Callable[[OnEvent], Awaitable[_T]], on_event: OnEvent) -> _T:
+        return await within(do, on_event, limit_s=limit_s, load_s=settings.load_timeout, grace_s=self.limits.grace_s)
 
     @asynccontextmanager
-    async def _begun(self, work: Work, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[Running[_T]]:
-        """Begin work; take note of it if it never comes through the gate, by its own will (`left`) or not."""
+    async def _begun(self, jobs: Jobs, do: Callable[[OnEvent], Awaitable[_T]], left: Callable[[], None]) -> AsyncIterator[ClientJob[_T]]:
+        """Begin a job; record it if it never gets through the queue, because it was refused or because its client left (`left`)."""
         async with AsyncExitStack() as stack:
             try:
-                running = await stack.enter_async_context(work.begin(do))
-            except (Full, Stopping) as error:
-                self.watch.refused(error)
+                job = await stack.enter_async_context(jobs.begin(do))
+            except (QueueFull, Stopping) as error:
+                self.observer.refused(error)
                 raise
             try:
-                yield running
+                yield job
             finally:
-                if (refused := running.turned_away()) is not None:
-                    self.watch.refused(refused)
-                elif not running.inside:
+                if (refused := job.turned_away()) is not None:
+                    self.observer.refused(refused)
+                elif not job.admitted:
                     left()
 
+    def readiness(self) -> Readiness:
+        """Whether a turn would be answered, and what is known of each member."""
+        known = self.healths.known
+        members = {
+            name: MemberReadiness(role, known[name].ok, known[name].detail)
+            if name in known
+            else MemberReadiness(role, ok=False, detail="not checked yet")
+            for name, role in self.roles.items()
+        }
+        return Readiness(self.healths.suffice and not self.stopping, self.stopping, members)
+
     def stop_taking(self) -> None:
-        """Take nothing new; what runs goes on."""
+        """Accept nothing new; what runs goes on."""
         self.stopping = True
-        self.turns.gate.close()
-        self.calls.gate.close()
+        self.turns.queue.close()
+        self.calls.queue.close()
 
     def give_up(self, error: GorkError) -> None:
         """Stop what still runs; its clients get `error`."""
-        self.watch.given_up = True
+        self.observer.given_up = True
         self.turns.give_up(error)
         self.calls.give_up(error)
 

@@ -16,6 +16,7 @@ from gork import __version__
 from gork.config.settings import SETTINGS, Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
+from gork.engines.weights.progress import Progress
 from gork.errors import NoService, UsageError
 from gork.flow import Assemble
 from gork.health import member_rows
@@ -92,7 +93,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
             raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
         if settings.server is not None and (verb == "doctor" or _server_by_flag(settings)):
             _say(f"{verb} is about the models of this machine: the service at {settings.server} is not asked")
-        return asyncio.run(verbs.run(verb, settings, assemble, as_json=as_json, say=_say))
+        return asyncio.run(verbs.run(verb, words[1:], settings, assemble, as_json=as_json, say=_say))
     session, words = session_options.split_session_id(session, words)
     prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
     return asyncio.run(main(settings, assemble, prompt=prompt, session=session, as_json=as_json))
@@ -155,16 +156,19 @@ def _say(line: str) -> None:
 
 
 def _frontend(*, interactive: bool) -> choose.Frontend:
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (interactive and terminal and sys.stdin is not None and sys.stdin.isatty()):
-        return choose.Frontend(say=_say, progress=terminal)
-    return choose.Frontend(say=_say, progress=terminal, ask_remedy=_ask_remedy, pull=_pull)
+    if not (interactive and sys.stderr is not None and sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
+        return choose.Frontend(say=_say, progress=_progress)
+    return choose.Frontend(say=_say, progress=_progress, ask_remedy=_ask_remedy, pull=_pull)
+
+
+def _progress() -> Progress:
+    return verbs.board(sys.stderr, os.environ, _say)
 
 
 async def _pull(host: str, tags: list[str]) -> None:
     from gork.terminal.pull import pull_tags  # noqa: PLC0415 - only needed here
 
-    await pull_tags(host, tags, verbs.board(sys.stderr, os.environ, _say))
+    await pull_tags(host, tags, _progress())
 
 
 async def _ask_remedy(host: str, tags: list[str]) -> choose.Remedy:

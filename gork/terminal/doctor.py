@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gork.config.ensemble import Ensemble, Member
+from gork.config.weights import LocalFile
 from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
 from gork.engines.model import Health, Model
 from gork.engines.ollama import library
 from gork.engines.weights import cache
+from gork.engines.weights.progress import Lines
 from gork.errors import ModelError, WeightsError
 from gork.health import check, suffices
 from gork.machine import Cores, Memory, free_memory
@@ -186,13 +188,14 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Memb
         return replace(finding, problem=problem, fix="pip install -r requirements.txt")
     if member.weights is None:
         problem = "it names no weights for the embedded engine"
-        return replace(finding, problem=problem, fix="give it path, pypi or hub, or use an Ollama")
-    if member.weights.path is not None and member.weights.convert is None:
+        return replace(finding, problem=problem, fix="give it weights in the ensemble file, or use an Ollama")
+    if all(isinstance(source, LocalFile) for source in member.weights.sources):
         try:  # only looks at the file
-            cache.fetch(member.weights, cache_of(chosen.settings), say=lambda line: None, progress=False, offline=True)
+            cache.fetch(member.weights, cache_of(chosen.settings), Lines(say=lambda line: None), offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
-    return replace(finding, problem="its weights are not in the cache", fix="python final_script.py pull")
+    size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
+    return replace(finding, problem=f"its weights{size} are not in the cache", fix="python final_script.py pull")
 
 
 def _role(name: str, ensemble: Ensemble) -> str:

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, TypeVar
 
+from gork.config.ensemble import LONGEST_TOKEN_BYTES
 from gork.errors import UsageError
 from gork.terminal.screen import INCAPABLE, forget_input
 
@@ -26,8 +27,6 @@ CONTINUED = "... "
 FENCE = '"""'
 MOST_BYTES = 4 * 1024 * 1024
 """The most that is read as one prompt, from standard input, a line or an editor."""
-LONGEST_TOKEN_BYTES = 16
-"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: a prompt above context x this cannot fit."""
 SILENCE_S = 1.0
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 

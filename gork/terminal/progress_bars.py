@@ -10,10 +10,11 @@ _PER_SECOND = 8
 
 
 class Bars:
-    """A board with one bar for each job; the bars are gone when it is left, lines stay."""
+    """One bar for each download; the bars are gone when it is left, lines stay."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
+        console.width -= 2  # room for the terminal's ^C, which would begin a new line and leave the bar on the old one
         columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
         if console.width >= _NARROW:
             columns += [DownloadColumn(), TransferSpeedColumn()]

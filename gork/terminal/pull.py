@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Protocol
 
-from gork.config.ensemble import Member, Weights
 from gork.config.settings import Settings
-from gork.engines.choose import Chosen, cache_of, has_llama, ready_file, weights_of
+from gork.config.weights import Weights
+from gork.engines.choose import Chosen, cache_of, has_llama, weights_of
 from gork.engines.ollama import library
 from gork.engines.weights import cache
-from gork.engines.weights.progress import Bar
-from gork.engines.weights.sources import source_of
+from gork.engines.weights.progress import Progress, Say
 from gork.errors import EngineError, GorkError, ModelError
 
 AT_ONCE = 3
 FETCHED, FAILED = 0, 1
 _LEAVING_S = 3.0
-
-Say = Callable[[str], None]
-OnBytes = Callable[[int, int], None]
-"""How many bytes are here, of how many."""
-
-
-class Board(Protocol):
-    """Where the progress of several jobs is shown."""
-
-    def say(self, line: str) -> None:
-        """Show a line above the bars."""
-
-    def at(self, name: str, done: int, total: int) -> None:
-        """Show how far a job is."""
-
-    def note(self, name: str, status: str) -> None:
-        """Show what is being done about a job, beside its bytes."""
-
-    def end(self, name: str) -> None:
-        """Take a job's bar away."""
-
-    def __enter__(self) -> Board:
-        """Begin to show."""
-
-    def __exit__(self, *_: object) -> None:
-        """Take everything off the screen that is not a line."""
+_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +26,8 @@ class Job:
     """One thing to bring."""
 
     name: str
-    bring: Callable[[Board], Awaitable[None]]
+    bring: Callable[[Progress], Awaitable[None]]
     """Raises a `GorkError`. Cancelling it leaves nothing that counts."""
-
-
-class Lines:
-    """A board that writes one line for each tenth."""
-
-    def __init__(self, say: Say) -> None:
-        self._say, self._tenths, self._statuses = say, dict[str, int](), dict[str, str]()
-
-    def say(self, line: str) -> None:
-        """Write the line."""
-        self._say(line)
-
-    def at(self, name: str, done: int, total: int) -> None:
-        """Write a line if another tenth is here."""
-        tenth = min(10, 10 * done // total) if total > 0 else 0
-        if tenth > self._tenths.get(name, 0):
-            self._tenths[name] = tenth
-            self._say(f"{name}: {10 * tenth} % of {total / 1e6:,.1f} MB")
-
-    def note(self, name: str, status: str) -> None:
-        """Write a line if it is another status."""
-        if self._statuses.get(name) != status:
-            self._statuses[name] = status
-            self._say(f"{name}: {status}")
-
-    def end(self, name: str) -> None:
-        """Nothing is on the screen that could be taken away."""
-
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 @dataclass(slots=True)
@@ -110,14 +47,14 @@ class Layers:
 def from_ollama(host: str, tag: str, name: str) -> Job:
     """Have the Ollama at `host` fetch a model; it goes on where an earlier attempt ended."""
 
-    async def bring(board: Board) -> None:
+    async def bring(progress: Progress) -> None:
         layers = Layers()
 
         def on_progress(pulled: library.PullProgress) -> None:
             if (known := layers.take(pulled)) is not None:
-                board.at(name, *known)
+                progress.at(name, *known)
             else:
-                board.note(name, pulled.status)
+                progress.note(name, pulled.status)
 
         await library.pull(host, tag, on_progress)
 
@@ -125,56 +62,12 @@ def from_ollama(host: str, tag: str, name: str) -> Job:
 
 
 def from_source(wanted: Weights, settings: Settings) -> Job:
-    """Fetch a weights file into the cache, in a thread: what fetches it is not asynchronous."""
-    name = source_of(wanted).name
+    """Fetch a weights file into the cache."""
 
-    async def bring(board: Board) -> None:
-        stop, loop = threading.Event(), asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
+    async def bring(progress: Progress) -> None:
+        await cache.fetch_in_background(wanted, cache_of(settings), progress, offline=settings.offline)
 
-        def tell(act: Callable[..., None], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(act, *arguments)
-
-        bar = _Relay(name, stop, lambda done, total: tell(board.at, name, done, total))
-
-        def work() -> None:
-            error: BaseException | None = None
-            try:
-                folder, say = cache_of(settings), partial(tell, board.say)
-                cache.fetch(wanted, folder, say=say, progress=False, offline=settings.offline, bar=bar)
-            except BaseException as raised:  # handed to the one who waits
-                error = raised
-            tell(_settle, ended, error)
-
-        # A daemon: a download that hangs must not keep a program alive that was told to end.
-        threading.Thread(target=work, name=f"fetch {name}", daemon=True).start()
-        try:
-            await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait({ended}, timeout=_LEAVING_S)
-            if ended.done():
-                ended.exception()  # looked at, so that nobody reports it as lost
-            raise
-
-    return Job(name, bring)
-
-
-class _Relay(Bar):
-    """A bar that hands on what it is told; once told to stop, it ends the download that reports to it, as Ctrl-C does."""
-
-    def __init__(self, what: str, stop: threading.Event, on_bytes: OnBytes) -> None:
-        super().__init__(what, shown=False)
-        self._stop, self._on_bytes, self._told_at = stop, on_bytes, 0.0
-
-    def at(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
-        now = time.monotonic()
-        if now - self._told_at >= 0.1 or done >= total:
-            self._told_at = now
-            self._on_bytes(done, total)
+    return Job(wanted.file, bring)
 
 
 def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
@@ -186,7 +79,7 @@ def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
         ended.set_result(None)
 
 
-async def bring_all(jobs: Sequence[Job], board: Board, *, at_once: int = AT_ONCE) -> list[str]:
+async def bring_all(jobs: Sequence[Job], progress: Progress, *, at_once: int = AT_ONCE) -> list[str]:
     """Do the jobs, a few at a time; one that fails is told and does not stop the others. Returns the names of those."""
     free, failed = asyncio.Semaphore(at_once), list[str]()
 
@@ -194,28 +87,30 @@ async def bring_all(jobs: Sequence[Job], board: Board, *, at_once: int = AT_ONCE
         async with free:
             started = time.monotonic()
             try:
-                await job.bring(board)
+                await job.bring(progress)
             except GorkError as error:
                 failed.append(job.name)
-                board.say(f"{job.name}: {error.what if isinstance(error, ModelError) else error}")
+                progress.say(f"{job.name}: {error.what if isinstance(error, ModelError) else error}")
             else:
-                board.say(f"{job.name}: here, after {time.monotonic() - started:.1f} s")
+                progress.say(f"{job.name}: here, after {time.monotonic() - started:.1f} s")
             finally:
-                board.end(job.name)
+                progress.end(job.name)
 
-    with board:
+    with progress:
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(bring(job))
     return failed
 
 
-async def pull(chosen: Chosen, board: Board) -> int:
+async def pull(chosen: Chosen, progress: Progress) -> int:
     """Bring what the ensemble's members lack; returns the exit code. What is there already is said and left alone."""
-    jobs, failed = await _missing_models(chosen.settings, board.say) if chosen.engine == "ollama" else _missing_weights(chosen, board.say)
-    failed += await bring_all(jobs, board)
+    jobs, failed = (
+        await _missing_models(chosen.settings, progress.say) if chosen.engine == "ollama" else _missing_weights(chosen, progress.say)
+    )
+    failed += await bring_all(jobs, progress)
     if failed:
-        board.say(f"could not be had: {', '.join(failed)}")
+        progress.say(f"could not be had: {', '.join(failed)}")
     return FAILED if failed else FETCHED
 
 
@@ -255,20 +150,20 @@ def _missing_weights(chosen: Chosen, say: Say) -> tuple[list[Job], list[str]]:
     """A job for each weights file that is not in the cache, however many members share it."""
     if not has_llama():
         raise EngineError(f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama")
-    settings, first = chosen.settings, dict[Weights, Member]()
-    for member in settings.ensemble.members:
-        first.setdefault(weights_of(member, settings), member)
-    jobs = []
-    for wanted, member in first.items():
-        if (ready := ready_file(member, settings)) is not None:
-            say(f"{source_of(wanted).name}: already there ({ready})")
+    settings, jobs = chosen.settings, list[Job]()
+    folder = cache_of(settings)
+    named = [weights_of(member, settings) for member in settings.ensemble.members]
+    wanted = {cache.place_in(weights, folder): weights for weights in named}
+    for weights in wanted.values():
+        if (ready := cache.cached(weights, folder)) is not None:
+            say(f"{weights.file}: already there ({ready})")
         else:
-            jobs.append(from_source(wanted, settings))
+            jobs.append(from_source(weights, settings))
     return jobs, []
 
 
-async def pull_tags(host: str, tags: Sequence[str], board: Board) -> None:
+async def pull_tags(host: str, tags: Sequence[str], progress: Progress) -> None:
     """Have one server fetch these models. Raises an `EngineError` if one of them cannot be had."""
-    failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], board)
+    failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], progress)
     if failed:
         raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): final_script.py pull")

@@ -1,4 +1,4 @@
-"""The words that are not questions: `doctor`, `pull`, `serve` and `wait`, each with its engine opened as far as it needs one."""
+"""The verbs of the command line: `doctor`, `pull`, `serve`, `wait` and `weights`, each with its engine opened as far as it needs one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TextIO, get_args
+from typing import Final, Literal, TextIO, get_args
 
 from gork.config.settings import Layer, Settings
 from gork.engines import choose
 from gork.engines.choose import Chosen
+from gork.engines.weights.progress import Lines, Progress
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
 
-if TYPE_CHECKING:
-    from gork.terminal.pull import Board
-
-Verb = Literal["doctor", "pull", "serve", "wait"]
+Verb = Literal["doctor", "pull", "serve", "wait", "weights"]
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 HELP = """\
 verbs, each the only word of the command line (to ask one as a question: final_script.py -- wait):
@@ -27,20 +25,26 @@ verbs, each the only word of the command line (to ask one as a question: final_s
   pull     fetches the models that are missing; run it again to go on after a break
   serve    answers programs and browsers at http://127.0.0.1:8080 (--host, --port), until Ctrl-C or SIGTERM
   wait     waits until the models can answer (--timeout S: at most, 900 if not given); at the end one candidate suffices, else 1
+  weights  lists the weights in the cache, their sizes and which ensemble uses them; weights path NAME prints where one is (for
+           ollama create), weights remove NAME removes it
 """
 
 Say = Callable[[str], None]
 
 
 def verb_of(words: Sequence[str], arguments: Sequence[str]) -> Verb | None:
-    """The verb of a command line, if it has one: the only word, without a -- that makes it a question."""
-    if len(words) != 1 or "--" in arguments:
+    """The verb of a command line, if it has one: the only word (`weights` takes two more), without a -- that makes it a question."""
+    if not words or "--" in arguments:
         return None
-    return next((verb for verb in VERBS if verb == words[0]), None)
+    if len(words) == 3 and words[0] == "weights":
+        from gork.terminal import weights  # noqa: PLC0415 - a question starts without it
+
+        return "weights" if words[1] in weights.ACTIONS else None
+    return next((verb for verb in VERBS if verb == words[0]), None) if len(words) == 1 else None
 
 
-async def run(verb: Verb, settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
-    """Do what the verb says; returns the exit code. Raises a `GorkError`."""
+async def run(verb: Verb, words: Sequence[str], settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
+    """Do what the verb says, and the words after it; returns the exit code. Raises a `GorkError`."""
     if as_json and verb != "doctor":
         raise UsageError(f"--json goes with a question or with doctor, not with {verb}")
     match verb:
@@ -54,6 +58,10 @@ async def run(verb: Verb, settings: Settings, assemble: Assemble, *, as_json: bo
             return await pull.pull(await _chosen(settings, say), board(sys.stderr, os.environ, say))
         case "doctor":
             return await _doctor(await _chosen(settings, say), as_json=as_json, say=say)
+        case "weights":
+            from gork.terminal import weights  # noqa: PLC0415 - a question starts without it
+
+            return weights.run(words, settings, say)
 
 
 async def _chosen(settings: Settings, say: Say) -> Chosen:
@@ -62,14 +70,12 @@ async def _chosen(settings: Settings, say: Say) -> Chosen:
     return chosen
 
 
-def board(stream: TextIO, environ: Mapping[str, str], say: Say) -> Board:
+def board(stream: TextIO | None, environ: Mapping[str, str], say: Say) -> Progress:
     """Bars where a terminal can show them, else lines."""
-    if stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
+    if stream is not None and stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI"):
         from gork.terminal.progress_bars import Bars  # noqa: PLC0415 - rich takes long to import
 
         return Bars()
-    from gork.terminal.pull import Lines  # noqa: PLC0415 - a question starts without it
-
     return Lines(say)
 
 
@@ -83,7 +89,7 @@ async def _serve(settings: Settings, assemble: Assemble, say: Say) -> int:
 
     with logs.logging_to(sys.stderr, settings):
         say = logs.speaker(settings, say)
-        frontend = choose.Frontend(say=say, progress=sys.stderr is not None and sys.stderr.isatty())
+        frontend = choose.Frontend(say=say, progress=lambda: board(sys.stderr, os.environ, say))
         return await serve.run(await choose.select(settings, frontend), assemble, say)
 
 

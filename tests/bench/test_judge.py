@@ -340,7 +340,7 @@ class TestCommand:
         """Nothing is asked of any model."""
         (tmp_path / "q.yaml").write_text(QUESTIONS.replace("kind: fact", "kind: riddle").replace("{number: 2}", "{nummer: 2}"))
 
-        code, out, err = await bench("--ensemble", "starter", "--questions", str(tmp_path / "q.yaml"), cwd=tmp_path)
+        code, out, err = await bench("--ensemble", "tiny", "--questions", str(tmp_path / "q.yaml"), cwd=tmp_path)
 
         assert (2, "") == (code, out)
         assert "q.yaml:4:" in err

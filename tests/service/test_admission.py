@@ -1,4 +1,4 @@
-"""The gate and the work behind it: who comes in when, and that a place is given back however its holder ends."""
+"""The admission queue and its jobs: which ones are let in when, and that a place is given back however its holder ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from gork.service.admission import Full, Gate, Stopping
-from gork.service.jobs import Beat, Unforeseen, Work
+from gork.errors import InternalError, QueueFull, Stopping
+from gork.service.admission import AdmissionQueue
+from gork.service.jobs import Heartbeat, Jobs
 from gork.turn import Notice
 from gork.wire import Queued
 
@@ -22,11 +23,11 @@ async def settle():
 
 
 class Holder:
-    """Somebody who enters a gate and stays until told to go."""
+    """A client that enters a queue and stays until told to go."""
 
-    def __init__(self, gate):
+    def __init__(self, queue):
         self.heard: list[int] = []
-        self.place = gate.enter(self.heard.append)
+        self.place = queue.enter(self.heard.append)
         self.go = asyncio.Event()
         self.inside = False
         self.task = asyncio.create_task(self._run())
@@ -46,11 +47,11 @@ class Holder:
 
 async def test_so_many_come_in_and_the_next_wait_in_order():
     """Two places: the third and fourth wait, and come in one after the other in the order they came."""
-    gate = Gate(2, 2)
-    holders = [Holder(gate) for _ in range(4)]
+    queue = AdmissionQueue(2, 2)
+    holders = [Holder(queue) for _ in range(4)]
     await settle()
     assert [holder.inside for holder in holders] == [True, True, False, False]
-    assert (gate.inside, gate.waiting) == (2, 2)
+    assert (queue.inside, queue.waiting) == (2, 2)
 
     holders[1].go.set()
     await settle()
@@ -61,18 +62,18 @@ async def test_so_many_come_in_and_the_next_wait_in_order():
     for holder in holders:
         holder.go.set()
         await holder.task
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_who_comes_when_the_line_is_full_is_told_at_once():
     """Beyond the line there is an error, before anything is begun; with no line at all, as soon as all places are taken."""
-    gate = Gate(1, 1)
-    holders = [Holder(gate) for _ in range(2)]
-    with pytest.raises(Full, match="1 running and 1 waiting"):
-        gate.enter()
-    strict = Gate(1, 0)
+    queue = AdmissionQueue(1, 1)
+    holders = [Holder(queue) for _ in range(2)]
+    with pytest.raises(QueueFull, match="1 running and 1 waiting"):
+        queue.enter()
+    strict = AdmissionQueue(1, 0)
     only = Holder(strict)
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         strict.enter()
     for holder in (*holders, only):
         await holder.cancel()
@@ -80,20 +81,20 @@ async def test_who_comes_when_the_line_is_full_is_told_at_once():
 
 async def test_nobody_overtakes_who_was_let_in_and_has_not_run_yet():
     """A place that falls free goes to the first in line at once: somebody who asks in the same moment stands behind."""
-    gate = Gate(1, 5)
-    first, second = gate.enter(), gate.enter()
+    queue = AdmissionQueue(1, 5)
+    first, second = queue.enter(), queue.enter()
     first.leave()
-    third = gate.enter()
+    third = queue.enter()
     assert (second.admitted, third.admitted) == (True, False)
     second.leave()
     third.leave()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_positions_in_line_are_told_when_they_change_and_only_then():
     """Each hears how many are before it; who leaves behind somebody is nothing to that one."""
-    gate = Gate(1, 10)
-    holders = [Holder(gate) for _ in range(5)]
+    queue = AdmissionQueue(1, 10)
+    holders = [Holder(queue) for _ in range(5)]
     await settle()
     assert [holder.heard for holder in holders] == [[], [0], [1], [2], [3]]
 
@@ -110,50 +111,50 @@ async def test_positions_in_line_are_told_when_they_change_and_only_then():
 
 async def test_a_long_line_that_leaves_at_once_is_counted_once():
     """Thousands of clients behind one proxy that goes away: those who stay hear one number, not thousands."""
-    gate = Gate(1, 10_000)
-    inside, first = gate.enter(), gate.enter()
-    others = [gate.enter() for _ in range(5000)]
+    queue = AdmissionQueue(1, 10_000)
+    inside, first = queue.enter(), queue.enter()
+    others = [queue.enter() for _ in range(5000)]
     heard: list[int] = []
-    last = gate.enter(heard.append)
+    last = queue.enter(heard.append)
     for other in others:
         other.leave()
     await settle()
     assert heard == [5001, 1]
     for place in (first, last, inside):
         place.leave()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_a_place_is_given_back_once():
     """Leaving twice frees one place, not two."""
-    gate = Gate(2, 0)
-    one, other = gate.enter(), gate.enter()
+    queue = AdmissionQueue(2, 0)
+    one, other = queue.enter(), queue.enter()
     one.leave()
     one.leave()
-    gate.enter()
-    with pytest.raises(Full):
-        gate.enter()
+    queue.enter()
+    with pytest.raises(QueueFull):
+        queue.enter()
     assert other.admitted
 
 
 async def test_cancelled_while_waiting_leaves_the_line():
     """Who stops waiting is no longer counted, and is not let in later."""
-    gate = Gate(1, 2)
-    first, second, third = (Holder(gate) for _ in range(3))
+    queue = AdmissionQueue(1, 2)
+    first, second, third = (Holder(queue) for _ in range(3))
     await settle()
     await second.cancel()
-    assert gate.waiting == 1
+    assert queue.waiting == 1
     first.go.set()
     await settle()
     assert third.inside
     await third.cancel()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_cancelled_in_the_moment_of_being_let_in_passes_the_place_on():
     """Let in, and cancelled before it runs: the place goes to the next, it is not lost."""
-    gate = Gate(1, 2)
-    first, second, third = (Holder(gate) for _ in range(3))
+    queue = AdmissionQueue(1, 2)
+    first, second, third = (Holder(queue) for _ in range(3))
     await settle()
     first.place.leave()  # second is let in now, and does not know it yet
     second.task.cancel()
@@ -162,46 +163,46 @@ async def test_cancelled_in_the_moment_of_being_let_in_passes_the_place_on():
     assert third.inside
     for holder in (first, third):
         await holder.cancel()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_closing_sends_away_who_waits_and_who_comes():
     """Those inside stay; the line and everybody after it get `Stopping`."""
-    gate = Gate(1, 3)
-    inside, waiting = Holder(gate), Holder(gate)
+    queue = AdmissionQueue(1, 3)
+    inside, waiting = Holder(queue), Holder(queue)
     await settle()
-    gate.close()
+    queue.close()
     with pytest.raises(Stopping):
-        gate.enter()
+        queue.enter()
     with pytest.raises(Stopping):
         await waiting.task
     assert inside.inside
     inside.go.set()
     await inside.task
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 async def test_closing_twice_and_closing_an_empty_gate_does_no_harm():
     """Nothing is told twice."""
-    gate = Gate(1, 3)
-    inside, waiting = Holder(gate), Holder(gate)
-    gate.close()
-    gate.close()
+    queue = AdmissionQueue(1, 3)
+    inside, waiting = Holder(queue), Holder(queue)
+    queue.close()
+    queue.close()
     await waiting.cancel()
     await inside.cancel()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_the_gate_keeps_count(seed):
     """Random arrivals, ends and cancellations: never more inside than may be, no place lost, first come first served."""
     rng = random.Random(seed)
-    gate, holders, came_in = Gate(rng.randint(1, 4), rng.randint(0, 6)), [], []
+    queue, holders, came_in = AdmissionQueue(rng.randint(1, 4), rng.randint(0, 6)), [], []
     for _ in range(300):
         match rng.choice(["enter", "go", "cancel", "run"]):
             case "enter":
-                with suppress(Full):
-                    holders.append(Holder(gate))
+                with suppress(QueueFull):
+                    holders.append(Holder(queue))
             case "go" if holders:
                 rng.choice(holders).go.set()
             case "cancel" if holders:
@@ -209,17 +210,17 @@ async def test_whatever_happens_the_gate_keeps_count(seed):
             case "run":
                 await asyncio.sleep(0)
         came_in += [number for number, holder in enumerate(holders) if holder.place.admitted and number not in came_in]
-        assert gate.inside <= gate.at_once
-        assert gate.waiting <= gate.most_waiting
-        if gate.waiting:
-            assert gate.inside == gate.at_once
+        assert queue.inside <= queue.at_once
+        assert queue.waiting <= queue.most_waiting
+        if queue.waiting:
+            assert queue.inside == queue.at_once
     for holder in holders:
         holder.task.cancel()
     await asyncio.wait([holder.task for holder in holders])
     await settle()
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (queue.inside, queue.waiting) == (0, 0)
     assert came_in == sorted(came_in)
-    assert len([gate.enter() for _ in range(gate.at_once)]) == gate.at_once
+    assert len([queue.enter() for _ in range(queue.at_once)]) == queue.at_once
 
 
 # --- work
@@ -250,7 +251,7 @@ class Job:
 
 async def test_events_come_in_order_and_then_the_result():
     """What happened is told to the last event, also if it was told before anybody listened."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     job.go.set()
     async with work.begin(job) as running:
         await asyncio.wait({running.task})
@@ -260,40 +261,40 @@ async def test_events_come_in_order_and_then_the_result():
 
 
 async def test_a_quiet_while_is_a_beat():
-    """Nothing for a while gives a `Beat`, again and again, and the events after it are all there."""
-    work, job = Work(Gate(1, 0), beat_s=0.01), Job()
+    """Nothing for a while gives a `Heartbeat`, again and again, and the events after it are all there."""
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=0.01), Job()
     async with work.begin(job) as running:
         seen = []
         async for event in running:
             seen.append(event)
-            if seen.count(Beat()) == 3:
+            if seen.count(Heartbeat()) == 3:
                 job.go.set()
-        assert [event for event in seen if event != Beat()] == [Notice("begun"), Notice("done")]
+        assert [event for event in seen if event != Heartbeat()] == [Notice("begun"), Notice("done")]
         assert await running.result() == 42
 
 
 async def test_leaving_the_block_stops_the_work_and_frees_the_place():
     """A client that goes away in the middle: the work is cancelled and over when the block is left."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     async with work.begin(job):
         await job.began.wait()
-        assert work.gate.inside == 1
+        assert work.queue.inside == 1
     assert job.cancelled
-    assert work.gate.inside == 0
+    assert work.queue.inside == 0
 
 
 async def test_work_that_never_ran_gives_its_place_back():
     """Cancelled before its first step, as when a client leaves at once: nothing of it runs, and the place is free."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     async with work.begin(job):
         pass
     assert not job.began.is_set()
-    assert work.gate.inside == 0
+    assert work.queue.inside == 0
 
 
 async def test_a_client_cancelled_twice_loses_no_place():
     """Cancelled again while its work is being ended: the place is given back when the work has ended, not before and not never."""
-    work, lasts, ending = Work(Gate(1, 0)), asyncio.Event(), asyncio.Event()
+    work, lasts, ending = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), asyncio.Event(), asyncio.Event()
 
     async def slow_to_end(_):
         try:
@@ -312,28 +313,28 @@ async def test_a_client_cancelled_twice_loses_no_place():
     await ending.wait()
     task.cancel()
     await asyncio.wait({task})
-    assert work.gate.inside == 1
+    assert work.queue.inside == 1
     lasts.set()
     await settle()
-    assert work.gate.inside == 0
+    assert work.queue.inside == 0
 
 
 async def test_a_client_in_line_hears_its_position_and_comes_in():
     """`Queued` with the number ahead comes first, then what the work tells."""
-    work, first, second = Work(Gate(1, 3)), Job(), Job()
+    work, first, second = Jobs(AdmissionQueue(1, 3), heartbeat_s=5.0), Job(), Job()
     async with work.begin(first), work.begin(second) as running:
         assert await anext(running) == Queued(0)
-        assert not running.inside
+        assert not running.admitted
         first.go.set()
         assert await anext(running) == Notice("begun")
-        assert running.inside
+        assert running.admitted
         second.go.set()
         assert await running.result() == 42
 
 
 async def test_a_client_that_leaves_the_line_is_not_worked_for():
     """Its work never begins, and those behind it move up."""
-    work, first, second, third = Work(Gate(1, 3)), Job(), Job(), Job()
+    work, first, second, third = Jobs(AdmissionQueue(1, 3), heartbeat_s=5.0), Job(), Job(), Job()
     async with work.begin(first), work.begin(third) as last:
         async with work.begin(second):
             await settle()
@@ -346,9 +347,9 @@ async def test_a_client_that_leaves_the_line_is_not_worked_for():
 
 async def test_who_waits_when_the_gate_closes_is_told():
     """The events end and the result is `Stopping`, for those in line; those inside go on."""
-    work, first, second = Work(Gate(1, 3)), Job(), Job()
+    work, first, second = Jobs(AdmissionQueue(1, 3), heartbeat_s=5.0), Job(), Job()
     async with work.begin(first) as inside, work.begin(second) as waiting:
-        work.gate.close()
+        work.queue.close()
         assert [event async for event in waiting] == [Queued(0)]
         with pytest.raises(Stopping):
             await waiting.result()
@@ -360,7 +361,7 @@ async def test_who_waits_when_the_gate_closes_is_told():
 @pytest.mark.parametrize("when", ["before it runs", "while it runs", "when it is done"])
 async def test_giving_up_tells_each_client_why(when):
     """What still runs is stopped and its client gets the reason; what was done is done."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     async with work.begin(job) as running:
         if when != "before it runs":
             await job.began.wait()
@@ -374,7 +375,7 @@ async def test_giving_up_tells_each_client_why(when):
         else:
             with pytest.raises(Stopping, match="restarted"):
                 await running.result()
-    assert work.gate.inside == 0
+    assert work.queue.inside == 0
 
 
 async def test_work_that_is_cancelled_from_within_is_told_as_stopped():
@@ -383,20 +384,20 @@ async def test_work_that_is_cancelled_from_within_is_told_as_stopped():
     async def cancelled(_):
         raise asyncio.CancelledError
 
-    async with Work(Gate(1, 0)).begin(cancelled) as running:
+    async with Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0).begin(cancelled) as running:
         with pytest.raises(Stopping, match="were stopped"):
             await running.result()
 
 
 async def test_a_mistake_of_the_programs_own_is_logged_and_told_in_one_line(caplog):
     """The client's error has nothing of it, the log has all of it."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     job.error = ZeroDivisionError("inside")
     job.go.set()
     with caplog.at_level(logging.ERROR, "gork"):
         async with work.begin(job) as running:
             assert [event.text async for event in running] == ["begun"]
-            with pytest.raises(Unforeseen) as told:
+            with pytest.raises(InternalError) as told:
                 await running.result()
     assert "inside" not in str(told.value)
     assert "ZeroDivisionError: inside" in caplog.text
@@ -404,7 +405,7 @@ async def test_a_mistake_of_the_programs_own_is_logged_and_told_in_one_line(capl
 
 async def test_idle_is_when_every_client_has_been_told():
     """Work that has ended counts until its client's block is left: what is told there must not be cut off."""
-    work, job = Work(Gate(1, 0)), Job()
+    work, job = Jobs(AdmissionQueue(1, 0), heartbeat_s=5.0), Job()
     await work.idle()
     async with work.begin(job) as running:
         job.go.set()
@@ -418,7 +419,7 @@ async def test_idle_is_when_every_client_has_been_told():
 @pytest.mark.parametrize("seed", range(10))
 async def test_clients_that_come_and_go_at_random_leave_nothing_behind(seed):
     """Cancelled at any step of their way, in line, inside or at the end: all places are free afterwards and nothing runs."""
-    rng, work = random.Random(seed), Work(Gate(2, 5), beat_s=0.001)
+    rng, work = random.Random(seed), Jobs(AdmissionQueue(2, 5), heartbeat_s=0.001)
     running = 0
 
     async def do(on_event):
@@ -432,7 +433,7 @@ async def test_clients_that_come_and_go_at_random_leave_nothing_behind(seed):
             running -= 1
 
     async def client():
-        with suppress(Full, Stopping):
+        with suppress(QueueFull, Stopping):
             async with work.begin(do) as work_of_mine:
                 async for _ in work_of_mine:
                     await asyncio.sleep(0)
@@ -447,6 +448,6 @@ async def test_clients_that_come_and_go_at_random_leave_nothing_behind(seed):
         if step == 150:
             work.give_up(Stopping("now"))
     await asyncio.wait(tasks)
-    assert (running, work.gate.inside, work.gate.waiting) == (0, 0, 0)
+    assert (running, work.queue.inside, work.queue.waiting) == (0, 0, 0)
     for task in tasks:
         assert task.cancelled() or task.exception() is None

@@ -44,7 +44,7 @@ def served(starter_gguf, tmp_path_factory) -> Iterator[Served]:
         "--engine",
         "embedded",
         "--ensemble",
-        "starter",
+        "tiny",
         "--seed",
         "1",
         "--port",

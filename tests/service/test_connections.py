@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gork.service import connections
-from gork.service import serve as serving_module
 from gork.service.connections import most_connections
+from gork.service.service import ServiceLimits
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, lines, serving
 
@@ -99,7 +99,7 @@ async def test_a_slow_turn_is_no_slow_request(ollama):
     gate = asyncio.Event()
     for model in "abc":
         ollama.say(model, Reply("late", gate=gate))
-    async with serving(ollama, request_timeout=0.2, beat_s=0.1) as at, at.ask() as reply:
+    async with serving(ollama, limits=ServiceLimits(heartbeat_s=0.1), request_timeout=0.2) as at, at.ask() as reply:
         seen = []
         async for kind, _ in lines(reply):
             seen.append(kind)
@@ -108,10 +108,9 @@ async def test_a_slow_turn_is_no_slow_request(ollama):
         assert seen[-1] == "finished"
 
 
-async def test_a_connection_that_asks_nothing_more_is_closed(ollama, monkeypatch):
+async def test_a_connection_that_asks_nothing_more_is_closed(ollama):
     """Kept alive for a while, not for ever; one that never asked anything too."""
-    monkeypatch.setattr(connections, "IDLE_S", 0.2)
-    async with serving(ollama) as at, connected(at) as (silent, _), connected(at) as (reader, writer):
+    async with serving(ollama, limits=ServiceLimits(idle_s=0.2)) as at, connected(at) as (silent, _), connected(at) as (reader, writer):
         writer.write(PROBE)
         assert b" 200 " in await head_of(reader)
         async with asyncio.timeout(3):
@@ -122,10 +121,9 @@ async def test_a_connection_that_asks_nothing_more_is_closed(ollama, monkeypatch
 # --- too many
 
 
-async def test_idle_connections_make_room_for_new_ones(ollama, monkeypatch):
+async def test_idle_connections_make_room_for_new_ones(ollama):
     """At the limit the connection that has waited longest is closed: a flood of silent ones keeps no probe out."""
-    monkeypatch.setattr(serving_module, "most_connections", lambda *_: 4)
-    async with serving(ollama) as at:
+    async with serving(ollama, limits=ServiceLimits(connections=4)) as at:
         flood = []
         for _ in range(10):
             context = connected(at)
@@ -141,13 +139,12 @@ async def test_idle_connections_make_room_for_new_ones(ollama, monkeypatch):
             await context.__aexit__(None, None, None)
 
 
-async def test_when_all_connections_are_at_work_the_next_is_told_so(ollama, monkeypatch):
+async def test_when_all_connections_are_at_work_the_next_is_told_so(ollama):
     """Nobody who is being answered is thrown out: the newcomer gets a 503 that says when to come back."""
-    monkeypatch.setattr(serving_module, "most_connections", lambda *_: 2)
     gate = asyncio.Event()
     for model in "abc":
         ollama.say(model, Reply("late", gate=gate))
-    async with serving(ollama, turns=4) as at:
+    async with serving(ollama, limits=ServiceLimits(connections=2), turns=4) as at:
         async with at.ask() as one, at.ask() as other:
             async with connected(at) as (reader, _):
                 reply = await reader.read()

@@ -1,19 +1,19 @@
-"""The stop behind all deadlines of a turn: nothing runs for ever, and loading a model is not counted."""
+"""The limit of a whole turn, after all deadlines of its stages: nothing runs for ever, and loading a model is not counted."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from msgspec.structs import replace
 
-from gork.config.settings import load_settings
-from gork.service.deadline import OutOfTime, within
+from gork.errors import TurnTimedOut
+from gork.service.jobs import within
+from gork.service.service import ServiceLimits
 from gork.turn import Failed, Failure, MemberState, State
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, lines, serving
 
-SETTINGS = replace(load_settings({}, {}), load_timeout=0.5)
+LOAD_S = 0.5
 
 
 async def hang(_):
@@ -23,8 +23,8 @@ async def hang(_):
 
 async def test_what_does_not_end_is_ended():
     """An error that names the limit, in place of a client that waits for ever."""
-    with pytest.raises(OutOfTime, match=r"within 0\.1 s"):
-        await within(SETTINGS, 0.1, hang, lambda _: None, grace_s=0.0)
+    with pytest.raises(TurnTimedOut, match=r"within 0\.1 s"):
+        await within(hang, lambda _: None, limit_s=0.1, load_s=LOAD_S, grace_s=0.0)
 
 
 async def test_what_ends_in_time_is_as_it_would_be_without():
@@ -35,7 +35,7 @@ async def test_what_ends_in_time_is_as_it_would_be_without():
         told(MemberState("a", State.READING))
         return 42
 
-    assert await within(SETTINGS, 5.0, fine, seen.append) == 42
+    assert await within(fine, seen.append, limit_s=5.0, load_s=LOAD_S, grace_s=5.0) == 42
     assert seen == [MemberState("a", State.READING)]
 
 
@@ -46,7 +46,7 @@ async def test_a_time_limit_of_its_own_is_not_mistaken_for_this_one():
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await within(SETTINGS, 5.0, late, lambda _: None)
+        await within(late, lambda _: None, limit_s=5.0, load_s=LOAD_S, grace_s=5.0)
 
 
 @pytest.mark.parametrize("end", [MemberState("a", State.READING), Failed(Failure(member="a", kind="died", message="gone"))])
@@ -63,8 +63,8 @@ async def test_loading_does_not_count_and_ends_with_the_load(end):
         marks.append(loop.time())
         await hang(told)
 
-    with pytest.raises(OutOfTime):
-        await within(replace(SETTINGS, load_timeout=3.0), 0.15, loads, lambda _: None, grace_s=0.0)
+    with pytest.raises(TurnTimedOut):
+        await within(loads, lambda _: None, limit_s=0.15, load_s=3.0, grace_s=0.0)
     assert 0.1 < loop.time() - marks[0] < 0.5
 
 
@@ -76,8 +76,8 @@ async def test_a_load_that_never_ends_is_ended_too():
         await hang(told)
 
     began = asyncio.get_running_loop().time()
-    with pytest.raises(OutOfTime):
-        await within(SETTINGS, 0.1, loads, lambda _: None, grace_s=0.0)
+    with pytest.raises(TurnTimedOut):
+        await within(loads, lambda _: None, limit_s=0.1, load_s=LOAD_S, grace_s=0.0)
     assert 0.45 < asyncio.get_running_loop().time() - began < 0.8
 
 
@@ -93,10 +93,10 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
         assert sorted(ollama.cancelled) == ["a", "b", "c"]
 
 
-async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client(monkeypatch):
+async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client():
     """504 in place of a connection that stays open; the next client finds its place free."""
-    monkeypatch.setattr("gork.service.deadline.GRACE_S", 0.0)
-    async with FakeOllama(*MODELS) as ollama, serving(ollama, timeout=0.2, turns=1) as at:
+    limits = ServiceLimits(grace_s=0.0)
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=limits, timeout=1.0, turns=1) as at:
         ask = at.service.ask
 
         async def stuck(question, on_event, how=None):
@@ -105,7 +105,7 @@ async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client(monkey
         at.service.ask = stuck
         async with at.client.post(f"{at.url}/v1/test", json={"question": "x", "stream": False}) as reply:
             assert reply.status == 504
-            assert "within 0.2 s" in (await reply.json())["error"]["message"]
+            assert "within 1 s" in (await reply.json())["error"]["message"]
         at.service.ask = ask
         assert (await at.metrics())["gork_turns_total{outcome=timeout}"] == 1
         async with at.ask() as reply:

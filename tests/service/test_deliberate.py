@@ -10,6 +10,7 @@ import aiohttp
 import jsonschema
 import pytest
 
+from gork.service.service import ServiceLimits
 from gork.wire import decode, encode
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import MODELS, heavy_lite
@@ -84,7 +85,7 @@ class TestEvents:
         for member in CANDIDATES:
             fake.say(TAGS[member], Reply("yes", gate=gate))
         async with (
-            serving_fake(fake, beat_s=0.01, optimize=False) as served,
+            serving_fake(fake, limits=ServiceLimits(heartbeat_s=0.01), optimize=False) as served,
             aiohttp.ClientSession() as client,
             client.post(f"{served.url}/api/deliberate", json={"question": "q"}) as reply,
         ):
@@ -187,9 +188,9 @@ class TestAsking:
         ("body", "what"),
         [
             (b"", "missing request body"),
-            (b"question", "no JSON"),
+            (b"question", "not valid JSON"),
             (b'{"question": "\xff"}', "JSON"),
-            (b'{"question": "\\ud800"}', "no JSON"),
+            (b'{"question": "\\ud800"}', "not valid JSON"),
             (b"[" * 100_000, "nested"),
             ([], "Expected `object`"),
             ({}, "question"),
@@ -240,7 +241,7 @@ class TestLimits:
             await fake.until(lambda: fake.in_progress == 0, 1)
 
             assert sorted(TAGS[member] for member in CANDIDATES) == sorted(fake.cancelled)
-            assert 0 == served.service.turns.gate.inside
+            assert 0 == served.service.turns.queue.inside
 
     async def test_who_waits_is_told_how_many_are_ahead(self, fake):
         """The second of two turns is queued behind none, and begins when the first one ends."""
@@ -271,7 +272,7 @@ class TestLimits:
         async with serving_fake(fake, optimize=False) as served, asyncio.TaskGroup() as group:
             asking = group.create_task(post(f"{served.url}/api/deliberate", {"question": "q"}))
             await fake.until(lambda: fake.in_progress > 0)
-            from gork.service.admission import Stopping
+            from gork.errors import Stopping
 
             served.service.give_up(Stopping("the service is being stopped"))
 
@@ -299,19 +300,13 @@ class TestMembers:
         """The list is there at once, and says which has not replied; once it has not for long enough, that it cannot answer."""
         gate = asyncio.Event()
         fake.pages["/api/version"] = Reply(gate=gate)
-        async with serving_fake(fake) as served, aiohttp.ClientSession() as client:
-            healths = served.service.healths
-            healths.wait_s = 0.05
-            async with client.get(f"{served.url}/api/members") as reply:
-                at_once = {row["state"] for row in (await reply.json())["members"]}
-            await healths.close()
-            healths.wait_s, healths.fresh_s, healths.check_s = 5, 0, 0.2
-            async with client.get(f"{served.url}/api/members") as reply:
-                later = {row["state"] for row in (await reply.json())["members"]}
-            gate.set()
+        states = []
+        for limits in (ServiceLimits(health_wait_s=0.05), ServiceLimits(health_wait_s=5.0, health_check_s=0.2)):
+            async with serving_fake(fake, limits=limits) as served, served.client.get(f"{served.url}/api/members") as reply:
+                states.append({row["state"] for row in (await reply.json())["members"]})
+        gate.set()
 
-        assert {"it has not replied yet"} == at_once
-        assert {"cannot answer: it does not reply within 0.2 s"} == later
+        assert [{"it has not replied yet"}, {"cannot answer: it does not reply within 0.2 s"}] == states
 
 
 class TestExplaining:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from gork.config.schema import Secret
 from gork.config.settings import load_settings
 from gork.service.logs import logging_to, note, speaker
-from gork.service.request_context import Visit, current
+from gork.service.request_context import RequestContext, current
+from gork.service.service import ServiceLimits
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, kinds, lines, serving
 
@@ -128,8 +129,7 @@ async def test_a_request_that_ends_in_5xx_is_told(ollama, log):
 
 async def test_a_members_state_is_told_when_it_changes(ollama, log):
     """Probes every few seconds are not a line each."""
-    async with serving(ollama) as at:
-        at.service.healths.fresh_s = 0.0
+    async with serving(ollama, limits=ServiceLimits(health_fresh_s=0.0)) as at:
         with logging_to(log, at.service.settings):
             for there in (True, True, False, False, True):
                 ollama.models[:] = MODELS if there else [model for model in MODELS if model != "b"]
@@ -231,7 +231,7 @@ async def test_what_a_handler_starts_is_logged_under_its_ids(log):
         note("later")
 
     async def visit(number):
-        current.set(Visit(id=f"r{number}", route="/", client="c", turn=f"{number:012x}"))
+        current.set(RequestContext(id=f"r{number}", route="/", client="c", turn=f"{number:012x}"))
         await asyncio.create_task(later())
 
     with logging_to(log, TEXT):

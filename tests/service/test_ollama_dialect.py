@@ -12,7 +12,8 @@ import pytest
 
 from gork.config.ensemble import SamplingOptions
 from gork.errors import Died, PromptTooLong, Refused
-from gork.service.dialects.ollama_records import Sampling
+from gork.service.dialects.ollama_messages import OllamaSampling
+from gork.service.service import ServiceLimits
 from tests.support.scripted_service import ANSWERS, REWRITE, ScriptedServer, gated, scripted_service
 
 MODEL = "gork-heavy-lite"
@@ -129,7 +130,10 @@ async def test_the_settings_decide_where_a_request_says_nothing(think, shown):
 async def test_something_is_sent_at_once_and_while_nothing_happens():
     """The first line comes before any model has answered; as long as they are silent, empty lines follow, never blank ones."""
     gate = asyncio.Event()
-    async with scripted_service(answers={"a": gated(gate, "Paris.")}, beat_s=0.05) as server, server.post("/api/chat", chat()) as response:
+    async with (
+        scripted_service(answers={"a": gated(gate, "Paris.")}, limits=ServiceLimits(heartbeat_s=0.05)) as server,
+        server.post("/api/chat", chat()) as response,
+    ):
         early = [json.loads(await response.content.readline()) for _ in range(5)]
         gate.set()
         rest = [json.loads(line) for line in (await response.read()).splitlines()]
@@ -149,7 +153,10 @@ async def test_a_model_that_writes_for_long_does_not_leave_the_line_silent():
             await asyncio.sleep(0.01)
         return draft.completion("stop")
 
-    async with scripted_service(answers={"a": writes}, beat_s=0.2) as server, server.post("/api/chat", chat(think=False)) as response:
+    async with (
+        scripted_service(answers={"a": writes}, limits=ServiceLimits(heartbeat_s=0.2)) as server,
+        server.post("/api/chat", chat(think=False)) as response,
+    ):
         lines = [json.loads(await response.content.readline()) for _ in range(4)]
         gate.set()
         await response.read()
@@ -294,8 +301,8 @@ async def test_wrong_options_are_refused_with_their_place(server, options, place
 
 def test_options_are_those_of_ensemble_files_within_their_bounds():
     """What the service takes from a client is what an ensemble file could say: no other name, no wider bounds (-1 and -2 aside)."""
-    _, schemas = msgspec.json.schema_components([Sampling])
-    properties = schemas["Sampling"]["properties"]
+    _, schemas = msgspec.json.schema_components([OllamaSampling])
+    properties = schemas["OllamaSampling"]["properties"]
 
     _, of_files = msgspec.json.schema_components([SamplingOptions])
     for name, form in of_files["SamplingOptions"]["properties"].items():
@@ -442,7 +449,7 @@ async def test_a_client_that_leaves_stops_all_models():
         await asyncio.wait_for(reached.wait(), 5)
         response.close()
         async with asyncio.timeout(2):
-            while server.service.turns.gate.inside:
+            while server.service.turns.queue.inside:
                 await asyncio.sleep(0.01)
         assert ["a", "b"] == sorted(cancelled)
         gate.set()
@@ -462,12 +469,12 @@ async def test_a_long_answer_comes_in_lines_that_every_client_can_read(server):
     assert max(len(json.dumps(line, ensure_ascii=False).encode()) for line in lines) < 64 * 1024
 
 
-async def test_half_a_character_from_a_model_is_sent_as_json_can_have_it(server):
-    """UTF-8 has no halves of characters; JSON escapes do."""
+async def test_a_lone_surrogate_from_a_model_is_sent_as_a_replacement_character(server):
+    """UTF-8 has no lone surrogates."""
     server.models["qwen"].replies = ["Paris \ud83d"]
     lines = await lines_of(server, "/api/chat", chat())
 
-    assert "Paris \ud83d" == "".join(line["message"]["content"] for line in lines)
+    assert "Paris \ufffd" == "".join(line["message"]["content"] for line in lines)
 
 
 async def test_show_tags_ps_and_version_have_what_clients_read(server):
@@ -485,14 +492,13 @@ async def test_show_tags_ps_and_version_have_what_clients_read(server):
     assert [int(part) for part in version.split(".")] > [0, 6, 4]
 
 
-async def test_ps_lists_what_is_loaded(server):
+async def test_ps_lists_what_is_loaded():
     """A member is listed when its model is in memory, the ensemble when all candidates are."""
-    server.service.healths.fresh_s = 0.0
-    assert [] == await _running(server)
-
-    for name in ANSWERS:
-        server.models[name].reports_loaded = True
-    assert [MODEL, *ANSWERS] == [name.removesuffix(":latest") for name in await _running(server)]
+    async with scripted_service(limits=ServiceLimits(health_fresh_s=0.0)) as server:
+        assert [] == await _running(server)
+        for name in ANSWERS:
+            server.models[name].reports_loaded = True
+        assert [MODEL, *ANSWERS] == [name.removesuffix(":latest") for name in await _running(server)]
 
 
 async def _running(server):

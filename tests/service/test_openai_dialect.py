@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gork.errors import Died, PromptTooLong, Refused
+from gork.service.service import ServiceLimits
 from tests.support.scripted_service import ANSWERS, REWRITE, ScriptedServer, gated, scripted_service
 
 PATH = "/v1/chat/completions"
@@ -142,7 +143,7 @@ async def test_something_is_sent_at_once_and_while_nothing_happens():
     """The role chunk comes before any model has answered; as long as they are silent, comments follow."""
     gate = asyncio.Event()
     async with (
-        scripted_service(answers={"a": gated(gate, "Paris.")}, beat_s=0.05) as server,
+        scripted_service(answers={"a": gated(gate, "Paris.")}, limits=ServiceLimits(heartbeat_s=0.05)) as server,
         server.post(PATH, chat(stream=True)) as response,
     ):
         first = json.loads((await response.content.readuntil(b"\n\n")).removeprefix(b"data: "))
@@ -386,7 +387,7 @@ async def test_a_client_that_leaves_stops_all_models():
             await asyncio.wait_for(reached.wait(), 5)
             asking.cancel()
             async with asyncio.timeout(2):
-                while server.service.turns.gate.inside:
+                while server.service.turns.queue.inside:
                     await asyncio.sleep(0.01)
 
     assert 4 == len(cancelled)

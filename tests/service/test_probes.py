@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from gork.service.service import ServiceLimits
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.service_setup import MODELS, serving
 
@@ -77,10 +78,10 @@ async def test_a_hanging_model_server_holds_up_no_probe():
 
 async def test_a_check_that_hangs_ends_and_is_told():
     """After its time a member that did not reply counts as unable to answer, with the reason."""
-    async with FakeOllama(*MODELS) as ollama, serving(ollama) as at:
+    limits = ServiceLimits(health_check_s=0.05, health_wait_s=5.0)
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=limits) as at:
         hang = asyncio.Event()
         ollama.pages["/api/version"] = Reply(raw=b"{}", gate=hang)
-        at.service.healths.check_s, at.service.healths.wait_s = 0.05, 5.0
         status, body = await ready(at)
         hang.set()
 
@@ -93,17 +94,22 @@ async def test_probes_within_seconds_ask_the_models_once():
     async with FakeOllama(*MODELS) as ollama, serving(ollama) as at:
         answers = await asyncio.gather(*(ready(at) for _ in range(20)))
         assert {status for status, _ in answers} == {200}
+        await ready(at)
         assert len(ollama.bodies("/api/version")) == len(MODELS)
-        at.service.healths.fresh_s = 0.0
+
+
+async def test_what_was_found_long_ago_is_asked_again():
+    """As soon as it is too old the next probe has the models checked once more."""
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=ServiceLimits(health_fresh_s=0.0)) as at:
+        await ready(at)
         await ready(at)
         assert len(ollama.bodies("/api/version")) == 2 * len(MODELS)
 
 
 async def test_a_probe_that_is_broken_off_leaves_the_check_running():
     """A kubelet that gives up does not undo what was about to be found out."""
-    async with FakeOllama(*MODELS) as ollama, serving(ollama) as at:
+    async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=ServiceLimits(health_wait_s=30.0)) as at:
         gate = asyncio.Event()
-        at.service.healths.wait_s = 30.0
         ollama.pages["/api/version"] = Reply(raw=b'{"version":"1"}', gate=gate)
         probe = asyncio.create_task(ready(at))
         await ollama.until(lambda: len(ollama.requests) >= len(MODELS))

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from gork.errors import BadRequest
 from gork.service.dialects.json_schema import LARGEST, MOST_PARTS, checked_schema
-from gork.service.errors import BadRequest
 from tests.support.scripted_service import scripted_service
 
 TEXT = {"type": "string"}
@@ -37,15 +37,15 @@ def test_an_honest_schema_goes_through_unchanged():
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ({"type": "array", "items": TEXT, "minItems": 10**9}, "no whole number from 0 to 1,000"),
-        ({"type": "string", "maxLength": 1e300}, "no whole number"),
-        ({"type": "array", "minItems": -5}, "no whole number"),
-        ({"type": "array", "minItems": True}, "no whole number"),
-        ({"anyOf": [TEXT, {"items": {"not": {"minLength": 1001}}}]}, "no whole number"),
-        ({"properties": {"properties": {"minItems": 10**9}}}, "no whole number"),
-        ({"$ref": "#/const", "const": {"minItems": 10**9, "type": "array"}}, "no whole number"),
-        ({"$ref": "#/$defs", "$defs": {"minItems": 10**9, "type": "array"}}, "is no schema"),
-        ({"properties": {"a": "string"}}, "what stands under 'a' is no schema"),
+        ({"type": "array", "items": TEXT, "minItems": 10**9}, "not a whole number from 0 to 1,000"),
+        ({"type": "string", "maxLength": 1e300}, "not a whole number"),
+        ({"type": "array", "minItems": -5}, "not a whole number"),
+        ({"type": "array", "minItems": True}, "not a whole number"),
+        ({"anyOf": [TEXT, {"items": {"not": {"minLength": 1001}}}]}, "not a whole number"),
+        ({"properties": {"properties": {"minItems": 10**9}}}, "not a whole number"),
+        ({"$ref": "#/const", "const": {"minItems": 10**9, "type": "array"}}, "not a whole number"),
+        ({"$ref": "#/$defs", "$defs": {"minItems": 10**9, "type": "array"}}, "is not a schema"),
+        ({"properties": {"a": "string"}}, "what stands under 'a' is not a schema"),
         ({"properties": {str(n): {**TEXT, "maxLength": 1000} for n in range(21)}}, "come to more than 20,000"),
         ({"anyOf": [{}] * MOST_PARTS}, "more than 2,000 parts"),
         ({"description": "x" * LARGEST}, "larger than 32,768 bytes"),
@@ -53,10 +53,10 @@ def test_an_honest_schema_goes_through_unchanged():
         ({"pattern": "^a{1,9999999999999}$"}, "come to more than 100"),
         ({"pattern": "^" + "a" * 200 + "$"}, "at most 200 characters"),
         ({"pattern": "a+"}, "does not begin with ^ and end with $"),
-        ({"pattern": 3}, "no text"),
-        ({"type": "text"}, "a type is none of array, boolean"),
-        ({"type": 5}, "a type is none of"),
-        ({"type": ["string", {}]}, "a type is none of"),
+        ({"pattern": 3}, "not a text"),
+        ({"type": "text"}, "a type is not one of array, boolean"),
+        ({"type": 5}, "a type is not one of"),
+        ({"type": ["string", {}]}, "a type is not one of"),
         ({"$ref": "http://127.0.0.1/x"}, "nothing is fetched"),
         ({"$ref": None}, "nothing is fetched"),
     ],

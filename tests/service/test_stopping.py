@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from gork.service.serve import serve
-from gork.service.service import Service
+from gork.service.service import Service, ServiceLimits
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import MODELS
 from tests.support.program import Program
@@ -256,9 +256,8 @@ async def test_in_json_every_line_of_the_log_is_json(tmp_path, fake):
     ]
 
 
-async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_end(fake, monkeypatch):
+async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_end(fake):
     """A model that cannot be stopped: after the last words the service ends all the same."""
-    monkeypatch.setattr("gork.service.serve.LAST_WORDS_S", 0.2)
     began, stuck = asyncio.Event(), asyncio.Event()
 
     async def never(question, on_event, how=None):
@@ -272,7 +271,7 @@ async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_
     settings = settings_for(ensemble_at(fake.url), drain_timeout=0.1)
     async with engine_for(settings) as engine, aiohttp.ClientSession() as client:
         said = asyncio.Queue()
-        service = Service(never, engine, settings)
+        service = Service(never, engine, settings, limits=ServiceLimits(last_words_s=0.2))
         serving = asyncio.create_task(serve(service, said.put_nowait))
         url = (await said.get()).rpartition(" ")[2]
         asking = asyncio.create_task(client.post(f"{url}/api/deliberate", json={"question": "x"}))

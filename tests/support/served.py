@@ -22,7 +22,7 @@ from gork.flow import Ask, Explain
 from gork.judging.explain import explainer
 from gork.service.app import create_app
 from gork.service.serve import listening
-from gork.service.service import Service
+from gork.service.service import Service, ServiceLimits
 from tests.support.fake_ollama import FakeOllama
 
 Routes = Callable[[Service], Sequence[web.RouteDef]]
@@ -44,12 +44,12 @@ async def serving(
     *,
     ask: Ask | None = None,
     explain: Explain | None = None,
-    beat_s: float = 5.0,
+    limits: ServiceLimits | None = None,
     routes: Routes = lambda _: (),
 ) -> AsyncIterator[Served]:
     """Serve at the settings' port; the flow is the program's own if none is given, `routes` come on top of the service's own."""
     explain = explain or explainer(settings.ensemble, engine.models)
-    service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, beat_s=beat_s)
+    service = Service(ask or final_script.assemble(settings, engine), engine, settings, explain=explain, limits=limits)
     app = create_app(service)
     app.add_routes(routes(service))
     async with listening(service, app) as url, aiohttp.ClientSession() as client:
@@ -57,10 +57,12 @@ async def serving(
 
 
 @asynccontextmanager
-async def serving_fake(fake: FakeOllama, *, beat_s: float = 5.0, explain: Explain | None = None, **flags: object) -> AsyncIterator[Served]:
+async def serving_fake(
+    fake: FakeOllama, *, limits: ServiceLimits | None = None, explain: Explain | None = None, **flags: object
+) -> AsyncIterator[Served]:
     """Serve the full ensemble on a fake Ollama."""
     settings = load_settings({"port": "0", **flags}, {"OLLAMA_HOST": fake.url})
-    async with ollama_engine(settings) as engine, serving(settings, engine, beat_s=beat_s, explain=explain) as served:
+    async with ollama_engine(settings) as engine, serving(settings, engine, limits=limits, explain=explain) as served:
         yield served
 
 

@@ -25,8 +25,8 @@ from gork.engines.model import Options
 from gork.engines.ollama.engine import OllamaEngine
 from gork.errors import GorkError
 from gork.service.bodies import read_body
-from gork.service.jobs import Beat
-from gork.service.service import Service
+from gork.service.jobs import Heartbeat
+from gork.service.service import Service, ServiceLimits
 from gork.turn import Question
 from gork.wire import encode
 from tests.support import served
@@ -89,10 +89,10 @@ def samples(exposition: str) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def serving(ollama: FakeOllama, *, beat_s: float = 5.0, parallel: int = 8, **changes: Any) -> AsyncIterator[At]:
+async def serving(ollama: FakeOllama, *, limits: ServiceLimits | None = None, parallel: int = 8, **changes: Any) -> AsyncIterator[At]:
     """The service with its test route, on a free port."""
     settings = settings_for(ensemble_at(ollama.url, parallel=parallel), **changes)
-    async with engine_for(settings) as engine, served.serving(settings, engine, beat_s=beat_s, routes=test_routes) as at:
+    async with engine_for(settings) as engine, served.serving(settings, engine, limits=limits, routes=test_routes) as at:
         yield At(at.service, at.url, at.client)
 
 
@@ -118,7 +118,7 @@ def test_routes(service: Service) -> list[web.RouteDef]:
             await reply.prepare(request)
             try:
                 async for event in running:
-                    kind, data = ("beat", b"{}") if isinstance(event, Beat) else encode(event)
+                    kind, data = ("beat", b"{}") if isinstance(event, Heartbeat) else encode(event)
                     await reply.write(b'{"kind":"%s","data":%s}\n' % (kind.encode(), data))
                 await running.result()
             except GorkError as error:

@@ -36,7 +36,7 @@ def test_ctrl_c_at_fifty_moments_never_costs_more_than_the_turn(tmp_path, starte
     """Each time the engine is idle in time (read from its CPU), the prompt is back, and the next question is answered right."""
     rng = random.Random(20)
     env = Program(tmp_path).env | {"TERM": "xterm", "GORK_CACHE": str(starter_gguf.parent), "PROMPT_TOOLKIT_NO_CPR": "1"}
-    command = [str(ROOT / "final_script.py"), "--ensemble", "starter", "--seed", "1"]
+    command = [str(ROOT / "final_script.py"), "--ensemble", "tiny", "--seed", "1"]
     screen = pexpect.spawn(sys.executable, command, env=env, encoding="utf-8", codec_errors="replace", dimensions=(40, 100), timeout=60)
     screen.expect(PROMPT)
     hits: dict[str, int] = {}

@@ -235,9 +235,7 @@ def test_too_little_memory_is_a_warning(tmp_path):
 
 async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starter_gguf):
     """The real engine: one process for five members, a token from each."""
-    code, out, _ = await program.run(
-        "doctor", "--json", "--engine", "embedded", "--ensemble", "starter", GORK_CACHE=str(starter_gguf.parent)
-    )
+    code, out, _ = await program.run("doctor", "--json", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(starter_gguf.parent))
 
     report = json.loads(out)
     assert (0, [True] * 5) == (code, [row["ok"] for row in report["members"]])
@@ -247,7 +245,7 @@ async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starte
 
 async def test_doctor_fetches_nothing(program):
     """Weights that are not there are told with the verb that brings them."""
-    code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "starter", GORK_CACHE=str(program.home / "c"))
+    code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(program.home / "c"))
 
     assert 1 == code
     assert 5 == out.decode().count("fix: python final_script.py pull")
@@ -470,7 +468,7 @@ async def test_wait_tells_changes_only_and_goes_on_whatever_a_server_says(progra
     seen = len(server.requests)
     await server.until(lambda: len(server.requests) > seen + 10, 20)
     server.pages["/api/version"] = Reply(raw=b"<html>hello", headers={"Content-Type": "text/html"})
-    lines += await lines_until(process, *(f"{name}: its reply is no JSON" for name in MEMBERS))
+    lines += await lines_until(process, *(f"{name}: its reply is not JSON" for name in MEMBERS))
     del server.pages["/api/version"]
     lines += await lines_until(process, "judge: up, but gemma3:1b is not there", "qwen: ready")
     server.models.append("gemma3:1b")

@@ -1,4 +1,4 @@
-"""One llama.cpp child process: started when first needed, started anew when it died, gone when we are gone.
+"""One llama.cpp child process: started when first needed, restarted after it died, ended with its parent.
 
 The parent's end of the child's stdin is the leash: it is closed when the child is to go, and the kernel closes it when the parent
 ends in whatever way. What the child must know (its API key too) goes through it, since arguments and environment can be read by others.

@@ -175,7 +175,7 @@ class EmbeddedModel(Model):
 
     async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
         opened: Sequence[Message] = [*messages, {"role": "assistant", "content": lead_in}] if lead_in else messages
-        # The grammar makes sure that a token comes which is no end and no half character; the probabilities are those before it.
+        # The grammar makes sure that a token comes that is neither the end nor part of a character; the probabilities are those before it.
         grammar = "root ::= " + " | ".join(json.dumps(label) for label in labels)
         pieces: list[dict[str, Any]] = []
         method: Literal["logprobs", "schema"] = "logprobs"

@@ -68,7 +68,7 @@ def _serve(request: dict[str, Any]) -> tuple[object, dict[str, str]]:
     # Cancelling takes effect at the end of a batch, and a member that reads holds up those that write for as long.
     params.n_batch = params.n_ubatch = request["batch"]
     params.cache_ram_mib, params.n_ctx_checkpoints = 0, request["checkpoints"]
-    params.swa_full = True  # else a prompt that differs behind a common prefix is read from its start on models with a sliding window
+    params.swa_full = True  # else a prompt that differs after a common prefix is read from its start on models with a sliding window
     params.use_jinja, params.warmup, params.verbosity = True, False, -1
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.ui = params.endpoint_props = params.endpoint_metrics = False

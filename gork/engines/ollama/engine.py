@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class OllamaEngine(Engine):
-    """Members with a URL are asked there, all others at `host`; `context` is what one request can use where nobody says otherwise."""
+    """Members with a URL are asked there, all others at `host`; `context` is what one request can use unless the server says otherwise."""
 
     name = "ollama"
 
@@ -208,7 +208,7 @@ class OllamaModel(Model):
         served = count(row, "context_length")
         asked = self._load_options.get("num_ctx")
         if served and asked is not None and served not in {asked, self._context}:
-            return False  # somebody else loaded it with another context: ours reloads it
+            return False  # another client loaded it with another context: ours reloads it
         self._learn(row)
         return True
 
@@ -271,7 +271,7 @@ class OllamaModel(Model):
         """Ask for one token with its alternatives, after `lead_in` if the server shows the prompt that its template makes.
 
         The first request is for the rendered prompt; a server that does not know this takes it for what comes next best, a chat of
-        one token without the lead-in. (A trailing assistant message would not do: templates open another turn behind it.)
+        one token without the lead-in. (A trailing assistant message would not do: templates open another turn after it.)
         """
         client = self._client.about(tag)
         options: Options = {"num_predict": 1, "temperature": 0}

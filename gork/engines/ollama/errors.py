@@ -114,7 +114,7 @@ def _unnested(text: str) -> str:
 
 _NO_API = (BadReply, "is the URL that of an Ollama server?")
 _NO_ENTRY = (Refused, "credentials belong in the URL, and an Ollama bound to loopback answers no other host name")
-_NO_SERVER = (Unreachable, "this is a proxy's answer: is the Ollama behind it running?")
+_NO_SERVER = (Unreachable, "this is a proxy's answer: is the Ollama that it stands for running?")
 _STATUSES: Mapping[int, tuple[type[ModelError], str]] = {
     **dict.fromkeys((401, 403, 407), _NO_ENTRY),
     **dict.fromkeys((404, 405), _NO_API),

@@ -39,7 +39,7 @@ def text(record: Record, key: str, spot: Spot) -> str:
         raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}", "is it an Ollama server?")
     if value.isascii():
         return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON can smuggle in halves of characters
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON escapes can be lone surrogates
 
 
 def mapping(record: Record, key: str) -> Record:

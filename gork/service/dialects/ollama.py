@@ -1,4 +1,4 @@
-"""Ollama's HTTP dialect: chat and generate, answered by the ensemble or by one member.
+"""Ollama's HTTP dialect: the models, and chat and generate, answered by the ensemble or by one member.
 
 `/api/version` gives the version of Ollama whose API this follows, not this program's: clients compare it with the least that they need.
 """
@@ -6,28 +6,61 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
+from msgspec import UNSET
 
-from gork.errors import GorkError
+from gork import __version__
+from gork.errors import BadRequest, GorkError, NotFound
+from gork.service import page
 from gork.service.bodies import read_body
-from gork.service.dialects import ollama_catalogue
-from gork.service.dialects.catalogue import Catalogue, Served
-from gork.service.dialects.ollama_records import ChatMessage, ChatRequest, GenerateRequest, drafts_of, format_of, options_of, unloads
-from gork.service.dialects.replies import Anew, Answering, Part, Piece, Pulse, Reply, Thought, begun
-from gork.service.dialects.requests import TASK_HEADER, Asked, Wishes, checked_text, understand
-from gork.service.errors import BadRequest, NotFound
-from gork.service.service import Service
-from gork.service.streams import Stream, json_bytes
+from gork.service.dialects.ollama_messages import (
+    OllamaAnswer,
+    OllamaChatReply,
+    OllamaChatRequest,
+    OllamaDetails,
+    OllamaGenerateReply,
+    OllamaGenerateRequest,
+    OllamaListedDetails,
+    OllamaListedModel,
+    OllamaLoadedModel,
+    OllamaRunning,
+    OllamaShowReply,
+    OllamaShowRequest,
+    OllamaTags,
+    OllamaVersion,
+    drafts_of,
+    format_of,
+    lacks,
+    messages_of,
+    options_of,
+    prompt_of,
+    unloads,
+)
+from gork.service.dialects.replies import ChatResult, absent, answering
+from gork.service.dialects.requests import (
+    LATEST,
+    TASK_HEADER,
+    Catalogue,
+    RequestOptions,
+    ServedModel,
+    no_such_model,
+    tagged,
+    understand,
+)
+from gork.service.responses import OllamaError, json_response
+from gork.service.service import NAME, Service
 from gork.turn import Message
+from gork.wire import json_bytes
 
-Record = dict[str, Any]
-Form = Callable[[str, str], Record]
-"""What carries the answer's text and the thinking: a message for chat, two fields for generate."""
-
+VERSION = "0.32.15"
+"""Whose API this is. Clients refuse or hide features below some version of Ollama; ours, 0.1.0, would mean an Ollama of 2023."""
+ARCHITECTURE = "gork"
+NEVER = "2318-01-01T00:00:00Z"
+"""When loaded models expire: not while the service runs. Ollama, too, gives a day three hundred years ahead for that."""
 ABSENT = {
     "pull": "models are not fetched through this service: /api/tags lists those that it has",
     "push": "models are not published by this service",
@@ -38,171 +71,197 @@ ABSENT = {
     "embeddings": "this service answers questions, it makes no embeddings",
     "blobs/{digest}": "this service keeps no blobs",
 }
-"""Parts of Ollama's API that are not here, each with the reason."""
+"""Parts of Ollama's API that are not offered, each with the reason."""
+Body = OllamaChatRequest | OllamaGenerateRequest
+Reply = OllamaChatReply | OllamaGenerateReply
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """What it answers."""
-    catalogue = Catalogue(service)
-    api = _Api(service, catalogue)
+    """`/` and everything below /api that a real Ollama has."""
+    api = OllamaApi(service)
     return [
-        *ollama_catalogue.routes(service, catalogue),
+        web.get("/", root),
+        web.get("/api/version", api.version),
+        web.get("/api/tags", api.tags),
+        web.get("/api/ps", api.loaded),
+        web.post("/api/show", api.show),
         web.post("/api/chat", api.chat),
         web.post("/api/generate", api.generate),
-        *(web.route("*", f"/api/{path}", _absent(why)) for path, why in ABSENT.items()),
+        *absent("/api", ABSENT),
     ]
 
 
-def _absent(why: str) -> Callable[[web.Request], Any]:
-    async def handler(_request: web.Request) -> web.Response:
-        raise NotFound(why)
+async def root(request: web.Request) -> web.StreamResponse:
+    """The page for browsers; for other programs the words by which they recognise an Ollama."""
+    if "text/html" in request.headers.get("Accept", "").lower():
+        return await page.index(request)
+    return web.Response(text="Ollama is running", headers={"Vary": "Accept"})
 
-    return handler
 
+class OllamaApi:
+    """The routes of the dialect."""
 
-class _Api:
-    """The two routes that answer."""
+    def __init__(self, service: Service) -> None:
+        self._service, self._catalogue = service, Catalogue(service)
+        self._since = _stamp(self._catalogue.since)
 
-    def __init__(self, service: Service, catalogue: Catalogue) -> None:
-        self._service, self._catalogue = service, catalogue
+    async def version(self, _request: web.Request) -> web.Response:
+        """Give the version of Ollama whose API this is, and this program's."""
+        return json_response(OllamaVersion(VERSION, __version__))
+
+    async def tags(self, _request: web.Request) -> web.Response:
+        """List the models."""
+        return json_response(OllamaTags([self._listed(model) for model in self._catalogue.models]))
+
+    async def loaded(self, _request: web.Request) -> web.Response:
+        """List the models that are in memory; the ensemble is if its candidates are."""
+        up = {name for name, health in (await self._service.healths.refreshed()).items() if health.loaded}
+        if up.issuperset(member.name for member in self._service.ensemble.candidates):
+            up.add(NAME)
+        return json_response(OllamaRunning([_loaded(model) for model in self._catalogue.models if model.name in up]))
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Describe one model."""
+        asked = await read_body(request, OllamaShowRequest)
+        name = asked.model or asked.name
+        try:
+            model = self._catalogue.find(name)
+        except NotFound:
+            raise no_such_model(tagged(name or "")) from None
+        options = {} if model.member is None else self._service.models[model.member].member.options
+        described = OllamaShowReply(
+            modelfile=f"# {model.name}, served by {NAME} {__version__}\nFROM {model.runs}\n",
+            parameters="\n".join(f"{key:<30} {value}" for key, value in options.items()),
+            template="{{ .Prompt }}",
+            details=OllamaDetails(*_details(model)),
+            model_info={
+                "general.architecture": ARCHITECTURE,
+                "general.basename": model.name,
+                f"{ARCHITECTURE}.context_length": model.context,
+            },
+            capabilities=list(model.capabilities),
+            modified_at=self._since,
+        )
+        return json_response(described)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a conversation."""
-        body = await read_body(request, ChatRequest)
+        body = await read_body(request, OllamaChatRequest)
         model = self._catalogue.find(body.model)
-        wishes = self._wishes(model, body)
+        options = self._options(model, body)
         if body.tools:
-            raise _lacks(body.model, "tools")
-        messages = messages_of(body.messages or (), body.model)
-        return await self._answer(request, model, body, wishes, messages) if messages else _nothing_asked(body, as_message)
+            raise lacks(body.model, "tools")
+        return await self._answer(request, model, body, options, messages_of(body.messages or (), body.model))
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer a prompt."""
-        body = await read_body(request, GenerateRequest)
+        body = await read_body(request, OllamaGenerateRequest)
         if not body.model:
             raise NotFound("model '' not found", param="model")
         model = self._catalogue.find(body.model)
-        wishes = self._wishes(model, body)
+        options = self._options(model, body)
         if body.suffix:
-            raise _lacks(body.model, "insert")
+            raise lacks(body.model, "insert")
         if body.images:
-            raise _lacks(body.model, "vision")
+            raise lacks(body.model, "vision")
         if body.raw or body.template:
             raise BadRequest("raw prompts and templates are one model's own: the members of an ensemble each have another")
-        messages = prompt_of(body)
-        return await self._answer(request, model, body, wishes, messages) if messages else _nothing_asked(body, as_response)
+        return await self._answer(request, model, body, options, prompt_of(body))
 
-    def _wishes(self, model: Served, body: ChatRequest | GenerateRequest) -> Wishes:
+    def _options(self, model: ServedModel, body: Body) -> RequestOptions:
         """What the request says besides its messages, checked even where nothing is asked."""
         unloads(body.keep_alive)
         if body.logprobs or body.top_logprobs:
             raise BadRequest("log-probabilities are not given here: leave out logprobs and top_logprobs", param="logprobs")
         drafts = drafts_of(body.think)
         if drafts and "thinking" not in model.capabilities:
-            raise _lacks(body.model, "thinking")
+            raise lacks(body.model, "thinking")
         options, seed = options_of(body.options, self._service.ensemble.context)
-        return Wishes(options=options, seed=seed, answer_format=format_of(body.format), drafts=drafts)
+        return RequestOptions(options=options, seed=seed, answer_format=format_of(body.format), drafts=drafts)
 
     async def _answer(
-        self, request: web.Request, model: Served, body: ChatRequest | GenerateRequest, wishes: Wishes, messages: Sequence[Message]
+        self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, messages: Sequence[Message]
     ) -> web.StreamResponse:
-        asked = understand(self._service, model.member, messages, wishes, task=request.headers.get(TASK_HEADER))
-        writer = _Writer(request, asked, body.model or "", as_message if isinstance(body, ChatRequest) else as_response)
-        async with begun(self._service, asked) as answering:
-            return await (writer.whole if body.stream is False else writer.stream)(answering)
+        """Answer the messages. Clients send none to have a model loaded or unloaded: the ensemble decides that itself and only says so."""
+        encoder = OllamaEncoder(body)
+        if not messages:
+            return json_response(encoder.reply(done=True, done_reason="unload" if unloads(body.keep_alive) else "load"))
+        request = understand(self._service, model.member, messages, options, task=http.headers.get(TASK_HEADER))
+        async with answering(self._service, request) as pending:
+            return await pending.send(http, encoder, stream=body.stream is not False)
+
+    def _listed(self, model: ServedModel) -> OllamaListedModel:
+        return OllamaListedModel(
+            name=model.name + LATEST,
+            model=model.name + LATEST,
+            modified_at=self._since,
+            size=0,  # its weights may be on another machine
+            digest=model.digest,
+            details=OllamaListedDetails(*_details(model), model.context),
+            capabilities=list(model.capabilities),
+        )
 
 
-class _Writer:
-    """Writes one reply."""
+class OllamaEncoder:
+    """Replies in Ollama's form: one JSON object to a line."""
 
-    def __init__(self, request: web.Request, asked: Asked, model: str, form: Form) -> None:
-        self._request, self._model, self._form = request, model, form
+    content_type = "application/x-ndjson"
+
+    def __init__(self, body: Body) -> None:
+        self._model, self._chats = body.model or "", isinstance(body, OllamaChatRequest)
         self._began = time.perf_counter_ns()
-        self._told = False
 
-    async def whole(self, answering: Answering) -> web.Response:
-        """Send one object, when all is over."""
-        thoughts: list[str] = []
+    def begin(self) -> bytes:
+        """A line without text."""
+        return self._line()
 
-        async def tell(part: Part) -> None:
-            if isinstance(part, Thought):
-                thoughts.append(part.text)
+    def thinking(self, text: str) -> bytes:
+        """A line with text for the thinking channel."""
+        return self._line(thinking=text)
 
-        reply = await answering.follow(tell)
-        body = json_bytes(self._last(reply, reply.text, "".join(thoughts).rstrip()))
-        return web.Response(body=body, content_type="application/json", charset="utf-8")
+    def content(self, text: str) -> bytes:
+        """A line with text of the answer."""
+        return self._line(text)
 
-    async def stream(self, answering: Answering) -> web.StreamResponse:
-        """Send a line for everything that happens."""
-        stream = Stream(self._request, "application/x-ndjson")
+    def keep_alive(self) -> bytes:
+        """A line without text."""
+        return self._line()
 
-        async def tell(part: Part) -> None:
-            match part:
-                case Thought(text):
-                    await stream.write(self._line("", text))
-                case Piece(text):
-                    self._told = True
-                    await stream.write(self._line(text, ""))
-                case Pulse():
-                    await stream.write(self._line("", ""))
-                case Anew(why) if self._told:
-                    raise GorkError(f"{why}, after a part of its answer had been sent: ask again")
-                case Anew():
-                    pass
+    def end(self, result: ChatResult) -> bytes:
+        """The last line: the figures."""
+        return json_bytes(self._last(result)) + b"\n"
 
-        async def work() -> None:
-            await stream.write(json_bytes(self._last(await answering.follow(tell), "", "")) + b"\n")
+    def error(self, error: GorkError) -> bytes:
+        """The last line of a stream that failed."""
+        return json_bytes(OllamaError(str(error))) + b"\n"
 
-        await stream.begin(self._line("", ""))
-        return await stream.run(work, lambda error: json_bytes({"error": str(error)}) + b"\n")
+    def whole(self, result: ChatResult, thinking: str) -> Reply:
+        """Text, thinking and figures in one object."""
+        return self._last(result, result.text, thinking)
 
-    def _line(self, text: str, thinking: str) -> bytes:
-        return json_bytes({"model": self._model, "created_at": now(), **self._form(text, thinking), "done": False}) + b"\n"
+    def reply(self, text: str = "", thinking: str = "", **more: Any) -> Reply:  # noqa: ANN401 - fields of the record
+        """One object: a message for chat, two fields for generate."""
+        thought = thinking or UNSET
+        if self._chats:
+            return OllamaChatReply(model=self._model, created_at=now(), message=OllamaAnswer("assistant", text, thought), **more)
+        return OllamaGenerateReply(model=self._model, created_at=now(), response=text, thinking=thought, **more)
 
-    def _last(self, reply: Reply, text: str, thinking: str) -> Record:
-        return {
-            "model": self._model,
-            "created_at": now(),
-            **self._form(text, thinking),
-            "done": True,
-            "done_reason": reply.stop,
-            "total_duration": time.perf_counter_ns() - self._began,
-            "load_duration": _ns(reply.load_s),
-            "prompt_eval_count": reply.prompt_tokens,
-            "prompt_eval_duration": _ns(reply.first_token_s),
-            "eval_count": reply.tokens,
-            "eval_duration": _ns(max(reply.seconds - reply.first_token_s, 0.0)),
-        }
+    def _line(self, text: str = "", thinking: str = "") -> bytes:
+        return json_bytes(self.reply(text, thinking, done=False)) + b"\n"
 
-
-def as_message(text: str, thinking: str) -> Record:
-    """The form of `/api/chat`."""
-    return {"message": {"role": "assistant", "content": text, **({"thinking": thinking} if thinking else {})}}
-
-
-def as_response(text: str, thinking: str) -> Record:
-    """The form of `/api/generate`."""
-    return {"response": text, **({"thinking": thinking} if thinking else {})}
-
-
-def messages_of(given: Sequence[ChatMessage], model: str | None) -> list[Message]:
-    """The messages in plain form. Raises `BadRequest` for what no text can stand for."""
-    messages: list[Message] = []
-    for index, message in enumerate(given):
-        if message.images:
-            raise _lacks(model, "vision")
-        if message.role == "tool" or message.tool_calls:
-            raise _lacks(model, "tools")
-        messages.append({"role": message.role, "content": checked_text(message.content or "", f"messages[{index}].content")})
-    return messages
-
-
-def prompt_of(body: GenerateRequest) -> list[Message]:
-    """The prompt and its instructions in plain form; nothing if nothing is asked. Raises `BadRequest`."""
-    if not body.prompt:
-        return []
-    messages: list[Message] = [{"role": "system", "content": checked_text(body.system, "system")}] if body.system else []
-    return [*messages, {"role": "user", "content": checked_text(body.prompt, "prompt")}]
+    def _last(self, result: ChatResult, text: str = "", thinking: str = "") -> Reply:
+        return self.reply(
+            text,
+            thinking,
+            done=True,
+            done_reason=result.stop,
+            total_duration=time.perf_counter_ns() - self._began,
+            load_duration=_ns(result.load_s),
+            prompt_eval_count=result.prompt_tokens,
+            prompt_eval_duration=_ns(result.first_token_s),
+            eval_count=result.tokens,
+            eval_duration=_ns(max(result.seconds - result.first_token_s, 0.0)),
+        )
 
 
 def now() -> str:
@@ -211,18 +270,29 @@ def now() -> str:
     >>> len(now()), now()[-1]
     (27, 'Z')
     """
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _stamp(datetime.now(UTC))
 
 
-def _nothing_asked(body: ChatRequest | GenerateRequest, form: Form) -> web.Response:
-    """Nothing is asked: clients do so to have a model loaded or unloaded. Both are the ensemble's own affair, so it only says so."""
-    reason = "unload" if unloads(body.keep_alive) else "load"
-    record = {"model": body.model, "created_at": now(), **form("", ""), "done": True, "done_reason": reason}
-    return web.Response(body=json_bytes(record), content_type="application/json", charset="utf-8")
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _lacks(model: str | None, capability: str) -> BadRequest:
-    return BadRequest(f'"{model}" does not support {capability}', param=capability)
+def _loaded(model: ServedModel) -> OllamaLoadedModel:
+    return OllamaLoadedModel(
+        name=model.name + LATEST,
+        model=model.name + LATEST,
+        size=0,
+        digest=model.digest,
+        details=OllamaDetails(*_details(model)),
+        expires_at=NEVER,
+        size_vram=0,
+        context_length=model.context,
+    )
+
+
+def _details(model: ServedModel) -> tuple[str, str, str, list[str], str, str]:
+    family = ARCHITECTURE if model.member is None else model.runs
+    return model.runs, "gguf", family, [family], "", ""
 
 
 def _ns(seconds: float) -> int:

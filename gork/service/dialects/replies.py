@@ -1,4 +1,4 @@
-"""An understood request being answered, by the ensemble or by one member: the same parts for both dialects, which only give them a form.
+"""An understood request being answered, by the ensemble or by one member: the same for both dialects, which only encode it.
 
 A turn's answer comes whole when it is chosen; a member that answers alone writes it piece by piece.
 """
@@ -6,118 +6,198 @@ A turn's answer comes whole when it is chosen; a member that answers alone write
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import msgspec
+from aiohttp import web
 
 from gork.engines.call import Completion
-from gork.errors import GorkError, NoAnswer, PromptTooLong
-from gork.service.dialects.requests import Asked, messages_for_member
-from gork.service.dialects.thinking import END, Thinking
-from gork.service.errors import BadRequest
-from gork.service.jobs import Beat, Running
+from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, PromptTooLong, Refused
+from gork.service.dialects.requests import UnderstoodRequest, messages_for_member
+from gork.service.jobs import ClientJob, Heartbeat
+from gork.service.responses import Stream, json_response
 from gork.service.service import Service
-from gork.turn import Answer, Event, Failed, MemberState, Restarted, State, Token, Turn
+from gork.turn import (
+    Answer,
+    Answered,
+    Event,
+    Failed,
+    Judged,
+    MemberState,
+    Notice,
+    Question,
+    Restarted,
+    Rewritten,
+    State,
+    Token,
+    Turn,
+    Verdict,
+)
 from gork.wire import Queued
 
+END = "\n\n"
+"""After every paragraph."""
 LONGEST_PIECE = 8192
 """Characters of one piece: some clients read their streams line by line, and no line of theirs may be longer than 64 or 128 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
-    """Something for the thinking channel."""
+class Thinking:
+    """More for the thinking channel."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Content:
     """The next part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
-    """Nothing new to tell for a while; the work goes on."""
+class KeepAlive:
+    """Nothing to send for a while; the work goes on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
-    """The answer starts anew: the pieces so far do not count."""
+class Restart:
+    """The answer starts again: the content so far does not count."""
 
     why: str
 
 
-Part = Thought | Piece | Pulse | Anew
-Tell = Callable[[Part], Awaitable[None]]
+ReplyPart = Thinking | Content | KeepAlive | Restart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The answer and what is known of how it came about. Counts and times are the answer's own model's; `total_s` is everything's."""
+class ChatResult:
+    """The answer and its figures: counts and times are those of the model that wrote it."""
 
     text: str
-    complete: bool
+    stop: Literal["stop", "length"]
+    """Why it ended, in the words of both dialects."""
     tokens: int
     prompt_tokens: int
-    total_s: float
     load_s: float
     first_token_s: float
     seconds: float
 
-    @property
-    def stop(self) -> str:
-        """Why it ended, in the words that both dialects have for it."""
-        return "stop" if self.complete else "length"
+
+class Encoder(Protocol):
+    """One dialect's form of a reply."""
+
+    content_type: str
+
+    def begin(self) -> bytes:
+        """The start of a stream."""
+
+    def thinking(self, text: str) -> bytes:
+        """A piece for the thinking channel."""
+
+    def content(self, text: str) -> bytes:
+        """A piece of the answer."""
+
+    def keep_alive(self) -> bytes:
+        """A sign of life that no client mistakes for content."""
+
+    def end(self, result: ChatResult) -> bytes:
+        """The end of a stream."""
+
+    def error(self, error: GorkError) -> bytes:
+        """The end of a stream that failed."""
+
+    def whole(self, result: ChatResult, thinking: str) -> msgspec.Struct:
+        """A reply that is not streamed."""
 
 
-class Answering:
-    """The work on one request, under way."""
+class PendingReply:
+    """The work on one request, and the parts of its reply as they come."""
 
-    def __init__(self, asked: Asked, running: Running[Turn] | Running[Completion], beat_s: float) -> None:
-        self._asked, self._running = asked, running
+    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], heartbeat_s: float) -> None:
+        self._request, self._job = request, job
         self._clock = asyncio.get_running_loop().time
-        self._began = self._told = self._clock()
-        self._quiet_s = beat_s / 2
-        self._thinking = Thinking()
+        self._sent = self._clock()
+        self._quiet_s = heartbeat_s / 2
+        self._channel = ThinkingChannel()
         self._loading: dict[str, float] = {}
         self._loaded: dict[str, float] = {}
         self._failed: dict[str, str] = {}
+        self._result: ChatResult | None = None
 
-    async def follow(self, tell: Tell) -> Reply:
-        """Tell of all that happens, and return what came of it. Raises the `GorkError` that ended it."""
-        if self._asked.drafts:
-            for note in self._asked.notes:
-                await tell(Thought(note + END))
-        async for item in self._running:
-            for part in self._parts(item):
-                self._told = self._clock()
-                await tell(part)
+    async def send(self, http: web.Request, encoder: Encoder, *, stream: bool) -> web.StreamResponse:
+        """Send the reply, bit by bit or whole. Raises the `GorkError` that ended the work if nothing has been sent."""
+        if stream:
+            return await self._stream(Stream(http, encoder.content_type), encoder)
+        async with aclosing(self._parts()) as parts:
+            thinking = "".join([part.text async for part in parts if isinstance(part, Thinking)])
+        return json_response(encoder.whole(self.result, thinking.rstrip()))
+
+    @property
+    def result(self) -> ChatResult:
+        """The result, once all parts have come."""
+        if self._result is None:
+            raise RuntimeError("the work has not ended")
+        return self._result
+
+    async def _stream(self, stream: Stream, encoder: Encoder) -> web.StreamResponse:
+        async def work() -> None:
+            begun = False
+            async with aclosing(self._parts()) as parts:
+                async for part in parts:
+                    match part:
+                        case Thinking(text):
+                            await stream.write(encoder.thinking(text))
+                        case Content(text):
+                            begun = True
+                            await stream.write(encoder.content(text))
+                        case KeepAlive():
+                            await stream.write(encoder.keep_alive())
+                        case Restart(why) if begun:
+                            raise GorkError(f"{why}, after a part of its answer had been sent: ask again")
+                        case Restart():
+                            pass
+            await stream.write(encoder.end(self.result))
+
+        await stream.begin(encoder.begin())
+        return await stream.run(work, encoder.error)
+
+    async def _parts(self) -> AsyncGenerator[ReplyPart, None]:
+        """All parts of the reply; afterwards there is a result. Raises the `GorkError` that ended the work."""
+        if self._request.drafts:
+            for note in self._request.notes:
+                yield Thinking(note + END)
+        async for item in self._job:
+            for part in self._parts_of(item):
+                self._sent = self._clock()
+                yield part
         try:
-            result = await self._running.result()
+            result = await self._job.result()
         except (NoAnswer, PromptTooLong) as error:
             raise self._blamed(error) from None
         if isinstance(result, Completion):
-            return self._reply(result, self._asked.member or "")
+            self._result = self._figures(result, self._request.member or "")
+            return
         for text in cut(result.answer):
-            await tell(Piece(text))
-        return self._reply(result.winner, result.winner.member)
+            yield Content(text)
+        self._result = self._figures(result.winner, result.winner.member)
 
-    def _parts(self, item: Event | Queued | Beat) -> Iterator[Part]:
+    def _parts_of(self, item: Event | Queued | Heartbeat) -> Iterator[ReplyPart]:
         if isinstance(item, MemberState):
             self._time_loads(item)
         elif isinstance(item, Failed):
             self._failed[item.failure.member] = item.failure.kind
-        if self._asked.member is not None and isinstance(item, Token):
-            yield Piece(item.text)
-        elif self._asked.member is not None and isinstance(item, Restarted):
-            yield Anew(item.why)
-        elif self._asked.drafts and not isinstance(item, Beat) and (said := self._thinking.of(item)) is not None:
-            yield from map(Thought, cut(said))
-        elif self._clock() - self._told > self._quiet_s:
-            yield Pulse()
+        if self._request.member is not None and isinstance(item, Token):
+            yield Content(item.text)
+        elif self._request.member is not None and isinstance(item, Restarted):
+            yield Restart(item.why)
+        elif self._request.drafts and not isinstance(item, Heartbeat) and (paragraph := self._channel.of(item)) is not None:
+            yield from map(Thinking, cut(paragraph))
+        elif self._clock() - self._sent > self._quiet_s:
+            yield KeepAlive()
 
     def _time_loads(self, state: MemberState) -> None:
         if state.state is State.LOADING:
@@ -125,45 +205,142 @@ class Answering:
         elif state.member in self._loading:
             self._loaded[state.member] = self._loaded.get(state.member, 0.0) + self._clock() - self._loading.pop(state.member)
 
-    def _reply(self, answer: Answer | Completion, member: str) -> Reply:
-        return Reply(
+    def _figures(self, answer: Answer | Completion, member: str) -> ChatResult:
+        return ChatResult(
             text=answer.text,
-            complete=answer.stop == "stop",
+            stop="stop" if answer.stop == "stop" else "length",
             tokens=answer.tokens,
             prompt_tokens=answer.prompt_tokens,
-            total_s=self._clock() - self._began,
             load_s=self._loaded.get(member, 0.0),
             first_token_s=answer.first_token_s or 0.0,
             seconds=answer.seconds,
         )
 
     def _blamed(self, error: GorkError) -> GorkError:
-        """The error as the client's own mistake, where the models say that it is."""
-        candidates = [member.name for member in self._asked.how.ensemble.candidates]
+        """The error as the client's own mistake, where the models' failures say that it is."""
+        candidates = [member.name for member in self._request.settings.ensemble.candidates]
         kinds = {self._failed.get(name) for name in candidates} if isinstance(error, NoAnswer) else {PromptTooLong.kind}
         if kinds == {PromptTooLong.kind}:
             return BadRequest(str(error), param="messages", code="context_length_exceeded")
-        if kinds == {"refused"} and isinstance(self._asked.wishes.answer_format, dict):
+        if kinds == {Refused.kind} and isinstance(self._request.options.answer_format, dict):
             return BadRequest(f"the answer's format: {error}", param="response_format")
         return error
 
 
 @asynccontextmanager
-async def begun(service: Service, asked: Asked) -> AsyncIterator[Answering]:
-    """Begin to answer; leaving stops all models. Raises `Full` or `Stopping` before anything is done."""
-    if asked.member is None:
-        async with service.turn(asked.question, asked.how) as turn:
-            yield Answering(asked, turn, service.turns.beat_s)
+async def answering(service: Service, request: UnderstoodRequest) -> AsyncIterator[PendingReply]:
+    """Begin to answer; leaving stops all models. Raises `QueueFull` or `Stopping` before anything is done."""
+    if request.member is None:
+        async with service.turn(request.question, request.settings) as turn:
+            yield PendingReply(request, turn, service.turns.heartbeat_s)
         return
-    options = dict(asked.wishes.options)
-    if asked.wishes.seed is not None and asked.how.seed is not None:
-        options["seed"] = asked.how.seed
-    messages = messages_for_member(service, asked)
-    async with service.call(asked.member, messages, options=options, answer_format=asked.wishes.answer_format) as call:
-        yield Answering(asked, call, service.calls.beat_s)
+    options = dict(request.options.options)
+    if request.options.seed is not None and request.settings.seed is not None:
+        options["seed"] = request.settings.seed
+    messages = messages_for_member(service, request)
+    async with service.call(request.member, messages, options=options, answer_format=request.options.answer_format) as call:
+        yield PendingReply(request, call, service.calls.heartbeat_s)
 
 
 def cut(text: str) -> Iterator[str]:
     """The text in pieces that every client can read."""
     for start in range(0, len(text), LONGEST_PIECE):
         yield text[start : start + LONGEST_PIECE]
+
+
+def absent(prefix: str, reasons: Mapping[str, str]) -> list[web.RouteDef]:
+    """Routes for the parts of a dialect that are not offered: a 404 with the reason, by path below `prefix`."""
+
+    def refuse(why: str) -> Callable[[web.Request], Any]:
+        async def handler(_request: web.Request) -> web.Response:
+            raise NotFound(why)
+
+        return handler
+
+    return [web.route("*", f"{prefix}/{path}", refuse(why)) for path, why in reasons.items()]
+
+
+class ThinkingChannel:
+    """A turn in words, paragraph by paragraph: which of its events clients are shown besides the answer.
+
+    Drafts come whole, under their models' names, when they are finished: three texts at once would be unreadable as one stream.
+    """
+
+    def __init__(self) -> None:
+        self._loading: set[str] = set()
+        self._verdict_told = False
+
+    def of(self, event: Event | Queued) -> str | None:
+        """The paragraph for an event; None if it is not shown."""
+        said = self._of_member(event) if isinstance(event, MemberState | Failed | Restarted) else self._of_turn(event)
+        return None if said is None else said + END
+
+    def _of_member(self, event: MemberState | Failed | Restarted) -> str | None:
+        match event:
+            case MemberState(member, State.LOADING) if member not in self._loading:
+                self._loading.add(member)
+                return f"{member}: loading its model"
+            case MemberState():
+                return None
+            case Failed(failure):
+                return f"{failure.member} failed: {failure.message}"
+            case Restarted(member, why):
+                return f"{member} is asked again: {why}"
+
+    def _of_turn(self, event: Event | Queued) -> str | None:
+        match event:
+            case Queued(ahead):
+                return f"waiting: {ahead} before this turn" if ahead else "waiting: this turn is the next"
+            case Rewritten(question):
+                return rewrite_line(question)
+            case Answered(answer):
+                return f"{heading(answer)}\n\n{answer.text}"
+            case Judged(verdict):
+                return chosen(verdict, told=self._verdict_told)
+            case Notice(text, about_verdict):
+                self._verdict_told |= about_verdict
+                return text
+            case _:
+                return None
+
+
+def rewrite_line(question: Question) -> str | None:
+    """How the rewrite stage ended.
+
+    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="lost the number 3"))
+    ('asked as: Q?', 'asked in your own words (lost the number 3)')
+    """
+    if question.rewrite is not None:
+        return f"asked as: {question.rewrite}"
+    return None if question.rewrite_refused is None else f"asked in your own words ({question.rewrite_refused})"
+
+
+def heading(answer: Answer) -> str:
+    """The heading of a draft.
+
+    >>> heading(Answer(member="qwen", model="m", text="x", tokens=12, seconds=0.94))
+    '**qwen** (12 tokens in 0.9 s)'
+    """
+    cut = "" if answer.complete else f", cut: {answer.stop}"
+    return f"**{answer.member}** ({answer.tokens} tokens in {answer.seconds:.1f} s{cut})"
+
+
+def chosen(verdict: Verdict, *, told: bool = False) -> str:
+    """Who won, and how clearly; `told`: a notice has already said how the verdict came about.
+
+    >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
+    'chosen: qwen (margin 1.50, read in 1 order)'
+    >>> chosen(Verdict(winner="qwen", policy="combined", note="one usable answer: nothing to judge"), told=True)
+    'chosen: qwen'
+    """
+    how = _how(verdict, told=told)
+    return f"chosen: {verdict.winner} ({how})" if how else f"chosen: {verdict.winner}"
+
+
+def _how(verdict: Verdict, *, told: bool) -> str:
+    if verdict.fallback is not None:
+        return "fallback" if told else f"fallback, the configured order decided: {verdict.fallback.text}"
+    if verdict.note is not None:
+        return "" if told else verdict.note
+    read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
+    return f"{verdict.clarity}{read}"

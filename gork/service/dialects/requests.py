@@ -1,4 +1,4 @@
-"""What a client of a chat dialect asks: its messages as a question, for the ensemble or for one member alone.
+"""What a client of a chat dialect asks: which model, and its messages as a question for the ensemble or for one member alone.
 
 Both dialects come here with the same plain messages. Instructions may stand anywhere among them, the last of the others is the
 question, and what was said before it is history: whole turns, the newest first, as much as models are given.
@@ -6,29 +6,108 @@ question, and what was said before it is history: whole turns, the newest first,
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+import msgspec
 from msgspec.structs import replace
 
-from gork.config.ensemble import OptionValue
+from gork.config.ensemble import LONGEST_TOKEN_BYTES, OptionValue
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange, announce
+from gork.errors import BadRequest, NotFound
 from gork.judging.decide import prior_order
-from gork.service.errors import BadRequest
 from gork.service.logs import note
-from gork.service.service import Service
+from gork.service.service import NAME, Service
 from gork.turn import AnswerFormat, Message, Question
 
-LONGEST_TOKEN_BYTES = 16
-"""No tokenizer makes fewer tokens of ordinary text than one for this many bytes: more than context x this cannot fit."""
+LATEST = ":latest"
+LONGEST_NAME = 256
 SEEDS = 2**31
+"""A request's seed is taken modulo this."""
 TASK_HEADER = "X-OpenWebUI-Task"
 """Set and not empty, a request is a side call (a title, tags, follow-ups), which one small model answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class ServedModel:
+    """One model as clients see it."""
+
+    name: str
+    member: str | None
+    """The member that answers alone; None for the whole ensemble."""
+    runs: str
+    """The model that answers, as its engine calls it; the ensemble's name for the ensemble."""
+    digest: str
+    """Changes when the models change, or their instructions."""
+    context: int
+    capabilities: tuple[str, ...]
+
+
+class Catalogue:
+    """The models that clients can name: the ensemble, and each member alone."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.since = datetime.now(UTC)
+        """When the service began to serve: nothing older is known of its models."""
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """The ensemble, then its members in the order of a turn."""
+        ensemble = self._service.ensemble
+        whole = ServedModel(
+            name=NAME,
+            member=None,
+            runs=ensemble.name,
+            digest=_digest([replace(member, url=None) for member in ensemble.members], ensemble.choosing, ensemble.candidates_see),
+            context=ensemble.context,
+            capabilities=("completion", "thinking"),
+        )
+        members = [
+            ServedModel(
+                name=member.name,
+                member=member.name,
+                runs=self._service.models[member.name].model,
+                digest=_digest(replace(member, url=None)),
+                context=self._service.models[member.name].context,
+                capabilities=("completion",),
+            )
+            for member in ensemble.members
+            if member.name != NAME
+        ]
+        return (whole, *members)
+
+    def find(self, name: str | None) -> ServedModel:
+        """The model of that name, with or without `:latest`. Raises `BadRequest` or `NotFound` in Ollama's words."""
+        if not name:
+            raise BadRequest("model is required", param="model")
+        if len(name) > LONGEST_NAME:
+            raise BadRequest("invalid model name", param="model")
+        for model in self.models:
+            if name.removesuffix(LATEST) == model.name:
+                return model
+        raise no_such_model(name)
+
+
+def no_such_model(name: str) -> NotFound:
+    """The error for a name that is not in the catalogue."""
+    return NotFound(f"model '{name}' not found", param="model", code="model_not_found")
+
+
+def tagged(name: str) -> str:
+    """A model's name with its tag.
+
+    >>> tagged("qwen"), tagged("qwen:latest"), tagged("qwen3:0.6b")
+    ('qwen:latest', 'qwen:latest', 'qwen3:0.6b')
+    """
+    return name if ":" in name else name + LATEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
     """What a request says besides its messages."""
 
     options: Mapping[str, OptionValue]
@@ -39,31 +118,34 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request, understood."""
+class UnderstoodRequest:
+    """One request, checked and in the product's own terms."""
 
     member: str | None
-    """Who answers alone; None for the whole ensemble."""
+    """The member that answers alone; None for the whole ensemble."""
     question: Question
-    wishes: Wishes
-    how: Settings
+    options: RequestOptions
+    settings: Settings
+    """The service's, with the request's seed."""
     plain: bool = False
     """Whether the member gets none of its own instructions."""
     notes: tuple[str, ...] = ()
-    """What the client should be told: something was left out."""
+    """Lines for the client: something was left out."""
 
     @property
     def drafts(self) -> bool:
         """Whether the thinking channel is open."""
-        return self.how.drafts if self.wishes.drafts is None else self.wishes.drafts
+        return self.settings.drafts if self.options.drafts is None else self.options.drafts
 
 
-def understand(service: Service, member: str | None, messages: Sequence[Message], wishes: Wishes, *, task: str | None = None) -> Asked:
-    """The request of a client; `member` is None for the ensemble, `task` what a client calls its side call. Raises `BadRequest`."""
+def understand(
+    service: Service, member: str | None, messages: Sequence[Message], options: RequestOptions, *, task: str | None = None
+) -> UnderstoodRequest:
+    """A client's request; `member` is None for the ensemble, `task` the value of `TASK_HEADER`. Raises `BadRequest`."""
     settings = service.settings
     side_call = member is None and task is not None and bool(task.strip())
     member = smallest(service) if side_call else member
-    system, history, text, notes = _sorted_out(messages)
+    system, history, text, notes = _split(messages)
     _check_size(system + text, settings.ensemble.context)
     kept = Conversation(history).kept(settings.history_tokens)
     cut = announce(kept)
@@ -71,37 +153,42 @@ def understand(service: Service, member: str | None, messages: Sequence[Message]
         text=text,
         history=kept.messages,
         system=system,
-        options=wishes.options,
-        answer_format=wishes.answer_format,
+        options=options.options,
+        answer_format=options.answer_format,
     )
     notes = (*notes, *((cut,) if cut else ()))
     for line in notes:
         note("a conversation was cut", why=line)
-    how = settings if wishes.seed is None else replace(settings, seed=wishes.seed % SEEDS)
-    plain = side_call or (member is not None and service.roles[member] != "candidate")
-    return Asked(member=member, question=question, wishes=wishes, how=how, plain=plain, notes=notes)
+    return UnderstoodRequest(
+        member=member,
+        question=question,
+        options=options,
+        settings=settings if options.seed is None else replace(settings, seed=options.seed % SEEDS),
+        plain=side_call or (member is not None and service.roles[member] != "candidate"),
+        notes=notes,
+    )
 
 
 def smallest(service: Service) -> str:
-    """Who answers side calls: the candidate that stands last in the ensemble's order, where the best stand first."""
+    """The member that answers side calls: the last candidate in the ensemble's order, where the best stand first."""
     ensemble = service.ensemble
     return prior_order([member.name for member in ensemble.candidates], ensemble.choosing)[-1]
 
 
-def messages_for_member(service: Service, asked: Asked) -> list[Message]:
-    """What a member reads that answers alone.
+def messages_for_member(service: Service, request: UnderstoodRequest) -> list[Message]:
+    """The messages for a member that answers alone.
 
     A candidate gets what it gets in a turn: its own instructions before the client's, and its examples. Promptimizer and judge have
-    instructions for their part in a turn alone, so they get the client's only, and so does whoever answers a side call.
+    instructions for their part in a turn alone, so they get only the client's, and so does the member that answers a side call.
     """
-    if asked.member is None:
-        raise ValueError("nobody answers alone")
-    member, question = service.models[asked.member].member, asked.question
-    own = None if asked.plain else member.system
+    if request.member is None:
+        raise ValueError("the request is for the ensemble")
+    member, question = service.models[request.member].member, request.question
+    own = None if request.plain else member.system
     messages: list[Message] = []
     if instructions := [text for text in (own, question.system) if text]:
         messages.append({"role": "system", "content": "\n\n".join(instructions)})
-    for user, assistant in () if asked.plain else member.examples:
+    for user, assistant in () if request.plain else member.examples:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
     return [*messages, *question.history, {"role": "user", "content": question.text}]
 
@@ -113,8 +200,8 @@ def checked_text(text: str, place: str) -> str:
     return text
 
 
-def _sorted_out(messages: Sequence[Message]) -> tuple[str, list[Exchange], str, tuple[str, ...]]:
-    """Instructions, earlier turns, the question, and what is to be told. Raises `BadRequest`."""
+def _split(messages: Sequence[Message]) -> tuple[str, list[Exchange], str, tuple[str, ...]]:
+    """Instructions, earlier turns, the question, and lines about what was left out. Raises `BadRequest`."""
     system = "\n\n".join(message["content"] for message in messages if message["role"] == "system" and message["content"].strip())
     talk = _joined([message for message in messages if message["role"] != "system"])
     if not talk:
@@ -132,7 +219,7 @@ def _sorted_out(messages: Sequence[Message]) -> tuple[str, list[Exchange], str, 
 
 
 def _joined(messages: Sequence[Message]) -> list[Message]:
-    """The messages with those of the same role in a row made one, since many chat templates refuse them."""
+    """The messages, with neighbours of the same role made one, since many chat templates refuse them."""
     joined: list[Message] = []
     for message in messages:
         if joined and joined[-1]["role"] == message["role"]:
@@ -151,3 +238,7 @@ def _check_size(text: str, context: int) -> None:
             param="messages",
             code="context_length_exceeded",
         )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -8,7 +8,7 @@ import { Conversation, shownOf } from "./conversation.js";
 import { asJson, asMarkdown, save } from "./exporting.js";
 import * as following from "./following.js";
 import { Roster } from "./roster.js";
-import { ServiceError, useToken } from "./service.js";
+import { ServiceError, isAboutToken, useToken } from "./service.js";
 import * as theme from "./theme.js";
 import { answerOf, endEarly, isRunning, newTurn, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
@@ -115,14 +115,14 @@ class Page {
       this.changed();
     } catch (error) {
       setText(byId("models-summary"), "Models unknown");
-      if (error instanceof ServiceError && error.kind === "token") this.askToken(error.message);
+      if (error instanceof ServiceError && isAboutToken(error.kind)) this.askToken(error.kind);
       else say(error instanceof Error ? error.message : String(error));
     }
   }
 
-  /** @param {string} why */
-  askToken(why) {
-    setText(byId("token-title"), why.includes("does not accept") ? "The service does not accept this token" : "This service asks for a token");
+  /** @param {string} kind of the error that asks for it */
+  askToken(kind) {
+    setText(byId("token-title"), kind === "wrong_token" ? "The service does not accept this token" : "This service asks for a token");
     if (!byId("token").open) byId("token").showModal();
   }
 
@@ -131,7 +131,7 @@ class Page {
     byId("token-box").value = "";
     void this.meet().then(() => {
       const last = this.conversation.entries.at(-1);
-      if (last && shownOf(last).status === "token" && this.roster.models.size) this.again(last, {});
+      if (last && isAboutToken(shownOf(last).status) && this.roster.models.size) this.again(last, {});
     });
   }
 
@@ -196,7 +196,7 @@ class Page {
     else say(turn.trouble);
     setText(byId("to-verdict"), turn.result ? "See the verdict" : "See the turn");
     show(byId("to-verdict"), true);
-    if (turn.status === "token") this.askToken(turn.trouble);
+    if (isAboutToken(turn.status)) this.askToken(turn.status);
     if (turn.result && wasFollowing) following.goTo(/** @type {Element} */ (this.views.get(entry)?.root));
   }
 

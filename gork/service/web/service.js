@@ -7,7 +7,7 @@ const TOKEN = "gork.token";
 const SILENCE = 60_000;
 let token = kept();
 
-/** An error with a `kind`: "lost", "token", "busy", "refused" or "bad". */
+/** An error with a `kind`: "lost", "token" (none was sent), "wrong_token", "busy", "refused" or "bad". */
 export class ServiceError extends Error {
   /**
    * @param {string} kind
@@ -18,6 +18,12 @@ export class ServiceError extends Error {
     this.kind = kind;
   }
 }
+
+/**
+ * Whether an error of this kind is mended by entering a token.
+ * @param {string} kind
+ */
+export const isAboutToken = (kind) => kind === "token" || kind === "wrong_token";
 
 function kept() {
   try {
@@ -110,7 +116,9 @@ async function request(path, how) {
 async function refusal(response) {
   const said = await response.json().then((body) => body?.error, () => null);
   const message = typeof said === "string" && said ? said : `The service answered with status ${response.status}.`;
-  if (response.status === 401) return new ServiceError("token", token ? "The service does not accept this token." : "The service asks for a token.");
+  if (response.status === 401) {
+    return token ? new ServiceError("wrong_token", "The service does not accept this token.") : new ServiceError("token", "The service asks for a token.");
+  }
   if (response.status === 503) {
     const after = Number(response.headers.get("Retry-After"));
     return new ServiceError("busy", after > 0 ? `${message} (try again in ${after} s)` : message);

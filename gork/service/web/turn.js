@@ -84,7 +84,7 @@ export const winnerOf = (turn) => turn.result?.winner ?? turn.verdict?.winner ??
 /**
  * End a turn before its time.
  * @param {Turn} turn
- * @param {string} kind stopped, interrupted, lost, token, busy, refused, bad or broken
+ * @param {string} kind stopped, interrupted, lost, token, wrong_token, busy, refused, bad or broken
  * @param {string} message
  */
 export function endEarly(turn, kind, message) {
