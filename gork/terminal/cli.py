@@ -22,8 +22,7 @@ from gork.flow import Assemble
 from gork.health import member_rows
 from gork.judging import explain
 from gork.terminal import input as prompt_input
-from gork.terminal import oneshot, repl, session_options, verbs
-from gork.terminal.pull import pull_tags
+from gork.terminal import oneshot, session_options, verbs
 from gork.terminal.safe_text import tell
 from gork.terminal.session import Backend, ConversationHooks
 
@@ -114,6 +113,8 @@ async def main(settings: Settings, assemble: Assemble, *, prompt: str | None, se
             log, conversation = session_options.begin(settings, session, _say)
             stack.callback(log.close)
             if prompt is None:
+                from gork.terminal import repl  # noqa: PLC0415 - a single question starts without it
+
                 hooks = ConversationHooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
                 return await repl.run(backend, conversation=conversation, hooks=hooks)
             ask = session_options.remembered(ask, log, conversation, settings, _say)
@@ -165,6 +166,8 @@ def _progress() -> Progress:
 
 
 async def _pull(host: str, tags: list[str]) -> None:
+    from gork.terminal.pull import pull_tags  # noqa: PLC0415 - only needed here
+
     await pull_tags(host, tags, _progress())
 
 

@@ -15,7 +15,6 @@ from gork.engines.choose import Chosen
 from gork.engines.weights.progress import Lines, Progress
 from gork.errors import EngineError, UsageError
 from gork.flow import Assemble
-from gork.terminal import pull, wait, weights
 
 Verb = Literal["doctor", "pull", "serve", "wait", "weights"]
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
@@ -37,8 +36,11 @@ def verb_of(words: Sequence[str], arguments: Sequence[str]) -> Verb | None:
     """The verb of a command line, if it has one: the only word (`weights` takes two more), without a -- that makes it a question."""
     if not words or "--" in arguments:
         return None
-    more = words[0] == "weights" and len(words) == 3 and words[1] in weights.ACTIONS
-    return next((verb for verb in VERBS if verb == words[0]), None) if len(words) == 1 or more else None
+    if len(words) == 3 and words[0] == "weights":
+        from gork.terminal import weights  # noqa: PLC0415 - a question starts without it
+
+        return "weights" if words[1] in weights.ACTIONS else None
+    return next((verb for verb in VERBS if verb == words[0]), None) if len(words) == 1 else None
 
 
 async def run(verb: Verb, words: Sequence[str], settings: Settings, assemble: Assemble, *, as_json: bool, say: Say) -> int:
@@ -49,12 +51,16 @@ async def run(verb: Verb, words: Sequence[str], settings: Settings, assemble: As
         case "serve":
             return await _serve(settings, assemble, say)
         case "wait":
-            return await _wait(await _to_wait_for(settings), _seconds(settings, wait.DEADLINE_S), say)
+            return await _wait(await _to_wait_for(settings), say)
         case "pull":
+            from gork.terminal import pull  # noqa: PLC0415 - a question starts without it
+
             return await pull.pull(await _chosen(settings, say), board(sys.stderr, os.environ, say))
         case "doctor":
             return await _doctor(await _chosen(settings, say), as_json=as_json, say=say)
         case "weights":
+            from gork.terminal import weights  # noqa: PLC0415 - a question starts without it
+
             return weights.run(words, settings, say)
 
 
@@ -105,7 +111,9 @@ async def _to_wait_for(settings: Settings) -> Chosen:
     return await choose.choose(settings)
 
 
-async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
+async def _wait(chosen: Chosen, say: Say) -> int:
+    from gork.terminal import wait  # noqa: PLC0415 - only needed here
+
     if chosen.engine == "embedded":
         names = [member.name for member in chosen.settings.ensemble.members if choose.ready_file(member, chosen.settings) is None]
         if names:
@@ -113,4 +121,4 @@ async def _wait(chosen: Chosen, limit_s: float, say: Say) -> int:
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY
     async with choose.open_available(chosen) as engine:
-        return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=limit_s, say=say)
+        return await wait.wait(engine.models, chosen.settings.ensemble, limit_s=_seconds(chosen.settings, wait.DEADLINE_S), say=say)

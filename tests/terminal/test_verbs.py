@@ -468,7 +468,7 @@ async def test_wait_tells_changes_only_and_goes_on_whatever_a_server_says(progra
     seen = len(server.requests)
     await server.until(lambda: len(server.requests) > seen + 10, 20)
     server.pages["/api/version"] = Reply(raw=b"<html>hello", headers={"Content-Type": "text/html"})
-    lines += await lines_until(process, *(f"{name}: its reply is no JSON" for name in MEMBERS))
+    lines += await lines_until(process, *(f"{name}: its reply is not JSON" for name in MEMBERS))
     del server.pages["/api/version"]
     lines += await lines_until(process, "judge: up, but gemma3:1b is not there", "qwen: ready")
     server.models.append("gemma3:1b")
