@@ -24,7 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gork.config.ensemble import Choosing, Ensemble
+from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
 from gork.config.settings import Settings
 from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer
@@ -218,7 +218,7 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     try:
         completion = await model.chat(
             messages_for(model, question, team.ensemble),
-            options={"num_predict": 512, "seed": seed, **model.member.options, **question.options},
+            options={"num_predict": ANSWER_TOKENS, "seed": seed, **model.member.options, **question.options},
             on_event=on_event,
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,

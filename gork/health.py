@@ -58,6 +58,8 @@ class MemberRow:
     model: str
     where: str
     state: str
+    ok: bool | None = None
+    """Whether it can answer; None while it has not replied."""
 
 
 def roles_of(ensemble: Ensemble) -> dict[str, str]:
@@ -84,4 +86,4 @@ def _row(model: Model, role: str, health: Health | None) -> MemberRow:
     if health is None:
         return MemberRow(model.name, role, model.model, where, "it has not replied yet")
     state = health.detail if health.ok else f"cannot answer: {health.detail}"
-    return MemberRow(model.name, role, model.model, where, state)
+    return MemberRow(model.name, role, model.model, where, state, health.ok)

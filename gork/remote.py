@@ -43,6 +43,7 @@ class _Row(msgspec.Struct):
     model: str
     where: str
     state: str
+    ok: bool | None = None
 
 
 class _Members(msgspec.Struct):
@@ -96,7 +97,7 @@ class Remote:
 
     async def check(self) -> Sequence[MemberRow]:
         """One row for each member there. Raises a `ServiceError`."""
-        return [MemberRow(row.member, row.role, row.model, row.where, row.state) for row in (await _members(self._client)).members]
+        return [MemberRow(row.member, row.role, row.model, row.where, row.state, row.ok) for row in (await _members(self._client)).members]
 
     async def ask(self, question: Question, on_event: OnEvent, how: Settings | None = None) -> Turn:
         """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when the service cannot be asked or breaks off."""

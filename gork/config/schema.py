@@ -29,7 +29,14 @@ _R = TypeVar("_R", bound=msgspec.Struct)
 
 
 class Wrong(ValueError):
-    """Raised with what is wrong with a value, worded to follow its place ("must be ...")."""
+    """Raised with what is wrong with a value, worded to follow its place ("must be ...").
+
+    `inside` is the place within the value where that is not the whole of it ("[2]").
+    """
+
+    def __init__(self, what: str, *, inside: str = "") -> None:
+        self.what, self.inside = what, inside
+        super().__init__(f"{inside}: {what}" if inside else what)
 
 
 class From(NamedTuple):
@@ -107,7 +114,7 @@ def read_value(kind: Any, raw: object) -> Any:  # noqa: ANN401 - any type, and a
     mistakes = Mistakes("")
     value = read(kind, Located.of(raw), mistakes)
     for mistake in mistakes:
-        raise Wrong(f"{mistake.path}: {mistake.what}" if mistake.path else mistake.what)
+        raise Wrong(mistake.what, inside=mistake.path)
     return value
 
 

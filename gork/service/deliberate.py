@@ -199,7 +199,7 @@ def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:
         try:
             options[name] = read_value(known[name].kind, value)
         except Wrong as wrong:
-            raise BadRequest(f"options.{name}{wrong}" if str(wrong).startswith("[") else f"options.{name} {wrong}") from None
+            raise BadRequest(f"options.{name}{wrong.inside}{':' if wrong.inside else ''} {wrong.what}") from None
     return SamplingOptions(**options).given()
 
 

@@ -522,7 +522,7 @@ class TestText:
     async def test_nothing_that_the_service_says_becomes_markup(self, visitor):
         """Names, models, states, remarks, notices, reasons: everything from the network is shown as it is."""
         odd = "<img src=x onerror=alert(1)>"
-        row = {"member": odd, "role": "candidate", "model": odd, "where": odd, "state": f"cannot answer: {odd}"}
+        row = {"member": odd, "role": "candidate", "model": odd, "where": odd, "state": f"cannot answer: {odd}", "ok": False}
         members = {"name": odd, "version": odd, "engine": odd, "ensemble": f"{odd} ·", "description": odd, "members": [row]}
         verdict = {"winner": odd, "policy": odd, "scores": {odd: 1.0}, "margin": 0, "orders": [], "fallback": odd, "close": False}
         events = [

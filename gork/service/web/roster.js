@@ -4,8 +4,6 @@ import { byId, element, setText } from "./elements.js";
 import { members } from "./service.js";
 import { many } from "./wording.js";
 
-const CANNOT = /^cannot answer/;
-
 export class Roster {
   constructor() {
     /** @type {Map<string, string>} each member's model */
@@ -22,7 +20,7 @@ export class Roster {
     /** @type {{member: string, role: string, model: string, where: string, state: string}[]} */
     const rows = Array.isArray(told.members) ? told.members : [];
     this.models = new Map(rows.map((row) => [row.member, row.model]));
-    const able = rows.filter((row) => !CANNOT.test(row.state)).length;
+    const able = rows.filter((row) => row.ok !== false).length;
     setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);
     byId("models-button").classList.toggle("short", able < rows.length);
     setText(byId("models-about"), `${told.ensemble} on ${told.engine}. ${told.description ?? ""}`);
@@ -37,22 +35,22 @@ const DUTIES = { promptimizer: "makes your prompt clear", candidate: "answer sid
 
 /**
  * @param {string} role
- * @param {{member: string, model: string, state: string}[]} rows
+ * @param {{member: string, model: string, state: string, ok: boolean | null}[]} rows
  */
 function group(role, rows) {
   const made = element("div", "role");
   made.append(element("p", "duty", DUTIES[role]));
   for (const row of rows) {
-    const line = element("p", CANNOT.test(row.state) ? "member unable" : "member");
+    const line = element("p", row.ok === false ? "member unable" : "member");
     line.append(element("strong", "", row.member), " ", element("span", "model", row.model));
-    if (CANNOT.test(row.state)) line.append(" ", element("span", "unable-why", "cannot answer now"));
+    if (row.ok === false) line.append(" ", element("span", "unable-why", "cannot answer now"));
     made.append(line);
   }
   made.hidden = rows.length === 0;
   return made;
 }
 
-/** @param {{member: string, role: string, model: string, where: string, state: string}[]} rows */
+/** @param {{member: string, role: string, model: string, where: string, state: string, ok: boolean | null}[]} rows */
 function table(rows) {
   const made = element("table");
   const head = element("tr");
@@ -60,7 +58,7 @@ function table(rows) {
   for (const cell of head.children) cell.setAttribute("scope", "col");
   const body = element("tbody");
   for (const row of rows) {
-    const line = element("tr", CANNOT.test(row.state) ? "unable" : "");
+    const line = element("tr", row.ok === false ? "unable" : "");
     const name = element("th", "", row.member);
     name.setAttribute("scope", "row");
     const model = element("td", "", row.model);
