@@ -9,14 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gork.config.settings import Settings
-from gork.conversation import sessions
-from gork.conversation.sessions import SessionLog, default_folder
 from gork.conversation.thread import Conversation, announce
 from gork.flow import Ask
 from gork.terminal import output
 from gork.turn import OnEvent, Question, Turn
+
+if TYPE_CHECKING:
+    from gork.conversation.sessions import SessionLog
 
 LATEST = ""
 """What `--continue` without an id stands for."""
@@ -41,6 +43,8 @@ def split_session_id(wanted: str | None, words: Sequence[str]) -> tuple[str | No
 
 def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog, Conversation]:
     """A new session, or the one that is to go on; notices about it are said. Raises a `UsageError` for an unknown id."""
+    from gork.conversation import sessions  # noqa: PLC0415 - a question without a session starts without sqlite3
+
     folder = _folder(settings)
     if wanted is None:
         return sessions.open_new(folder, say, save=settings.save), Conversation()
@@ -69,6 +73,8 @@ def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: 
 
 def print_list(settings: Settings, say: Say) -> int:
     """Print the saved sessions, one line each; returns the exit code."""
+    from gork.conversation import sessions  # noqa: PLC0415 - same
+
     folder = _folder(settings)
     found = sessions.listing(folder, say)
     if not found:
@@ -82,4 +88,6 @@ def print_list(settings: Settings, say: Say) -> int:
 
 
 def _folder(settings: Settings) -> Path | None:
+    from gork.conversation.sessions import default_folder  # noqa: PLC0415 - same
+
     return settings.sessions or default_folder(os.environ)
