@@ -276,7 +276,7 @@ async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
     if None not in files.values():
         return {name: file for name, file in files.items() if file is not None}
     smaller = f"--ensemble {TINY} needs {size_of(load_ensemble(TINY)) / 1e6:,.0f} MB"
-    if (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
+    if not settings.offline and (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
         frontend.say(f"{missing / 1e6:,.0f} MB of weights are fetched first, once; Ctrl-C stops that ({smaller})")
     fetched: dict[Weights, Path] = {}
     try:
