@@ -550,7 +550,7 @@ class TestOneQuestion:
         code, out, err = await program.run("capital of france pls", OLLAMA_HOST=fake.url, GORK_SERVER=url)
 
         assert (0, b"It is Paris.\n") == (code, out)
-        line = f"the service at {url} cannot be reached: connection refused; models here answer instead (GORK_SERVER names it)"
+        line = f"the service at {url} cannot be reached: connection refused; the models of this machine answer instead (GORK_SERVER names the service)"
         assert line == err.splitlines()[0]
         assert "engine: Ollama, ensemble heavy-lite (version" in err
 
@@ -612,7 +612,7 @@ class TestOneQuestion:
         """It examines what would answer without the service."""
         _, out, err = await program.run("doctor", OLLAMA_HOST=fake.url, GORK_SERVER=service[1])
 
-        assert f"doctor is about models here: the service at {service[1]} is not asked" in err
+        assert f"doctor is about the models of this machine: the service at {service[1]} is not asked" in err
         assert b"qwen" in out
 
     async def test_without_a_service_nothing_of_it_is_imported(self, program, fake):
