@@ -550,7 +550,8 @@ class TestOneQuestion:
         code, out, err = await program.run("capital of france pls", OLLAMA_HOST=fake.url, GORK_SERVER=url)
 
         assert (0, b"It is Paris.\n") == (code, out)
-        line = f"the service at {url} cannot be reached: connection refused; the models of this machine answer instead (GORK_SERVER names the service)"
+        line = f"the service at {url} cannot be reached: connection refused; the models of this machine answer instead"
+        line += " (GORK_SERVER names the service)"
         assert line == err.splitlines()[0]
         assert "engine: Ollama, ensemble heavy-lite (version" in err
 
