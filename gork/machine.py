@@ -123,14 +123,14 @@ def _number(written: str) -> int | None:
     return int(written) if re.fullmatch(r"[0-9]{1,20}", written.strip()) else None
 
 
-class _Place(NamedTuple):
+class _CgroupFolder(NamedTuple):
     """A folder of a hierarchy that can limit this process."""
 
     version: int
     folder: PurePosixPath
 
 
-def _places(root: Path, controller: str) -> Iterator[_Place]:
+def _places(root: Path, controller: str) -> Iterator[_CgroupFolder]:
     """The folders from this process's own control group up to the top, for each hierarchy that has the controller.
 
     A limit on any of them counts. `root` is where `/proc` and the cgroup file systems are looked for.
@@ -148,7 +148,7 @@ def _places(root: Path, controller: str) -> Iterator[_Place]:
         if version in own and found:
             top, inside = _mount_of(own[version], found)
             for folder in _on_the_way(top, inside):
-                yield _Place(version, folder)
+                yield _CgroupFolder(version, folder)
 
 
 def _text(root: Path, path: PurePosixPath) -> str:

@@ -18,7 +18,7 @@ from gork.text.code import commands
 from gork.text.final_number import final_number
 from gork.text.sentences import count_sentences
 from gork.text.structure import unwrapped
-from gork.text.tokens import Span, Token, find, normalised, phrase_tokens, tokens
+from gork.text.tokens import Span, TextToken, find, normalised, phrase_tokens, tokens
 
 LONGEST_ANSWER = 20_000
 """Characters of an answer that are looked at."""
@@ -124,7 +124,7 @@ class Mentions:
         return met >= needed and not _asserts_rival(text, self.never, tokens(question), ())
 
 
-def _asserts_rival(text: Sequence[Token], never: Sequence[str], asked: Sequence[Token], accepted: Sequence[Span]) -> bool:
+def _asserts_rival(text: Sequence[TextToken], never: Sequence[str], asked: Sequence[TextToken], accepted: Sequence[Span]) -> bool:
     """Whether a phrase of `never` is asserted. Names that the question has itself and those inside an accepted phrase do not count."""
     for phrase in never:
         wanted = phrase_tokens(phrase)

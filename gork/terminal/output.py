@@ -13,7 +13,7 @@ from typing import TextIO
 
 from gork.config.ensemble import Ensemble
 from gork.terminal import screen
-from gork.terminal.progress import PlainProgress, Progress
+from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
 from gork.turn import Turn, Verdict
 
@@ -21,7 +21,7 @@ LONGEST_FORMATTED = 64 * 1024
 """Characters; the layout of a longer answer takes seconds."""
 
 
-def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> Progress:
+def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> TurnProgress:
     """The progress that suits this stream: rows on a capable terminal, else lines; the ensemble's members have rows from the start."""
     able = screen.abilities(stream, environ)
     if stream is None or not able.moves or screen.is_ci(environ) or not screen.in_foreground(stream):
@@ -31,7 +31,7 @@ def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: E
     return LiveProgress(stream, colour=able.colour, ensemble=ensemble)
 
 
-def show_turn(turn: Turn, progress: Progress, *, prefix: str = "", markdown: bool) -> None:
+def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown: bool) -> None:
     """Show what a turn came to: what was missing in it, the answer, and one line about who won."""
     if (missing := shortfall(turn)) is not None:
         progress.say(missing)

@@ -39,7 +39,7 @@ _WIDE, _MEDIUM = 70, 50
 _LONGEST_LABEL = 16
 
 
-class Progress(Protocol):
+class TurnProgress(Protocol):
     """An `on_event` that shows the events of a turn, and a place for other lines."""
 
     def __call__(self, event: Event) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gork.text.language import word_set
-from gork.text.tokens import SETTING, Span, Token, ends_sentence, is_boundary, sentence, skip
+from gork.text.tokens import SETTING, Span, TextToken, ends_sentence, is_boundary, sentence, skip
 
 _NOT = word_set("not never neither nor cannot unlike isnt arent wasnt werent doesnt dont didnt cant")
 _THAN = {"than": {"rather", "other"}, "of": {"instead"}, "to": {"opposed"}}
@@ -26,7 +26,7 @@ _FAR = 4
 """How many words a negation reaches over: "not the city of Paris"."""
 
 
-def whole_name(text: Sequence[Token], span: Span) -> Span:
+def whole_name(text: Sequence[TextToken], span: Span) -> Span:
     """A phrase with the rest of its name ("Neil" before Armstrong, "Ocean" after Pacific) or with what a number counts."""
     start, end = span
     for _ in range(3):
@@ -44,16 +44,16 @@ def whole_name(text: Sequence[Token], span: Span) -> Span:
     return start, end
 
 
-def _capital(token: Token) -> bool:
+def _capital(token: TextToken) -> bool:
     return token.kind == "word" and token.text[0].isupper() and token.folded not in _NO_NAME and not token.folded.endswith("n't")
 
 
-def negated(text: Sequence[Token], span: Span) -> bool:
+def negated(text: Sequence[TextToken], span: Span) -> bool:
     """Whether a phrase is denied: "not Paris", "rather than Paris", "Paris is not"."""
     return _denied_before(text, span) or _denied_after(text, span)
 
 
-def _denied_before(text: Sequence[Token], span: Span) -> bool:
+def _denied_before(text: Sequence[TextToken], span: Span) -> bool:
     start, end = span
     listed = _in_or_list(text, start, end)
     words, at = 0, start - 1
@@ -68,7 +68,7 @@ def _denied_before(text: Sequence[Token], span: Span) -> bool:
     return False
 
 
-def _denies(text: Sequence[Token], at: int, start: int) -> bool:
+def _denies(text: Sequence[TextToken], at: int, start: int) -> bool:
     word, before = text[at].folded, text[at - 1].folded if at else ""
     after = text[at + 1].folded
     if word in _NOT or word.endswith("n't"):
@@ -78,7 +78,7 @@ def _denies(text: Sequence[Token], at: int, start: int) -> bool:
     return before in _THAN.get(word, ())
 
 
-def _in_or_list(text: Sequence[Token], start: int, end: int) -> bool:
+def _in_or_list(text: Sequence[TextToken], start: int, end: int) -> bool:
     """Whether a phrase is an item of "A, B, or C", through whose commas a negation reaches."""
     before = skip(text, start - 1, _FILLERS, step=-1)
     if before >= 0 and text[before].folded in {"or", "nor"}:
@@ -93,7 +93,7 @@ def _in_or_list(text: Sequence[Token], start: int, end: int) -> bool:
     return False
 
 
-def _denied_after(text: Sequence[Token], span: Span) -> bool:
+def _denied_after(text: Sequence[TextToken], span: Span) -> bool:
     at = skip(text, span[1], SETTING)
     if at >= len(text):
         return False
@@ -109,7 +109,7 @@ def _denied_after(text: Sequence[Token], span: Span) -> bool:
 class Hedge:
     """Finds what is offered beside a phrase: Lyon in "Paris or Lyon", "either Paris or Lyon", "maybe Paris, maybe Lyon"."""
 
-    text: Sequence[Token]
+    text: Sequence[TextToken]
     accepted: Sequence[Span]
     """The phrases that are not rivals of each other."""
     declared: Sequence[Span]
@@ -189,13 +189,13 @@ def outermost(spans: Sequence[Span]) -> list[Span]:
     return kept
 
 
-def in_question(text: Sequence[Token], span: Span) -> bool:
+def in_question(text: Sequence[TextToken], span: Span) -> bool:
     """Whether a phrase stands in a question."""
     end = sentence(text, span[0])[1]
     return end < len(text) and text[end].folded == "?"
 
 
-def is_conclusion(text: Sequence[Token], span: Span) -> bool:
+def is_conclusion(text: Sequence[TextToken], span: Span) -> bool:
     """Whether the phrase is what its sentence concludes ("It is Paris"), not what it is about ("Paris is large")."""
     start, end = sentence(text, span[0])
     before = skip(text, span[0] - 1, SETTING | {"the", "a", "an", "indeed", "actually", "therefore"}, step=-1)

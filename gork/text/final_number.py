@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gork.text.claims import negated
 from gork.text.language import word_set
 from gork.text.numbers import COUNTED, SCALES
-from gork.text.tokens import SETTING, Token, ends_sentence, is_ordinal, sentence, skip, tokens
+from gork.text.tokens import SETTING, TextToken, ends_sentence, is_ordinal, sentence, skip, tokens
 
 _CURRENCY = frozenset("$€£¥")
 _STRONG = word_set("answer result solution")
@@ -83,7 +83,7 @@ def _without_markers(answer: str) -> str:
     return _MARKERS.sub(kept, answer)
 
 
-def _values(text: Sequence[Token]) -> dict[int, Value]:
+def _values(text: Sequence[TextToken]) -> dict[int, Value]:
     """The numbers of a text by their first token."""
     found: dict[int, Value] = {}
     at = 0
@@ -98,13 +98,13 @@ def _values(text: Sequence[Token]) -> dict[int, Value]:
     return found
 
 
-def _is_label(text: Sequence[Token], value: Value) -> bool:
+def _is_label(text: Sequence[TextToken], value: Value) -> bool:
     """Whether a number is a label, an ordinal or an exponent: "Step 2", "12th", "cm^2"."""
     before = text[value.start - 1].folded if value.start else ""
     return before in _LABELS or before == "^" or is_ordinal(text, value.end)
 
 
-def _digits(text: Sequence[Token], at: int) -> Value | None:
+def _digits(text: Sequence[TextToken], at: int) -> Value | None:
     if len(text[at].folded) > _LONGEST:
         return None
     value, end = Fraction(text[at].folded), at + 1
@@ -120,7 +120,7 @@ def _digits(text: Sequence[Token], at: int) -> Value | None:
     return Value(-value if _minus(text, at) else value, at, end, word=False)
 
 
-def _glued_below(text: Sequence[Token], at: int) -> int:
+def _glued_below(text: Sequence[TextToken], at: int) -> int:
     """The denominator of a fraction that is written without blanks, 0 if this is not one."""
     if at + 1 >= len(text) or text[at].folded != "/" or not text[at].glued or not text[at + 1].glued:
         return 0
@@ -129,7 +129,7 @@ def _glued_below(text: Sequence[Token], at: int) -> int:
     return int(below) if below.isdecimal() and len(below) <= _LONGEST and not dated else 0
 
 
-def _minus(text: Sequence[Token], at: int) -> bool:
+def _minus(text: Sequence[TextToken], at: int) -> bool:
     before = skip(text, at - 1, _CURRENCY, step=-1, most=1)
     if before < 0:
         return False
@@ -138,7 +138,7 @@ def _minus(text: Sequence[Token], at: int) -> bool:
     return not operand and (text[before].folded in {"minus", "negative"} or signed)
 
 
-def _spelled(text: Sequence[Token], at: int) -> Value | None:
+def _spelled(text: Sequence[TextToken], at: int) -> Value | None:
     """A number in words: "twenty-one", "two hundred and five"."""
     if text[at].folded not in COUNTED:
         return None
@@ -164,7 +164,7 @@ def _goes_on(value: int, further: int, *, joined: bool) -> bool:
     return not (joined and value % 10) and value % 100 >= 20 and value % 10 == 0 and 0 < further < 10
 
 
-def _final(text: Sequence[Token], values: Mapping[int, Value], asked: frozenset[str]) -> Value | None:
+def _final(text: Sequence[TextToken], values: Mapping[int, Value], asked: frozenset[str]) -> Value | None:
     """A stated answer, else what the last "=" gives, else the last number."""
     strong = weak = None
     for at, token in enumerate(text):
@@ -184,14 +184,14 @@ def _final(text: Sequence[Token], values: Mapping[int, Value], asked: frozenset[
     return next(reversed(telling_ones or standing), None)
 
 
-def _operand(text: Sequence[Token], values: Mapping[int, Value], value: Value) -> bool:
+def _operand(text: Sequence[TextToken], values: Mapping[int, Value], value: Value) -> bool:
     """Whether a number is an operand of a calculation: "12 times 8"."""
     goes_on = value.end < len(text) and text[value.end].folded in _OPERATORS and value.end + 1 in values
     follows = value.start >= 2 and text[value.start - 1].folded in _OPERATORS and text[value.start - 2].kind == "number"
     return goes_on or follows
 
 
-def _stated(text: Sequence[Token], values: Mapping[int, Value], noun: int) -> Value | None:
+def _stated(text: Sequence[TextToken], values: Mapping[int, Value], noun: int) -> Value | None:
     """The number that the sentence of a noun such as "answer" gives for it."""
     for at in range(noun + 1, min(noun + 16, len(text))):
         if ends_sentence(text, at):
@@ -207,7 +207,7 @@ def _stated(text: Sequence[Token], values: Mapping[int, Value], noun: int) -> Va
     return None
 
 
-def _led(text: Sequence[Token], values: Mapping[int, Value], at: int) -> Value | None:
+def _led(text: Sequence[TextToken], values: Mapping[int, Value], at: int) -> Value | None:
     """The number at this token, or the result of the calculation here; None for a calculation without a result."""
     value = values.get(skip(text, at, _LEAD, most=10))
     if value is None and 0 <= (at := skip(text, at, _LEAD | {"-", "minus", "negative"}, most=10)) < len(text):
@@ -227,7 +227,7 @@ def _led(text: Sequence[Token], values: Mapping[int, Value], at: int) -> Value |
     return None if pending else value
 
 
-def _operator(text: Sequence[Token], values: Mapping[int, Value], end: int) -> int | None:
+def _operator(text: Sequence[TextToken], values: Mapping[int, Value], end: int) -> int | None:
     """The sign of a calculation that goes on here, over a unit or two: "5 apples + 7"."""
     for at in range(end, min(end + 6, len(text))):
         folded = text[at].folded
@@ -240,7 +240,7 @@ def _operator(text: Sequence[Token], values: Mapping[int, Value], end: int) -> i
     return None
 
 
-def _hedged(text: Sequence[Token], values: Mapping[int, Value], final: Value) -> bool:
+def _hedged(text: Sequence[TextToken], values: Mapping[int, Value], final: Value) -> bool:
     """Whether another number is offered beside this one: "96 or 98", "96-98", "maybe 96, maybe 98"."""
     ends = {value.end: value for value in values.values()}
     after = final.end
@@ -260,7 +260,7 @@ def _hedged(text: Sequence[Token], values: Mapping[int, Value], final: Value) ->
     return _one_of_maybes(text, values, final)
 
 
-def _one_of_maybes(text: Sequence[Token], values: Mapping[int, Value], final: Value) -> bool:
+def _one_of_maybes(text: Sequence[TextToken], values: Mapping[int, Value], final: Value) -> bool:
     start, end = sentence(text, final.start)
     guesses = [
         values[at + 1].value

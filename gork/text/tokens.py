@@ -49,7 +49,7 @@ Span = tuple[int, int]
 """A run of tokens: its first token and the one after its last."""
 
 
-class Token(NamedTuple):
+class TextToken(NamedTuple):
     """A piece of a text; `glued` when no blank stands before it."""
 
     text: str
@@ -73,7 +73,7 @@ def _spelled(char: str) -> str:
     return f" {char}" if char in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞" else char
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[TextToken]:
     """The tokens of a text, in order.
 
     >>> [token.folded for token in tokens("The U.S. had 1,000 **dogs**.")]
@@ -82,20 +82,20 @@ def tokens(text: str) -> list[Token]:
     return list(_read(normalised(text)))
 
 
-def _read(text: str) -> Iterator[Token]:
+def _read(text: str) -> Iterator[TextToken]:
     end = -1
     for match in _TOKEN.finditer(text):
         piece, glued = match.group(), match.start() == end
         end = match.end()
         match match.lastgroup:
             case "number":
-                yield Token(piece, piece.replace(",", ""), "number", glued)
+                yield TextToken(piece, piece.replace(",", ""), "number", glued)
             case "word":
-                yield Token(piece, piece.casefold().rstrip("_") or "_", "word", glued)
+                yield TextToken(piece, piece.casefold().rstrip("_") or "_", "word", glued)
             case "acronym":
-                yield Token(piece, piece.casefold().replace(".", ""), "word", glued)
+                yield TextToken(piece, piece.casefold().replace(".", ""), "word", glued)
             case _:
-                yield Token(piece, piece, "sign", glued)
+                yield TextToken(piece, piece, "sign", glued)
 
 
 def phrase_tokens(phrase: str) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def phrase_tokens(phrase: str) -> tuple[str, ...]:
     return tuple(t.folded for t in found if t.folded not in SOFT and t.folded != "\n") or tuple(t.folded for t in found)
 
 
-def find(within: Sequence[Token], phrase: Sequence[str], *, beginning: bool = False) -> list[Span]:
+def find(within: Sequence[TextToken], phrase: Sequence[str], *, beginning: bool = False) -> list[Span]:
     """Where a phrase stands; with `beginning`, its last word may go on.
 
     >>> find(tokens("New-York, new york; New Yorkers"), ("new", "york"))
@@ -123,7 +123,7 @@ def find(within: Sequence[Token], phrase: Sequence[str], *, beginning: bool = Fa
     return found
 
 
-def _matched(within: Sequence[Token], start: int, phrase: Sequence[str], *, beginning: bool) -> int | None:
+def _matched(within: Sequence[TextToken], start: int, phrase: Sequence[str], *, beginning: bool) -> int | None:
     at = start
     for nth, wanted in enumerate(phrase):
         if nth and at < len(within) and within[at].folded != wanted and (within[at].folded in SOFT or within[at].folded == "\n"):
@@ -138,19 +138,19 @@ def _matched(within: Sequence[Token], start: int, phrase: Sequence[str], *, begi
     return None if continued(within, at) else at
 
 
-def continued(within: Sequence[Token], end: int) -> bool:
+def continued(within: Sequence[TextToken], end: int) -> bool:
     """Whether the number that ends here is only the head of a word: 12th, 1990s, 3D."""
     if end >= len(within) or within[end - 1].kind != "number" or within[end].kind != "word" or not within[end].glued:
         return False
     return within[end].folded in _ORDINAL or (within[end].text.isupper() and len(within[end].text) == 1)
 
 
-def is_ordinal(within: Sequence[Token], end: int) -> bool:
+def is_ordinal(within: Sequence[TextToken], end: int) -> bool:
     """Whether the number that ends here is an ordinal or a decade: 12th, 1990s."""
     return end < len(within) and within[end].glued and within[end].folded in _ORDINAL
 
 
-def is_boundary(within: Sequence[Token], at: int) -> bool:
+def is_boundary(within: Sequence[TextToken], at: int) -> bool:
     """Whether a clause ends at this token."""
     token = within[at]
     if token.folded == ".":
@@ -159,12 +159,12 @@ def is_boundary(within: Sequence[Token], at: int) -> bool:
     return token.folded in _STOPS or token.folded in _CONJUNCTIONS or (token.folded == "-" and not token.glued)
 
 
-def ends_sentence(within: Sequence[Token], at: int) -> bool:
+def ends_sentence(within: Sequence[TextToken], at: int) -> bool:
     """Whether a sentence ends at this token."""
     return within[at].folded in _ENDS and is_boundary(within, at)
 
 
-def sentence(within: Sequence[Token], at: int) -> Span:
+def sentence(within: Sequence[TextToken], at: int) -> Span:
     """The sentence around a token, without the token that ends it."""
     start = at
     while start and at - start < _LONGEST_SENTENCE and not ends_sentence(within, start - 1):
@@ -175,7 +175,7 @@ def sentence(within: Sequence[Token], at: int) -> Span:
     return start, end
 
 
-def skip(within: Sequence[Token], at: int, words: frozenset[str], *, step: int = 1, most: int = 8) -> int:
+def skip(within: Sequence[TextToken], at: int, words: frozenset[str], *, step: int = 1, most: int = 8) -> int:
     """The first token from here on (or back, with `step` -1) that is not one of these words; after `most` of them at the latest."""
     for _ in range(most):
         # "May" is a month, "may" is not.

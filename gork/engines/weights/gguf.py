@@ -44,7 +44,7 @@ def check_whole(path: Path) -> None:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise WeightsError(f"{path} is not a regular file", fix="name the GGUF file itself")
-            _Reader(file, path, status.st_size).check()
+            _GgufReader(file, path, status.st_size).check()
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist", fix="correct the path, or fetch the GGUF file and put it there") from None
     except IsADirectoryError:
@@ -54,7 +54,7 @@ def check_whole(path: Path) -> None:
         raise WeightsError(f"{path} cannot be read: {reason}", fix="check the path and its permissions") from None
 
 
-class _Reader:
+class _GgufReader:
     """Reads a header front to back, from a bounded buffer."""
 
     def __init__(self, file: BinaryIO, path: Path, size: int) -> None:
