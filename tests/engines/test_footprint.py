@@ -25,7 +25,7 @@ def test_an_ensemble_that_does_not_fit_memory_says_what_is_lacking():
     """Half a gigabyte is too little for a file of half a gigabyte and what comes beside it."""
     small = Memory(total=10**9, free=5 * 10**8, why="the limit of /pod")
 
-    assert shortage(load_ensemble("starter"), Path("/"), small) == "starter needs 1.2 GB of memory, 0.5 GB are free (the limit of /pod)"
+    assert shortage(load_ensemble("starter"), Path("/"), small) == "starter needs 0.9 GB of memory, 0.5 GB are free (the limit of /pod)"
     assert shortage(load_ensemble("tiny"), Path("/"), Memory(total=2**33, free=2**33, why="the machine")) is None
 
 
