@@ -17,8 +17,6 @@ from gork.errors import EngineError, GorkError, ModelError
 
 AT_ONCE = 3
 FETCHED, FAILED = 0, 1
-_LEAVING_S = 3.0
-_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +66,6 @@ def from_source(wanted: Weights, settings: Settings) -> Job:
         await cache.fetch_in_background(wanted, cache_of(settings), progress, offline=settings.offline)
 
     return Job(wanted.file, bring)
-
-
-def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
-    if ended.done():
-        return
-    if isinstance(error, Exception):
-        ended.set_exception(error)
-    else:  # nothing, or the end that we asked for
-        ended.set_result(None)
 
 
 async def bring_all(jobs: Sequence[Job], progress: Progress, *, at_once: int = AT_ONCE) -> list[str]:
