@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.judge.graders import Broken, Right
+from msgspec import structs
+
+from bench.judge.concurrency import each
+from bench.judge.graders import Broken, Grade, Right
 from bench.judge.questions import Item
 from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Limits, Team, ask_all, promptimize
-from gork.config.ensemble import Ensemble
+from gork.config.ensemble import Ensemble, Member
 from gork.engines.model import Engine
 from gork.turn import Answer, Event, Failure, Question
 
@@ -25,6 +29,11 @@ class Case:
     right: Mapping[str, bool]
     """By member."""
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What names the case: set, question and seed."""
+        return self.item.set, self.item.id, self.seed
 
     @property
     def differs(self) -> bool:
@@ -55,29 +64,70 @@ def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore) -> Team:
     return replace(Team.of(engine.name, ensemble, models), limits=limits)
 
 
-async def ask(items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, told: Callable[[int, int], None]) -> Asked:
-    """Ask every question with every seed, with the promptimizer's rewrite or without it; `told` is called with the progress."""
-    cases, broken, lost = [], [], []
+@dataclass(frozen=True, slots=True)
+class _Ungraded:
+    """A question without a case, and why: its check is broken, or nobody answered."""
+
+    broken: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+def widened(ensemble: Ensemble, at_once: int) -> Ensemble:
+    """The ensemble whose members each answer `at_once` requests at the same time."""
+
+    def wide(member: Member) -> Member:
+        return structs.replace(member, parallel=at_once * member.parallel)
+
+    return structs.replace(
+        ensemble,
+        promptimizer=ensemble.promptimizer and wide(ensemble.promptimizer),
+        candidates=tuple(map(wide, ensemble.candidates)),
+        judge=ensemble.judge and wide(ensemble.judge),
+    )
+
+
+async def ask(
+    items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, at_once: int, told: Callable[[int, int], None]
+) -> Asked:
+    """Ask every question with every seed, `at_once` of them at the same time, with the promptimizer's rewrite or without it.
+
+    `told` is called with the progress.
+    """
+
+    async def asked(which: tuple[Item, int]) -> Case | _Ungraded:
+        return await _ask(*which, team, rewriting=rewriting)
+
     wanted = [(item, seed) for seed in seeds for item in items]
-    for number, (item, seed) in enumerate(wanted):
-        told(number, len(wanted))
-        question = Question(text=item.ask)
-        if rewriting:
-            question = await promptimize(question, team, _unheard, seed=seed)
-        results = await ask_all(question, team, _unheard, seed=seed)
-        answers = tuple(result for result in results if isinstance(result, Answer))
-        failures = tuple(result for result in results if isinstance(result, Failure))
-        grades = {answer.member: item.grade(answer.text) for answer in answers}
-        mistakes = [f"{item.id}: {said.what}" for said in grades.values() if isinstance(said, Broken)]
-        if mistakes:
-            broken += mistakes
-        elif not answers:
-            lost.append(f"{item.id}: {'; '.join(failure.message for failure in failures)}")
-        else:
-            right = {name: isinstance(said, Right) for name, said in grades.items()}
-            cases.append(Case(item=item, seed=seed, question=question, answers=answers, right=right, failures=failures))
-    told(len(wanted), len(wanted))
-    return Asked(cases=tuple(cases), broken=tuple(broken), lost=tuple(lost))
+    found = await each(wanted, asked, at_once=at_once, told=told)
+    ungraded = [one for one in found if isinstance(one, _Ungraded)]
+    return Asked(
+        cases=tuple(one for one in found if isinstance(one, Case)),
+        broken=tuple(line for one in ungraded for line in one.broken),
+        lost=tuple(line for one in ungraded for line in one.lost),
+    )
+
+
+async def _ask(item: Item, seed: int, team: Team, *, rewriting: bool) -> Case | _Ungraded:
+    """Ask one question and grade the answers."""
+    question = Question(text=item.ask)
+    if rewriting:
+        question = await promptimize(question, team, _unheard, seed=seed)
+    results = await ask_all(question, team, _unheard, seed=seed)
+    answers = tuple(result for result in results if isinstance(result, Answer))
+    failures = tuple(result for result in results if isinstance(result, Failure))
+    grades = {answer.member: await _graded(item, answer) for answer in answers}
+    name = f"{item.set}/{item.id}"
+    if broken := tuple(f"{name}: {said.what}" for said in grades.values() if isinstance(said, Broken)):
+        return _Ungraded(broken=broken)
+    if not answers:
+        return _Ungraded(lost=(f"{name}: {'; '.join(failure.message for failure in failures)}",))
+    right = {name: isinstance(said, Right) for name, said in grades.items()}
+    return Case(item=item, seed=seed, question=question, answers=answers, right=right, failures=failures)
+
+
+async def _graded(item: Item, answer: Answer) -> Grade:
+    """The grade of an answer; one whose program is run for it is graded in a thread, so that the other questions go on."""
+    return await asyncio.to_thread(item.grade, answer.text) if item.needs_python else item.grade(answer.text)
 
 
 def _unheard(_: Event) -> None:

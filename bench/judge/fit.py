@@ -40,7 +40,7 @@ async def examples(team: Team, cases: Sequence[Case], names: Sequence[str]) -> l
         said = {name: await SIGNAL_FUNCTIONS[name](contest, session) for name in names}
         columns = {name: decide.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
         rows = tuple({name: column[index] for name, column in columns.items()} for index in range(len(right)))
-        found.append(Example(id=case.item.id, rows=rows, right=right))
+        found.append(Example(id=f"{case.item.set}/{case.item.id}", rows=rows, right=right))
     return found
 
 

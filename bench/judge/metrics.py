@@ -42,7 +42,7 @@ def bootstrap(cases: Sequence[Case], figure: Callable[[Sequence[int]], float], *
     """A figure of cases (given by their indexes) with its interval; questions are drawn, with all seeds that they were asked with."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, case in enumerate(cases):
-        groups[case.item.id].append(index)
+        groups[f"{case.item.set}/{case.item.id}"].append(index)
     names, rng = sorted(groups), random.Random(seed)
     draws = sorted(figure([index for name in rng.choices(names, k=len(names)) for index in groups[name]]) for _ in range(DRAWS))
     draws = [draw for draw in draws if math.isfinite(draw)] or [math.nan]
@@ -168,6 +168,7 @@ class Members:
     lot: float
     oracle: float
     by_kind: Mapping[str, Mapping[str, float]]
+    by_set: Mapping[str, Mapping[str, float]]
     cases: int
     differing: int
 
@@ -179,8 +180,13 @@ class Members:
             "accuracy_by_member": {name: round(share, 4) for name, share in self.by_member.items()},
             "random": round(self.lot, 4),
             "oracle": round(self.oracle, 4),
-            "by_kind": {kind: {name: round(share, 4) for name, share in shares.items()} for kind, shares in self.by_kind.items()},
+            "by_kind": _rounded(self.by_kind),
+            "by_set": _rounded(self.by_set),
         }
+
+
+def _rounded(parts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    return {part: {name: round(share, 4) for name, share in shares.items()} for part, shares in parts.items()}
 
 
 def members(cases: Sequence[Case], names: Sequence[str]) -> Members:
@@ -189,21 +195,26 @@ def members(cases: Sequence[Case], names: Sequence[str]) -> Members:
     def accuracy(part: Sequence[Case]) -> dict[str, float]:
         return {name: mean([float(case.right.get(name, False)) for case in part]) for name in names}
 
-    kinds = sorted({case.item.kind for case in cases})
-    parts = {kind: [case for case in cases if case.item.kind == kind] for kind in kinds}
-    return Members(
-        by_member=accuracy(cases),
-        lot=mean([random_choice(case) for case in cases]),
-        oracle=mean([oracle(case) for case in cases]),
-        by_kind={
-            kind: {
+    def parts(name_of: Callable[[Case], str]) -> dict[str, dict[str, float]]:
+        found: dict[str, list[Case]] = defaultdict(list)
+        for case in cases:
+            found[name_of(case)].append(case)
+        return {
+            name: {
                 "cases": float(len(part)),
                 **accuracy(part),
                 "random": mean([*map(random_choice, part)]),
                 "oracle": mean([*map(oracle, part)]),
             }
-            for kind, part in parts.items()
-        },
+            for name, part in sorted(found.items())
+        }
+
+    return Members(
+        by_member=accuracy(cases),
+        lot=mean([random_choice(case) for case in cases]),
+        oracle=mean([oracle(case) for case in cases]),
+        by_kind=parts(lambda case: case.item.kind),
+        by_set=parts(lambda case: case.item.set),
         cases=len(cases),
         differing=sum(case.differs for case in cases),
     )

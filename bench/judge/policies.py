@@ -12,6 +12,7 @@ from msgspec import structs
 
 import final_script
 from bench.judge.cases import Case
+from bench.judge.concurrency import each
 from bench.judge.reply_cache import CachedModel
 from final_script import Team
 from gork.config.ensemble import Choosing
@@ -71,7 +72,7 @@ class Contender:
 
 
 def _heard(judge: CachedModel) -> tuple[tuple[Call, ...], int, int, float]:
-    """What the judge was asked since its replies were last emptied: its choices, tokens read and written, seconds."""
+    """What the judge was asked: its choices, tokens read and written, seconds."""
     calls = tuple(
         Call(slot=max(range(len(labels)), key=lambda at: said.probabilities[labels[at]]), slots=len(labels), mass=said.mass)
         for labels, said in judge.choices
@@ -103,17 +104,17 @@ def _alone(choosing: Choosing, policy: str, orders: int | None = None) -> Choosi
     return structs.replace(choosing, policy=policy, orders=orders or choosing.orders)
 
 
-async def run(contender: Contender, team: Team, cases: Sequence[Case]) -> list[Outcome]:
-    """Let one policy choose in every case."""
+async def run(contender: Contender, team: Team, cases: Sequence[Case], *, at_once: int = 1) -> list[Outcome]:
+    """Let one policy choose in every case, in `at_once` of them at the same time."""
     team = replace(team, ensemble=structs.replace(team.ensemble, choosing=contender.choosing))
-    return [await _choose(contender, team, case) for case in cases]
+    return await each(cases, lambda case: _choose(contender, team, case), at_once=at_once)
 
 
 async def _choose(contender: Contender, team: Team, case: Case) -> Outcome:
     listings = _listings(case) if contender.listings else [list(case.answers)]
-    judge = team.judge if isinstance(team.judge, CachedModel) else None
+    judge = team.judge.afresh() if isinstance(team.judge, CachedModel) else None
     if judge is not None:
-        judge.forget()
+        team = replace(team, judge=judge)
     first = await _verdict(team, case, listings[0])
     calls, read, wrote, seconds = ((), 0, 0, 0.0) if judge is None else _heard(judge)
     winners = [first.winner, *[(await _verdict(team, case, listing)).winner for listing in listings[1:]]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,7 +20,11 @@ from gork.errors import ConfigError
 
 Kind = Literal["fact", "arithmetic", "definition", "code", "text", "format"]
 KINDS: tuple[str, ...] = get_args(Kind)
-_MOST_QUESTIONS, _MOST_EXAMPLES, _LONGEST_ASK, _LONGEST_EXAMPLE = 1000, 50, 8000, 20_000
+_MOST_QUESTIONS, _MOST_EXAMPLES, _LONGEST_ASK, _LONGEST_EXAMPLE = 10_000, 50, 8000, 20_000
+
+_HERE = Path(__file__).parent / "questions"
+SHIPPED: Mapping[str, Path] = {"development": _HERE / "development.yaml", "held-back": _HERE / "held_back.yaml"}
+"""The sets that come with the program, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Item:
     check: Check
     right: tuple[str, ...]
     wrong: tuple[str, ...]
+    set: str = ""
+    """The name of its question set; with the id it names the question among those of all sets."""
 
     def grade(self, answer: str) -> Grade:
         """The grade of an answer. Where the question `needs_python`, this runs the Python that the answer contains."""
@@ -108,7 +114,40 @@ def load_questions(path: Path) -> QuestionSet:
     values = read_keys(SET, root, mistakes, required=("name", "questions"))
     if mistakes:
         raise mistakes.error()
-    return QuestionSet(name=values["name"], items=values["questions"], sha256=_sha256(path, content))
+    items = tuple(replace(item, set=values["name"]) for item in values["questions"])
+    return QuestionSet(name=values["name"], items=items, sha256=_sha256(path, content))
+
+
+def load_sets(given: Sequence[str]) -> tuple[QuestionSet, ...]:
+    """The sets of files, of all YAML files of folders, and of the program's own names (`SHIPPED`), in their order.
+
+    Raises a `ConfigError` that lists every mistake of all files, and every name that two sets have.
+    """
+    sets: dict[str, tuple[QuestionSet, Path]] = {}
+    mistakes: list[str] = []
+    for path in dict.fromkeys(path for name in given for path in _files(name)):
+        try:
+            found = load_questions(path)
+        except ConfigError as error:
+            mistakes += error.mistakes
+            continue
+        _, taken = sets.setdefault(found.name, (found, path))
+        if taken != path:
+            mistakes.append(f"{printable(str(path))}: its name, {found.name}, is taken by {printable(str(taken))}")
+    if mistakes:
+        raise ConfigError(mistakes)
+    return tuple(found for found, _ in sets.values())
+
+
+def _files(name: str) -> list[Path]:
+    """The files that a name on the command line stands for."""
+    path = SHIPPED.get(name) or Path(name)
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
+    if not found:
+        raise ConfigError([f"{printable(name)}: has no question set (*.yaml)"])
+    return found
 
 
 def _sha256(path: Path, content: str) -> str:

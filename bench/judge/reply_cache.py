@@ -1,18 +1,20 @@
 """Replies that are kept, so that policies are compared on the same answers and a second run asks no model for them again.
 
-A reply's key is made of everything that decides it: weights, prompt, options (seed included), labels. The seconds that are kept with a
-reply are those of the run that it was made in.
+A reply's key is made of what decides it and of nothing else: the weights, the prompt, the options (the seed where anything is drawn), the
+labels. So an ensemble under another name, or with one member changed, finds the replies of the others. The seconds that are kept with
+a reply are those of the run that it was made in.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 from gork.engines.call import Completion, PartialCompletion
 from gork.engines.model import Choice, Health, Model, Options
@@ -29,6 +31,7 @@ class ReplyStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")  # a process that is killed loses nothing; only a power cut may
             self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
         except (OSError, sqlite3.Error) as error:
             raise ConfigError([f"{path}: replies cannot be kept there: {error}; --cache names another file"]) from None
@@ -44,11 +47,7 @@ class ReplyStore:
     def get(self, key: str) -> dict[str, Any] | None:
         """The reply under a key."""
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        self.kept += 1
-        reply: dict[str, Any] = json.loads(row[0])
-        return reply
+        return None if row is None else cast("dict[str, Any]", json.loads(row[0]))
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
         """Keep a reply."""
@@ -57,12 +56,19 @@ class ReplyStore:
 
 
 def identity(model: Model) -> str:
-    """The identity of a model's weights in a key: where they are, and the size and time of a file, so that a new one is noticed."""
+    """The identity of a model's weights in a key: the checksum of a file, or where a server's model is asked."""
     file = Path(model.weights_id)
     if not file.is_file():
         return f"{model.where} {model.model}"
     found = file.stat()
-    return f"{file.name} {found.st_size} {found.st_mtime_ns}"
+    return _checksum(file, found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _checksum(file: Path, _size: int, _changed_ns: int) -> str:
+    """The SHA-256 of a file, computed anew when its size or time has changed."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 class CachedModel(Model):
@@ -72,13 +78,12 @@ class CachedModel(Model):
         super().__init__(inner.member, inner.deadlines)
         self._inner, self._store = inner, store
         self.choices: list[tuple[tuple[str, ...], Choice]] = []
-        """Its choices since `forget`: the labels, and their probabilities."""
+        """Its choices: the labels, and their probabilities."""
         self.completions: list[Completion] = []
 
-    def forget(self) -> None:
-        """Empty the lists of choices and completions."""
-        self.choices.clear()
-        self.completions.clear()
+    def afresh(self) -> CachedModel:
+        """The same model with empty lists of choices and completions, for one of several uses at the same time."""
+        return CachedModel(self._inner, self._store)
 
     @property
     def model(self) -> str:
@@ -101,7 +106,7 @@ class CachedModel(Model):
         return self._inner.weights_id
 
     def _key(self, *parts: object) -> str:
-        text = json.dumps([identity(self._inner), self.context, *parts], sort_keys=True, default=list)
+        text = json.dumps([identity(self._inner), *parts], sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def chat(
@@ -115,16 +120,20 @@ class CachedModel(Model):
         logprobs: bool = False,
     ) -> Completion:
         """Give the kept completion, or a new one. One that a deadline cut is not kept."""
-        key = self._key("chat", list(messages), dict(options), answer_format, logprobs)
+        decisive = {name: value for name, value in options.items() if name != "seed" or options.get("temperature") != 0}
+        key = self._key("chat", list(messages), decisive, answer_format)
         known = self._store.get(key)
-        if known is None:
+        if known is None or (logprobs and known["confidence"] is None):
             completion = await self._inner.chat(
                 messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs
             )
             if completion.stop != "deadline":
                 self._store.put(key, asdict(completion))
         else:
+            self._store.kept += 1
             completion = Completion(**known)
+            if not logprobs:  # it was kept by an ensemble that asked for them
+                completion = replace(completion, confidence=None)
         self.completions.append(completion)
         return completion
 
@@ -138,6 +147,7 @@ class CachedModel(Model):
             choice = await self._inner.choose(messages, labels, lead_in=lead_in, on_event=on_event, limit_s=limit_s)
             self._store.put(key, asdict(choice))
         else:
+            self._store.kept += 1
             choice = Choice(**known)
         self.choices.append((tuple(labels), choice))
         return choice

@@ -44,8 +44,8 @@ class Report:
 
     ensemble: str
     engine: str
-    questions: str
-    questions_sha256: str
+    questions: Mapping[str, str]
+    """The question sets by name, each with the SHA-256 of its file."""
     seeds: int
     best_single: str
     members: Members
@@ -68,8 +68,7 @@ class Report:
         return {
             "ensemble": self.ensemble,
             "engine": self.engine,
-            "questions": self.questions,
-            "questions_sha256": self.questions_sha256,
+            "questions": dict(self.questions),
             "seeds": self.seeds,
             "best_single": self.best_single,
             **self.members.as_json(),
@@ -131,15 +130,18 @@ def _candidates(report: Report) -> str:
     found = report.members
     lines = [
         (
-            f"{report.ensemble} on {report.engine}: {found.cases} cases of {report.questions} ({report.seeds} seeds), "
+            f"{report.ensemble} on {report.engine}: {found.cases} cases of {', '.join(report.questions)} ({report.seeds} seeds), "
             f"{found.differing} of them with answers that differ in truth"
         )
     ]
     names = [*found.by_member, "random", "oracle"]
-    rows = [["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]]
-    rows += [[kind, str(int(shares["cases"])), *(_percent(shares[name]) for name in names)] for kind, shares in found.by_kind.items()]
+    everything = ["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]
     lines.append(f"the chosen answer is right in {report.chosen:.1%} of all cases")
-    return "\n".join([*lines, "", *_grid(["right, by kind", "cases", *names], rows)])
+    for what, parts in (("kind", found.by_kind), ("set", found.by_set)):
+        if what == "kind" or len(parts) > 1:
+            rows = [[part, str(int(shares["cases"])), *(_percent(shares[name]) for name in names)] for part, shares in parts.items()]
+            lines += ["", *_grid([f"right, by {what}", "cases", *names], [everything, *rows])]
+    return "\n".join(lines)
 
 
 def _policies(report: Report) -> str:

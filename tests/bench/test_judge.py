@@ -272,8 +272,7 @@ def whole_report(lead: metrics.Interval) -> str:
     made = report.Report(
         ensemble="three",
         engine="embedded",
-        questions="mine",
-        questions_sha256="0" * 64,
+        questions={"mine": "0" * 64},
         seeds=1,
         best_single="b",
         members=metrics.members(given, list("abc")),
