@@ -104,6 +104,10 @@ def _is_equation(question: QuestionParts) -> bool:
     return "=" in question.prose and bool(_EQUATION.search(question.prose))
 
 
+def _operates(question: QuestionParts) -> bool:
+    return question.has(words.OPERATION) and (question.has_number or "#" in question.words)
+
+
 def _calculates(question: QuestionParts) -> bool:
     return question.has(words.CALCULATION) and (question.quantities >= 2 or bool(_OF_NUMBER.search(question.prose)))
 
@@ -149,12 +153,19 @@ def _counts_things(question: QuestionParts) -> bool:
 
 def _wishes_for_prose(question: QuestionParts) -> bool:
     """Whether a clause begins with a wish for prose, or a person, a place or a reason is asked for."""
-    begins = True
-    for token in question.tokens:
-        if begins and token in words.PROSE:
-            return True
-        begins = token in ".,?!:;" or (begins and (token in _BEFORE_WISH or token[0].isdecimal()))
+    for sentence in question.asking:
+        begins = True
+        for token, before in zip(sentence, ("", *sentence), strict=False):
+            if begins and token in words.PROSE and not (before == "," and token in words.PRONOUNS):
+                return True
+            begins = token in ".,?!:;" or (begins and (token in _BEFORE_WISH or token[0].isdecimal()))
     return False
+
+
+def _asks_for_manner(question: QuestionParts) -> bool:
+    """Whether a way, advice, a meaning or a judgement is asked for."""
+    judged = question.asks(words.JUDGEMENT) and not question.has(words.AMOUNT)
+    return judged or question.asks(words.MANNER) or bool(_MEANING.search(question.prose))
 
 
 _BEFORE_WISH = frozenset("please pls can could you u me hey hi bitte a an the some so and my".split(" "))
@@ -164,13 +175,14 @@ _FEATURES = (
     _Feature("an expression", Kind.ARITHMETIC, 4, _is_expression),
     _Feature("truth values are combined", Kind.ARITHMETIC, 6, _combines_truth_values),
     _Feature("an equation", Kind.ARITHMETIC, 4, _is_equation),
-    _Feature("an operation", Kind.ARITHMETIC, 3, lambda question: question.has(words.OPERATION) and question.has_number),
+    _Feature("an operation", Kind.ARITHMETIC, 3, _operates),
     _Feature("a percentage", Kind.ARITHMETIC, 2, lambda question: question.has(words.PERCENT) and question.has_number),
     _Feature("a calculation", Kind.ARITHMETIC, 2, _calculates),
     _Feature("a part or a function of a number", Kind.ARITHMETIC, 1, lambda question: bool(_OF_NUMBER.search(question.prose))),
     _Feature("numbers to compare", Kind.ARITHMETIC, 2, lambda question: question.has(words.COMPARISON) and question.quantities >= 2),
     _Feature("a sequence", Kind.ARITHMETIC, 3, lambda question: question.has(words.SEQUENCE) and question.quantities >= 3),
     _Feature("amounts in relation", Kind.ARITHMETIC, 1, lambda question: question.has(words.RELATION) and question.quantities >= 2),
+    _Feature("a proportion", Kind.ARITHMETIC, 1, lambda question: question.has(words.PROPORTION) and question.quantities > 0),
     _Feature("a conversion", Kind.DATES, 4, QuestionParts.converts),
     _Feature("dates", Kind.DATES, 4, _computes_dates),
     _Feature("times of day", Kind.DATES, 4, _computes_times),
@@ -185,24 +197,23 @@ _FEATURES = (
     _Feature("asks for an amount", None, 2, lambda question: question.has(words.AMOUNT)),
     _Feature("asks for something", None, 1, lambda question: question.has(words.ASKING) and not question.has(words.AMOUNT)),
     _Feature("a wish for prose", None, -4, _wishes_for_prose),
-    _Feature(
-        "a way, advice or a judgement", None, -4, lambda question: question.has(words.MANNER) or bool(_MEANING.search(question.prose))
-    ),
+    _Feature("a way, advice or a judgement", None, -4, _asks_for_manner),
 )
 _LETTERED = re.compile(r"(?:^|\s)\(?([A-Ha-h])[.):]\s")
 _YES_NO = re.compile(
     r"\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|wahr oder falsch|oui ou non|vrai ou faux|sí o no)\b", re.IGNORECASE
 )
 _CODE_LIKE = re.compile(
-    r"\w\((?!s\))(?:[^()\n]|\([^()\n]{0,100}\)){0,200}\)|[\w\"'\])]\[-?[\w:]{1,20}\]|\[\w+ for \w+ in |\bfor \w+ in \w+|\b\w+ [-+*/]?= [\w\"'\[{(]|\d // \d"
+    r"[\w.]{1,40}\((?!s\))(?:[^()\n]|\([^()\n]{0,60}\)){0,80}\)|[\w\"'\])]\[[\w:-]{1,20}\]|\[\w+ for \w+ in |\bfor \w+ in \w+|\b\w+ [-+*/]?= [\w\"'\[{(]|\d // \d"
 )
 _ASKS_OUTPUT = re.compile(
-    r"""\b(?:what|que|qué|was|whats|what's)\b.{0,200}\b(?:prints?|returns?|outputs?|show|gives?|evaluates?|get|gibt|imprime|print|result|value)\b
+    r"""\b(?:what|que|qué|was|whats|what's)\b.{0,120}\b(?:prints?|returns?|outputs?|show|gives?|evaluates?|get|gibt|imprime|print|result|value)\b
     | \b(?:output|result|value|ausgabe|résultat)\s(?:of|is)\b | \b(?:output|result|prints|returns)\s*[?:]?\s*$ | (?:->|=|→)\s*\?\s*$
     | \bevaluate\b | \bgibt\b.{0,100}\baus\b
     | \b(?:whats|what's|what\sis)\s(?:[a-z]\b(?!\s\w)|\w+\(|["'“\[])""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+_CODE_SURE = re.compile(r"\bdef \w+\(|\bfor \w+ in \w+\(|\bprint\(|\bconsole\.log\(")
 _PRINTS = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
@@ -243,15 +254,17 @@ def _asks_for_output(parts: QuestionParts) -> bool:
     if parts.code and not parts.prose.strip(" \n“”"):
         return bool(_PRINTS.search(parts.code))
     has_code = bool(parts.code) or bool(_CODE_LIKE.search(parts.text))
-    if not has_code or _wishes_for_prose(parts) and not parts.tokens[0] == "tell" or parts.has(words.MANNER):
+    if not has_code or parts.has(words.MANNER) or (_wishes_for_prose(parts) and parts.tokens[0] != "tell"):
         return False
-    return bool(_ASKS_OUTPUT.search(parts.prose if parts.fenced else parts.text))
+    return bool(_ASKS_OUTPUT.search(parts.prose if parts.fenced else _CODE_LIKE.sub("“”", parts.text)))
 
 
 def _is_about_code(parts: QuestionParts) -> bool:
     if parts.fenced or not words.CODE_LANGUAGES.isdisjoint(parts.words) or {"select", "table"} <= parts.words:
         return True
     start = frozenset(parts.tokens[:6])
+    if _CODE_SURE.search(parts.text):
+        return True
     return not (words.CODE_WISHES | {"how"}).isdisjoint(start) and not words.CODE_THINGS.isdisjoint(parts.tokens[:12])
 
 
@@ -261,7 +274,7 @@ def _kind_by_answer(parts: QuestionParts) -> Kind:
         return Kind.CHOICE
     if parts.has(words.FORM):
         return Kind.FORM
-    if parts.has(words.FACT) and not parts.has(words.MANNER) and len(parts.tokens) <= 25:
+    if parts.has(words.FACT) and not _asks_for_manner(parts) and len(parts.tokens) <= 25:
         return Kind.FACT
     return Kind.OPEN
 

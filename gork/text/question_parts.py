@@ -22,6 +22,7 @@ _UNSPACED_QUOTED = re.compile(r"「[^「」\n]{1,400}」")
 _INLINE_CODE = re.compile(r"`([^`\n]{3,400})`")
 _DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.(?=\s|$)")
 _CLOCK = re.compile(r"\b\d{1,2}[:h]\d{2}\b|\b\d{1,2}\s?[ap]\.?m\b|\b\d{1,2} uhr\b", re.IGNORECASE)
+_SENTENCE_ENDS = frozenset(".?!。？！")
 _BESIDE_UNIT = frozenset({"°", "º", "degrees", "degree", "degrés", "grad", "square", "cubic", "us", "a", "an", "full"})
 _CONVERTED = frozenset(
     {"in", "to", "into", "as", "en", "zu", "nach", "à", "a", "auf", "=", "は", "は何", "では", "number", "and", "are", "is"}
@@ -69,6 +70,16 @@ class QuestionParts:
         """Whether one of these terms stands in its prose."""
         return terms.within(self.words, self.line)
 
+    @cached_property
+    def asking(self) -> tuple[tuple[str, ...], ...]:
+        """The tokens of its first and its last sentence, in which it says what it wants; a story lies between them."""
+        ends = [at for at, token in enumerate(self.tokens[:-1]) if token in _SENTENCE_ENDS]
+        return (self.tokens[: ends[0] + 1], self.tokens[ends[-1] + 1 :]) if ends else (self.tokens,)
+
+    def asks(self, terms: Terms) -> bool:
+        """Whether one of these terms stands in a sentence in which it says what it wants."""
+        return any(terms.within(frozenset(sentence), f" {' '.join(sentence)} ") for sentence in self.asking)
+
     def _is_number(self, at: int) -> bool:
         return 0 <= at < len(self.tokens) and (self.tokens[at][0].isdecimal() or self.tokens[at] in task_words.NUMBER_WORDS)
 
@@ -110,8 +121,10 @@ class QuestionParts:
 
     @cached_property
     def has_duration(self) -> bool:
-        """Whether it states a length of time: "90 days", "3h 25min"."""
-        return any("time" in task_words.UNITS.get(token, ()) and self._measured(at) for at, token in enumerate(self.tokens))
+        """Whether it states a length of time ("90 days", "3h 25min") or an offset of a time zone."""
+        return not {"utc", "gmt"}.isdisjoint(self.words) or any(
+            "time" in task_words.UNITS.get(token, ()) and self._measured(at) for at, token in enumerate(self.tokens)
+        )
 
     def _measured(self, unit: int) -> bool:
         """Whether a number stands before this unit."""
@@ -154,8 +167,8 @@ class QuestionParts:
 
     @cached_property
     def states_text(self) -> bool:
-        """Whether it states a text to work on: a quotation, or words after a colon."""
-        return "“”" in self.prose or self.words_after_colon > 0
+        """Whether it states a text to work on: a quotation, words after a colon, or a list."""
+        return "“”" in self.prose or self.words_after_colon > 0 or self.items > 2
 
 
 def _is_year(token: str) -> bool:

@@ -40,7 +40,7 @@ def terms(table: str) -> Terms:
 AMOUNT = terms(
     """how_many how_much how_old how_long how_far how_fast how_tall how_heavy how_often wieviel wieviele wie_viel wie_viele wie_vielen
     wie_oft wie_alt wie_lange wie_weit combien cuánto cuánta cuántos cuántas cuanto cuantos quanto quanta quanti quante quantos quantas
-    hoeveel сколько いくら いくつ 何 多少 几"""
+    hoeveel сколько いくら いくつ 何 多少 几 calculate compute total_number total_amount"""
 )
 """They ask for an amount."""
 ASKING = terms(
@@ -50,7 +50,7 @@ ASKING = terms(
 """They ask for something."""
 PERCENT = terms("% percent percentage procent prozent pourcentage porcentaje por_ciento pour_cent パーセント")
 OPERATION = terms(
-    """square_root sqrt cube_root squared cubed factorial fibonacci gcd lcm hcf divisor divisible multiplied multiply divided divide subtract
+    """how_many_ways a_fraction primes fibonacci square_root sqrt cube_root squared cubed factorial fibonacci gcd lcm hcf divisor divisible multiplied multiply divided divide subtract
     hypotenuse hex hexadecimal octal binary roman_numerals roman_numeral römisch römische modulo mod remainder median plus minus times mal
     geteilt fois moins multiplié divisé más dividido diviso multiplicado 乘以 除以 加 减 かける 割る 足す 割引 引き 割り勘 合計 平均 умножить
     делить разделить to_the_power_of compound_interest simple_interest log sin cos tan fakultät quadratwurzel wurzel racine_carrée
@@ -68,9 +68,13 @@ CALCULATION = terms(
 """Operations that are named for other things too, so that they count only with two numbers, or beside one ("half of 90")."""
 RELATION = terms(
     """each every per total altogether together left remaining remain more less fewer than cost costs price pay pays paid change both
-    equally rest half twice double triple quarter third je insgesamt zusammen chacun chaque cada needs need takes leaves"""
+    equally rest je insgesamt zusammen chacun chaque cada needs need takes leaves"""
 )
 """They relate amounts that are stated to each other."""
+PROPORTION = terms(
+    """half twice double doubles doubled doubling triple triples thrice third thirds quarter quarters fifth hälfte drittel viertel doppelt
+    moitié double tiers mitad doble tercio 半分 倍 половина"""
+)
 COMPARISON = terms(
     "larger bigger greater smaller largest smallest biggest greatest higher cheaper größer kleiner más_grande mayor plus_grand maggiore 大きい"
 )
@@ -150,12 +154,15 @@ PROSE = word_set(
     warum wer wo übersetze écris explique donne décris traduis pourquoi qui escribe explica traduce quién dónde почему кто где напиши"""
 )
 """A sentence that begins with one of these wishes for prose, or for a person, a place, a reason."""
+PRONOUNS = word_set("who where why warum wer wo qui quién dónde pourquoi кто где")
 MANNER = terms(
     """how_do how_can how_does how_is how_to how_2 how_did should_i can_i could_i give_me what_can what_should what_is_a what_is_an
-    what_are_the do_i_need mean_in pros_and_cons difference_between enough ok okay legal safe healthy normal worth dangerous was_koche
+    what_are_the do_i_need mean_in pros_and_cons difference_between was_koche
     wie_kann wie_mache wie_werde comment cómo_puedo как 書いて 方法 提案 what_would"""
 )
-"""They ask for a way to do something, for advice or for a judgement."""
+"""They ask for a way to do something or for advice."""
+JUDGEMENT = terms("enough ok okay legal safe healthy normal worth dangerous problem fair")
+"""They ask for a judgement, where no amount is asked for."""
 CODE_LANGUAGES = word_set(
     "python javascript typescript java sql excel regex bash css html rust golang php kotlin git docker kubectl leetcode js c++"
 )
