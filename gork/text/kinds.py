@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gork.text import task_words as words
+from gork.text.language import word_set
 from gork.text.question_parts import QuestionParts, parts_of
 
 
@@ -53,14 +54,14 @@ class _Feature:
     holds: Callable[[QuestionParts], bool]
 
 
-_NUMBER = r"[$€£]?\d[\d.,]*%?"
+_NUMBER = r"[$€£]?\d[\d.,]{0,30}%?"
 _EXPRESSION = re.compile(
     rf"""{_NUMBER} \s? \)* \s? (?:[+*×·÷^]|\*\*|//) \s? \(* \s? -?{_NUMBER}  # 2 + 3
     | \d\)* \s+ [-−–x/:] \s+ \(*\d                                       # 100 / 7, but not 24/7
-    | \d \s? [-+*/×x÷] \s? \d+ \s? =
+    | \d \s? [-+*/×x÷] \s? \d{1, 30} \s? =
     | \d \s? [-+*/] \s? \d+ \s? [-+*/] \s? \d+ \s? [=?]
-    | \b\d+x\d+\b | \d[\w\s]{{1,9}}\s\+\s\d
-    | \bsqrt\b | √ | \b\d+!(?=$|\s*[=?]) | [²³]""",
+    | \b\d{1, 9}x\d{1, 9}\b | \d[\w\s]{{1,9}}\s\+\s\d
+    | \bsqrt\b | √ | \b\d{1, 9}!(?=$|\s*[=?]) | [²³]""",
     re.VERBOSE,
 )
 _BARE_EXPRESSION = re.compile(
@@ -70,7 +71,7 @@ _OPERATOR = re.compile(r"\d\)*\s?[-+*/x×÷^−]\s?\(*-?\d")
 _TRUTH = re.compile(r"\b(?:true|false|and|or|not|xor)\b(?:[\s()]+\b(?:true|false|and|or|not|xor)\b)+", re.IGNORECASE)
 _EQUATION = re.compile(r"\b\d*[a-z](?:\^\d)?\s?[-+*/=]\s?\d|\d\s?=\s?\d*[a-z]\b")
 _OF_NUMBER = re.compile(
-    r"\b(?:of|de|von|di|van|between|radius|base|side|edge|height|width|diameter|auf|over|than|by)\s[$€£]?\d|\b(?:is|was|ist|est|es)\s\d",
+    r"\b(?:of|de|von|di|van|between|radius|base|side|edge|height|width|diameter|auf|over|than|by|as|under|below|above)\s[$€£]?\d|\b(?:is|was|ist|est|es)\s\d",
     re.IGNORECASE,
 )
 _NUMERAL = re.compile(r"\b0[xb][0-9a-f]+\b|\b[MDCLXVI]{4,15}\b")
@@ -85,6 +86,8 @@ _ONE_LETTER = re.compile(
 
 def _is_expression(question: QuestionParts) -> bool:
     if _EXPRESSION.search(question.prose) or _NUMERAL.search(question.prose):
+        return True
+    if question.has_infix:
         return True
     return bool(_OPERATOR.search(question.prose)) and bool(_BARE_EXPRESSION.fullmatch(question.prose))
 
@@ -114,11 +117,17 @@ def _calculates(question: QuestionParts) -> bool:
 
 def _computes_dates(question: QuestionParts) -> bool:
     """Dates that are related to each other or to a length of time: "days between", "90 days from", "what weekday is"."""
+    if question.has_duration and not _NOW.isdisjoint(question.words) and not _SHIFTED.isdisjoint(question.words):
+        return True
     if question.dates:
         return question.has(words.TIME_ASKED)
     if question.has(words.HOLIDAYS):
         return question.has(words.TIME_ASKED) and question.has(words.UNTIL)
     return question.has(words.WEEKDAYS) and question.has_duration and question.has(words.TIME_ASKED)
+
+
+_NOW = frozenset({"today", "now", "tomorrow", "yesterday", "heute", "hoy", "aujourd'hui", "oggi"})
+_SHIFTED = frozenset({"from", "before", "after", "ago", "ab", "vor", "plus"})
 
 
 def _computes_times(question: QuestionParts) -> bool:
@@ -143,7 +152,11 @@ def _works_on_text(question: QuestionParts) -> bool:
 
 
 def _sorts(question: QuestionParts) -> bool:
-    return question.has(words.SORTING) and (question.items >= 3 or question.words_after_colon >= 2 or question.quantities >= 3)
+    return (
+        question.has(words.SORTING)
+        and " sort of " not in question.line
+        and (question.items >= 3 or question.words_after_colon >= 2 or question.quantities >= 3)
+    )
 
 
 def _counts_things(question: QuestionParts) -> bool:
@@ -154,21 +167,24 @@ def _counts_things(question: QuestionParts) -> bool:
 def _wishes_for_prose(question: QuestionParts) -> bool:
     """Whether a clause begins with a wish for prose, or a person, a place or a reason is asked for."""
     for sentence in question.asking:
-        begins = True
-        for token, before in zip(sentence, ("", *sentence), strict=False):
-            if begins and token in words.PROSE and not (before == "," and token in words.PRONOUNS):
+        begins, before = True, ""
+        for word in sentence:
+            if begins and word in words.PROSE and not (before == "," and word in words.PRONOUNS):
                 return True
-            begins = token in ".,?!:;" or (begins and (token in _BEFORE_WISH or token[0].isdecimal()))
+            begins, before = word in ".,?!:;" or (begins and (word in _BEFORE_WISH or word[0].isdecimal())), word
     return False
+
+
+_WHAT = frozenset({"what", "what's", "whats", "which"})
 
 
 def _asks_for_manner(question: QuestionParts) -> bool:
     """Whether a way, advice, a meaning or a judgement is asked for."""
-    judged = question.asks(words.JUDGEMENT) and not question.has(words.AMOUNT)
+    judged = question.asks(words.JUDGEMENT) and not question.has(words.AMOUNT) and _WHAT.isdisjoint(question.words)
     return judged or question.asks(words.MANNER) or bool(_MEANING.search(question.prose))
 
 
-_BEFORE_WISH = frozenset("please pls can could you u me hey hi bitte a an the some so and my".split(" "))
+_BEFORE_WISH = word_set("please pls can could you u me hey hi bitte a an the some so and my")
 _MEANING = re.compile(r"\bwhat\b.{1,80}\bmean\b", re.IGNORECASE | re.DOTALL)
 
 _FEATURES = (
@@ -204,13 +220,23 @@ _YES_NO = re.compile(
     r"\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|wahr oder falsch|oui ou non|vrai ou faux|sí o no)\b", re.IGNORECASE
 )
 _CODE_LIKE = re.compile(
-    r"[\w.]{1,40}\((?!s\))(?:[^()\n]|\([^()\n]{0,60}\)){0,80}\)|[\w\"'\])]\[[\w:-]{1,20}\]|\[\w+ for \w+ in |\bfor \w+ in \w+|\b\w+ [-+*/]?= [\w\"'\[{(]|\d // \d"
+    r"""
+    [\w.]{1,40} \( (?!s\)) (?: [^()\n] | \( [^()\n]{0,60} \) ){0,80} \)  # a call, but not "letter(s)"
+    | [\w"'\])] \[ [\w:-]{1,20} \]                                       # an index or a slice
+    | \[ \w+ [ ] for [ ] \w+ [ ] in [ ] | \bfor [ ] \w+ [ ] in [ ] \w+
+    | \b\w+ [ ] [-+*/]?= [ ] [\w"'\[{(]
+    | \d [ ] (?://|%) [ ] \d""",
+    re.VERBOSE,
 )
+_GIVES = "prints?|printed|returns?|returned|outputs?|shows?|gives?|evaluates?|get|gibt|imprime|result|value"
 _ASKS_OUTPUT = re.compile(
-    r"""\b(?:what|que|qué|was|whats|what's)\b.{0,120}\b(?:prints?|returns?|outputs?|show|gives?|evaluates?|get|gibt|imprime|print|result|value)\b
-    | \b(?:output|result|value|ausgabe|résultat)\s(?:of|is)\b | \b(?:output|result|prints|returns)\s*[?:]?\s*$ | (?:->|=|→)\s*\?\s*$
-    | \bevaluate\b | \bgibt\b.{0,100}\baus\b
-    | \b(?:whats|what's|what\sis)\s(?:[a-z]\b(?!\s\w)|\w+\(|["'“\[])""",
+    rf"""\b(?:what|whats|what's|que|qué|was)\b .{{0,120}} \b(?:{_GIVES})\b
+    | \b(?:output|result|value|ausgabe|résultat) \s (?:of|is)\b
+    | \b(?:output|result|prints|returns) \s* [?:]? \s* $
+    | \b(?:prints|returns|gives) \s what\b
+    | (?:->|=|→) \s* \? \s* $
+    | \bevaluate\b | \bgibt\b .{{0,100}} \baus\b
+    | \b(?:whats|what's|what\sis) \s (?: [a-z]\b (?!\s\w) | \w+\( | ["'“\[] )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _CODE_SURE = re.compile(r"\bdef \w+\(|\bfor \w+ in \w+\(|\bprint\(|\bconsole\.log\(")
@@ -254,7 +280,7 @@ def _asks_for_output(parts: QuestionParts) -> bool:
     if parts.code and not parts.prose.strip(" \n“”"):
         return bool(_PRINTS.search(parts.code))
     has_code = bool(parts.code) or bool(_CODE_LIKE.search(parts.text))
-    if not has_code or parts.has(words.MANNER) or (_wishes_for_prose(parts) and parts.tokens[0] != "tell"):
+    if not has_code or parts.has(words.MANNER) or _wishes_for_prose(parts):
         return False
     return bool(_ASKS_OUTPUT.search(parts.prose if parts.fenced else _CODE_LIKE.sub("“”", parts.text)))
 

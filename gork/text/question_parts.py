@@ -20,12 +20,13 @@ _FEET = re.compile(r"(\d)\s?['′]\s?(\d{1,2})\s?[\"″]?")
 _UNSPACED_UNIT = re.compile("|".join(unit for unit in task_words.UNITS if is_unspaced(unit)))
 _UNSPACED_QUOTED = re.compile(r"「[^「」\n]{1,400}」")
 _INLINE_CODE = re.compile(r"`([^`\n]{3,400})`")
+_THE_WORD = re.compile(r"\b(?:the word|das wort|le mot|la palabra|la parola)\s\w", re.IGNORECASE)
 _DATE = re.compile(r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.(?=\s|$)")
 _CLOCK = re.compile(r"\b\d{1,2}[:h]\d{2}\b|\b\d{1,2}\s?[ap]\.?m\b|\b\d{1,2} uhr\b", re.IGNORECASE)
 _SENTENCE_ENDS = frozenset(".?!。？！")
-_BESIDE_UNIT = frozenset({"°", "º", "degrees", "degree", "degrés", "grad", "square", "cubic", "us", "a", "an", "full"})
+_BESIDE_UNIT = frozenset({"°", "º", "degrees", "degree", "degrés", "grad", "square", "cubic", "us", "fl", "fluid", "a", "an", "full"})
 _CONVERTED = frozenset(
-    {"in", "to", "into", "as", "en", "zu", "nach", "à", "a", "auf", "=", "は", "は何", "では", "number", "and", "are", "is"}
+    {"in", "to", "into", "as", "en", "zu", "nach", "à", "a", "auf", "=", "は", "в", "は何", "では", "number", "and", "are", "is"}
 )
 
 
@@ -59,6 +60,7 @@ class QuestionParts:
 
     @cached_property
     def words(self) -> frozenset[str]:
+        """Its tokens as a set."""
         return frozenset(self.tokens)
 
     @cached_property
@@ -85,6 +87,7 @@ class QuestionParts:
 
     @cached_property
     def has_number(self) -> bool:
+        """Whether it states a number of any sort."""
         return any(self._is_number(at) for at in range(len(self.tokens)))
 
     @cached_property
@@ -98,6 +101,7 @@ class QuestionParts:
 
     @cached_property
     def years(self) -> int:
+        """How many years and dates in digits it states."""
         return sum(map(_is_year, self.tokens)) + len(_DATE.findall(self.prose))
 
     @cached_property
@@ -117,6 +121,7 @@ class QuestionParts:
 
     @cached_property
     def clock_times(self) -> int:
+        """How many times of day it states."""
         return len(_CLOCK.findall(self.prose))
 
     @cached_property
@@ -156,6 +161,20 @@ class QuestionParts:
         return f" {' '.join(self.tokens[max(0, at - 3) : at])}"
 
     @cached_property
+    def has_infix(self) -> bool:
+        """Whether an operation in words stands between two numbers, over a unit: "17 plus 26", "100 divided by 7", "5 kg mal 3"."""
+        for at, token in enumerate(self.tokens):
+            if token in task_words.INFIX and (self._is_number(at - 1) or self._is_number(at - 2)):
+                after = (
+                    at
+                    + 1
+                    + (self.tokens[at + 1 : at + 2] != () and self.tokens[at + 1] in {"by", "durch", "par", "por", "entre", "door", "на"})
+                )
+                if self._is_number(after):
+                    return True
+        return False
+
+    @cached_property
     def items(self) -> int:
         """How many items its longest list has, counted by the commas of a line."""
         return max((line.count(",") + line.count("、") + 1 for line in self.prose.splitlines()), default=1)
@@ -167,8 +186,8 @@ class QuestionParts:
 
     @cached_property
     def states_text(self) -> bool:
-        """Whether it states a text to work on: a quotation, words after a colon, or a list."""
-        return "“”" in self.prose or self.words_after_colon > 0 or self.items > 2
+        """Whether it states a text to work on: a quotation, "the word ...", words after a colon, or a list."""
+        return "“”" in self.prose or self.words_after_colon > 0 or self.items > 2 or bool(_THE_WORD.search(self.prose))
 
 
 def _is_year(token: str) -> bool:
