@@ -19,7 +19,8 @@ from time import perf_counter
 import yaml
 
 from bench.everyday import PROMPTS
-from gork.text.kinds import COMPUTABLE, Kind, evidence, kind_of
+from gork.text.kinds import evidence, kind_of
+from gork.turn import COMPUTABLE, Kind
 
 _ROOT = Path(__file__).parent.parent
 _OWN = (

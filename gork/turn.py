@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 import msgspec
 
@@ -33,6 +33,31 @@ def as_messages(exchanges: Iterable[tuple[str, str]]) -> list[Message]:
 
 AnswerFormat = Literal["json"] | Mapping[str, object]
 """The form that answers must have: any JSON object, or what a JSON schema says."""
+
+
+class Kind(StrEnum):
+    """What a question asks for, as plain code sees it (`gork/text/kinds.py`)."""
+
+    ARITHMETIC = "arithmetic"
+    COUNTING = "counting"
+    """Counting, and other work on given words: letters, sorting, reversing."""
+    DATES = "dates"
+    """Dates, times and units."""
+    CODE_OUTPUT = "code-output"
+    """What a given piece of code gives."""
+    CODE = "code"
+    """Code to write."""
+    CHOICE = "choice"
+    """One of the options that the question gives; yes or no."""
+    FACT = "fact"
+    FORM = "form"
+    """A text in a form that the question states."""
+    OPEN = "open"
+    """Everything else, and what is not sure."""
+
+
+COMPUTABLE: Final = frozenset({Kind.ARITHMETIC, Kind.COUNTING, Kind.DATES, Kind.CODE_OUTPUT})
+"""The kinds whose answers a program can compute."""
 
 
 class Stage(StrEnum):
@@ -67,6 +92,9 @@ class Question:
     options: Mapping[str, float | int | str | bool | tuple[str, ...]] = field(default_factory=dict)
     """Sampling options of a client for the candidates, above their own."""
     answer_format: AnswerFormat | None = None
+    kind: Kind = Kind.OPEN
+    program: str | None = None
+    """The program behind the answer before this question, where that was computed: what a follow-up changes."""
     id: str = field(default_factory=lambda: secrets.token_hex(6), compare=False)
     """The turn's, from its beginning on: twelve hexadecimal digits."""
 
@@ -77,8 +105,20 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """A program that was to compute an answer, and what it printed when it was run."""
+
+    program: str
+    output: str | None
+    """What it printed, byte for byte; None if it was not run, or did not come to a result."""
+    seconds: float = 0.0
+    problem: str | None = None
+    """Why there is no output, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One candidate's answer. `text` is what the model wrote, byte for byte, without its thinking."""
+    """One candidate's answer. `text` is what the model wrote, byte for byte, without its thinking; or what its program printed."""
 
     member: str
     model: str
@@ -94,6 +134,13 @@ class Answer:
     tokens_per_s: float | None = None
     confidence: float | None = None
     """Mean log-probability (nats) of the tokens that the model chose, where the engine gives it."""
+    computed: Computed | None = None
+    """The program, where the answer was asked for as one."""
+
+    @property
+    def ran(self) -> bool:
+        """Whether `text` is what a program printed."""
+        return self.computed is not None and self.computed.output is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gork.config.urls import BadUrl, base_url, masked, printable, quoted
 from gork.config.weights import ShortWeights, Weights, in_folder, read_weights
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
+from gork.turn import COMPUTABLE, Kind
 
 __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ensemble", "read_ensemble", "shipped_ensembles"]
 
@@ -117,6 +118,28 @@ class _Example(Record, frozen=True, kw_only=True):
 _Examples = Annotated[tuple[_Example, ...], Meta(max_length=32, title="examples")]
 
 
+class ProgramPrompt(Record, frozen=True, kw_only=True):
+    """How a member is asked for a program in place of an answer in words."""
+
+    system: Text | None = None
+    request: Text = "Answer with one short Python program that computes the answer and prints it, alone in a ```python block."
+    """Stands after the question: what comes last is what a small model does."""
+    options: Annotated[Mapping[str, OptionValue], From(_MemberOptions, SamplingOptions.given)] = msgspec.field(
+        default_factory=lambda: {"temperature": 0.0}
+    )
+    """In place of the member's own."""
+
+
+_Way = Literal["program", "words"]
+
+
+def _computable(ways: dict[Kind, _Way]) -> dict[Kind, _Way]:
+    for kind, way in ways.items():
+        if way == "program" and kind not in COMPUTABLE:
+            raise Wrong(f"{kind}: only {', '.join(sorted(COMPUTABLE))} can be answered by a program")
+    return ways
+
+
 class Member(Record, frozen=True, kw_only=True):
     """One model in one role."""
 
@@ -136,6 +159,9 @@ class Member(Record, frozen=True, kw_only=True):
     ] = ()
     """Worked examples, (user, assistant), put before the conversation."""
     options: Annotated[Mapping[str, OptionValue], From(_MemberOptions, SamplingOptions.given)] = msgspec.field(default_factory=dict)
+    answers: Annotated[Mapping[Kind, _Way], From(dict[Kind, _Way], _computable)] = msgspec.field(default_factory=dict)
+    """By a question's kind how this candidate answers it; in words where nothing is said."""
+    program: ProgramPrompt = msgspec.field(default_factory=ProgramPrompt)
     parallel: Annotated[int, Meta(ge=1, le=64)] = 1
     """Requests that the member's server works on at once (its slots)."""
 

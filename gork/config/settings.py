@@ -99,6 +99,11 @@ class Settings(Record, frozen=True, kw_only=True):
     )
     seed: Annotated[Seed | None, Help("Seed of sampling and of the judge's orders; drawn for each turn if not given.")] = None
     optimize: Annotated[bool, Help("Whether the question is rewritten before it is asked.")] = True
+    compute: Annotated[bool, Help("Whether members may answer by a program that is run here, in a sandbox.")] = True
+    program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Seconds that one program may run.")] = 1.0
+    program_memory: Annotated[int, Meta(ge=1, le=4096), Help("Megabytes that one program may use.")] = 64
+    program_output: Annotated[int, Meta(ge=64, le=1 << 20), Help("Bytes that one program may print.")] = 4096
+    programs_at_once: Annotated[int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.")] = 2
     strict: Annotated[bool, Help("Whether a turn that is less than a whole one ends with exit code 3.")] = False
     markdown: Annotated[bool, Help("Whether answers are formatted on a terminal; in a pipe they never are.")] = True
     history_tokens: Annotated[_Tokens, Help("Most tokens of earlier turns that models are given.")] = 1500

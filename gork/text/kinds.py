@@ -10,36 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gork.text import task_words as words
 from gork.text.language import word_set
 from gork.text.question_parts import QuestionParts, parts_of
-
-
-class Kind(StrEnum):
-    """What a question asks for."""
-
-    ARITHMETIC = "arithmetic"
-    COUNTING = "counting"
-    """Counting, sorting, reversing and other work on a text or a list that the question states."""
-    DATES = "dates"
-    """Dates, times and units."""
-    CODE_OUTPUT = "code-output"
-    """What a piece of code in the question gives."""
-    CODE = "code"
-    """Code to write, to mend or to explain."""
-    CHOICE = "choice"
-    """One of the options that the question states, yes or no, true or false."""
-    FACT = "fact"
-    FORM = "form"
-    """A text of a stated form: three bullets, JSON, ten words."""
-    OPEN = "open"
-    """Open writing, and everything that is not sure."""
-
-
-COMPUTABLE = frozenset({Kind.ARITHMETIC, Kind.COUNTING, Kind.DATES, Kind.CODE_OUTPUT})
-"""The kinds that a short program answers."""
+from gork.turn import Kind
 
 _ENOUGH = 4
 

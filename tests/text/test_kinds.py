@@ -6,7 +6,8 @@ from time import process_time
 import pytest
 
 from bench.kinds import labelled
-from gork.text.kinds import COMPUTABLE, Kind, continues, evidence, kind_of
+from gork.text.kinds import continues, evidence, kind_of
+from gork.turn import COMPUTABLE, Kind
 
 HERE = Path(__file__).parent
 DEVELOPMENT = HERE.parent.parent / "bench/judge/questions/development.yaml"
