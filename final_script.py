@@ -24,11 +24,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages
+from gork.computing.results import of_questions_code, with_result
+from gork.computing.sandbox import Limits as SandboxLimits
+from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
 from gork.config.settings import Settings
+from gork.engines.call import Completion
 from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask
+from gork.judging.computed import by_computed
 from gork.judging.decide import contest_of, decide, prior_order, shortlist
 from gork.judging.signals import Contest, JudgeSession, SlotPriors
 from gork.rewriting.prompt import clean, refuse, rewrite_messages, worth_rewriting
@@ -85,6 +91,8 @@ class Team:
     judge: Model | None
     limits: Limits = field(default_factory=Limits)
     slot_priors: SlotPriors = field(default_factory=SlotPriors)
+    sandbox: Sandbox | None = None
+    """Where programs are run; without one nothing is computed."""
 
     @classmethod
     def of(cls, engine: str, ensemble: Ensemble, models: Mapping[str, Model]) -> Team:
@@ -96,6 +104,10 @@ class Team:
             candidates=tuple(models[member.name] for member in ensemble.candidates),
             judge=models[ensemble.judge.name] if ensemble.judge else None,
         )
+
+    def computes(self, question: Question) -> bool:
+        """Whether a program is asked for or run for this question."""
+        return self.sandbox is not None and can_be_computed(question)
 
     @property
     def choosing(self) -> Choosing:
@@ -131,6 +143,8 @@ class Team:
 async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed: int | None = None, optimize: bool = True) -> Turn:
     """Improve the question, ask all candidates at once, let the judge choose, and report it all as a `Turn`.
 
+    Candidates answer in words or, where the kind of the question has it so, by a program that is run here.
+
     Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides sampling and the
     orders in which the judge reads. Cancelling it stops every model.
     """
@@ -138,6 +152,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     team = replace(team, limits=team.limits.within_turn())
     started = time.perf_counter()
 
+    question = replace(question, kind=kind_in_thread(question))
     if optimize:
         question = await promptimize(question, team, on_event, seed=seed)
     improved = time.perf_counter()
@@ -175,6 +190,8 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     if model is None:
         return question
     skip = worth_rewriting(question.text)
+    if skip is None and team.computes(question) and not is_follow_up(question):
+        skip = "what is computed is asked in your own words"
     if skip is not None:
         question = replace(question, rewrite_refused=f"not asked: {skip}")
     else:
@@ -199,26 +216,34 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
 
 
 async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> list[Answer | Failure]:
-    """Ask every candidate at the same time; the results are in the candidates' order."""
+    """Ask every candidate at the same time; the results are in the candidates' order, after them what the question's own code gives."""
     on_event(StageStarted(Stage.ANSWER, tuple(model.name for model in team.candidates)))
-    tasks = [
+    tasks: list[asyncio.Task[Answer | Failure | None]] = [
         asyncio.create_task(ask(model, question, team, on_event, seed=seed + number), name=f"ask {model.name}")
         for number, model in enumerate(team.candidates)
     ]
+    if team.computes(question):
+        tasks.append(asyncio.create_task(run_questions_code(question, team, on_event, seed=seed), name="run the question's code"))
     try:
-        return await asyncio.gather(*tasks)
+        return [result for result in await asyncio.gather(*tasks) if result is not None]
     finally:  # gather alone leaves siblings running when one raises
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure:
-    """Ask one candidate. What it can fail at becomes a `Failure` and never touches the others."""
+async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure | None:
+    """Ask one candidate, in words or for a program, which is run. What it can fail at becomes a `Failure` and never touches the others."""
+    member = model.member
+    sandbox = team.sandbox if asks_program(member, question) else None
+    if sandbox is not None:
+        messages, options = program_messages(member, question), {**member.program.options, **question.options}
+    else:
+        messages, options = messages_for(model, question, team.ensemble), {**member.options, **question.options}
     try:
         completion = await model.chat(
-            messages_for(model, question, team.ensemble),
-            options={"num_predict": ANSWER_TOKENS, "seed": seed, **model.member.options, **question.options},
+            messages,
+            options={"num_predict": ANSWER_TOKENS, "seed": seed, **options},
             on_event=on_event,
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,
@@ -230,7 +255,16 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         failure = Failure(member=model.name, kind=error.kind, message=str(error))
         on_event(Failed(failure))
         return failure
-    answer = Answer(
+    answer = answer_of(model, completion)
+    if sandbox is not None:
+        answer = await with_result(answer, sandbox, seed=seed)
+    on_event(Answered(answer))
+    return answer
+
+
+def answer_of(model: Model, completion: Completion) -> Answer:
+    """What a model wrote, as a candidate's answer."""
+    return Answer(
         member=model.name,
         model=model.model,
         text=completion.text,
@@ -243,7 +277,13 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         tokens_per_s=completion.tokens_per_s,
         confidence=completion.confidence,
     )
-    on_event(Answered(answer))
+
+
+async def run_questions_code(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | None:
+    """What the code in the question gives, as an answer of its own; None where there is none or it does not run."""
+    answer = await of_questions_code(question, team.sandbox, seed=seed) if team.sandbox is not None else None
+    if answer is not None:
+        on_event(Answered(answer))
     return answer
 
 
@@ -264,7 +304,9 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
     usable = shortlist(question, answers)
     for note in usable.notes:
         on_event(Notice(note))
-    verdict = await decide(team.contest(question, usable.answers), team.judge_session(on_event, seed=seed))
+    verdict = by_computed(question, usable.answers, team.prior)
+    if verdict is None:
+        verdict = await decide(team.contest(question, usable.answers), team.judge_session(on_event, seed=seed))
     if verdict.fallback is not None:
         on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
@@ -274,10 +316,19 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
     priors = SlotPriors()
+    sandbox = Sandbox(
+        SandboxLimits(
+            seconds=settings.program_seconds,
+            memory_mb=settings.program_memory,
+            output_bytes=settings.program_output,
+            at_once=settings.programs_at_once,
+        )
+    )
+    engine.companions.push_async_callback(sandbox.aclose)
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
         limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
-        team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors)
+        team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None)
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 
     return ask_team

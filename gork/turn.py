@@ -104,6 +104,10 @@ class Question:
         return self.rewrite if self.rewrite is not None else self.text
 
 
+QUESTIONS_CODE: Final = "computed"
+"""The author of the answer that the code in a question gives; no member can have this name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
     """A program that was to compute an answer, and what it printed when it was run."""

@@ -29,6 +29,7 @@ from bench.judge import cases, fit, metrics, policies, report
 from bench.judge.questions import Item, QuestionSet, load_sets
 from bench.judge.reply_cache import ReplyStore
 from final_script import Team
+from gork.computing.sandbox import Sandbox
 from gork.config.settings import Settings, load_settings
 from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.engines import choose
@@ -52,6 +53,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--at-once", type=int, default=AT_ONCE, metavar="N", help=f"how many questions are asked at the same time ({AT_ONCE})"
     )
+    parser.add_argument("--no-compute", action="store_true", help="ask for no programs and run none")
     parser.add_argument("--all-policies", action="store_true", help="every policy, not only the default and the baselines")
     parser.add_argument("--rewriting", action="store_true", help="ask the candidates without the promptimizer too, and compare")
     parser.add_argument("--fit", action="store_true", help="print weights and a calibration fitted on these questions")
@@ -152,8 +154,8 @@ async def _measure(
 ) -> report.Report | str:
     ensemble, at_once = selected.settings.ensemble, arguments.at_once
     items, left_out = _chosen(questions, first=arguments.first, run_python=arguments.run_python)
-    async with selected.open() as engine:
-        team = cases.team_of(engine, ensemble, store)
+    async with selected.open() as engine, Sandbox() as sandbox:
+        team = cases.team_of(engine, ensemble, store, None if arguments.no_compute else sandbox)
         seeds = list(cases.seeds_from(1, arguments.seeds))
         asked = await cases.ask(items, team, seeds, rewriting=True, at_once=at_once, told=_told("questions"))
         rewriting = None

@@ -13,6 +13,8 @@ from bench.judge.graders import Broken, Grade, Right
 from bench.judge.questions import Item
 from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Limits, Team, ask_all, promptimize
+from gork.computing.asking import kind_in_thread
+from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
 from gork.engines.model import Engine
 from gork.turn import Answer, Event, Failure, Question
@@ -57,11 +59,11 @@ class Asked:
     """One line for each question that no candidate answered."""
 
 
-def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore) -> Team:
-    """The ensemble's models in their roles, their replies kept, and with generous deadlines."""
+def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore, sandbox: Sandbox | None) -> Team:
+    """The ensemble's models in their roles, their replies kept, and with generous deadlines; programs run in `sandbox`, if there is one."""
     models = {name: CachedModel(model, store) for name, model in engine.models.items()}
     limits = Limits(rewrite=120.0, candidate=900.0, judge=900.0, turn=3600.0)
-    return replace(Team.of(engine.name, ensemble, models), limits=limits)
+    return replace(Team.of(engine.name, ensemble, models), limits=limits, sandbox=sandbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ async def ask(
 async def _ask(item: Item, seed: int, team: Team, *, rewriting: bool) -> Case | _Ungraded:
     """Ask one question and grade the answers."""
     question = Question(text=item.ask)
+    question = replace(question, kind=kind_in_thread(question))
     if rewriting:
         question = await promptimize(question, team, _unheard, seed=seed)
     results = await ask_all(question, team, _unheard, seed=seed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self, TypeVar
 
@@ -241,12 +242,17 @@ class Engine(abc.ABC):
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
         """By member name."""
+        self.companions = AsyncExitStack()
+        """What lives as long as the engine: closed before its models are."""
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        try:
+            await self.companions.aclose()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Give up loads, then release what the engine holds."""

@@ -1,0 +1,59 @@
+"""Who is asked for a program, and how. The kind of a question decides it, never the model: a small model that may choose guesses."""
+
+from __future__ import annotations
+
+from gork.config.ensemble import Member
+from gork.text.kinds import continues, kind_of
+from gork.turn import COMPUTABLE, Kind, Message, Question
+
+LEAST_TOKENS = 256
+"""A client that wants fewer tokens than a program needs gets words."""
+
+
+def kind_in_thread(question: Question) -> Kind:
+    """The kind of a question; of one that goes on with a computation ("and with 5 percent?") that of the question before it.
+
+    >>> asked = Question(text="and with 5 percent?", history=({"role": "user", "content": "what is 4 percent of 80?"},))
+    >>> str(kind_in_thread(asked))
+    'arithmetic'
+    """
+    kind = kind_of(question.text)
+    if kind in COMPUTABLE or not is_follow_up(question):
+        return kind
+    before = next((kind_of(said["content"]) for said in reversed(question.history) if said["role"] == "user"), kind)
+    return before if before in COMPUTABLE else kind
+
+
+def is_follow_up(question: Question) -> bool:
+    """Whether a question leans on the one before it."""
+    return bool(question.history) and continues(question.text)
+
+
+def can_be_computed(question: Question) -> bool:
+    """Whether a program may answer the question: its kind allows it, and its client wants no form that a program's output has not."""
+    limit = question.options.get("num_predict")
+    short = isinstance(limit, int) and 0 <= limit < LEAST_TOKENS
+    return question.kind in COMPUTABLE and question.answer_format is None and "stop" not in question.options and not short
+
+
+def asks_program(member: Member, question: Question) -> bool:
+    """Whether this candidate answers the question by a program."""
+    return member.answers.get(question.kind) == "program" and can_be_computed(question)
+
+
+def program_messages(member: Member, question: Question) -> list[Message]:
+    """What a member reads that is to write a program; the request for it stands last.
+
+    History is read only by a question that leans on it: short answers before the question make a small model answer in words. The last
+    answer stands there as the program that computed it.
+    """
+    prompt = member.program
+    system = "\n\n".join(text for text in (prompt.system, question.system) if text)
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    asked = question.text
+    if is_follow_up(question):
+        messages += question.history
+        asked = question.for_candidates
+        if question.program is not None and messages[-1]["role"] == "assistant":
+            messages[-1] = {"role": "assistant", "content": f"```python\n{question.program}\n```"}
+    return [*messages, {"role": "user", "content": f"{asked}\n\n{prompt.request}"}]

@@ -1,0 +1,63 @@
+"""The program in an answer that was asked for as one."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from gork.text.structure import Block, split_code
+
+_PYTHON = frozenset({"", "python", "python3", "py", "py3", "pycon"})
+_LONGEST = 20_000
+"""Characters of an answer that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoProgram:
+    """An answer without a program that can be run, and why not."""
+
+    reason: str
+    words: bool = False
+    """Whether it is an answer in words, without any code."""
+
+
+def program_in(text: str, *, complete: bool) -> str | NoProgram:
+    r"""The one program in an answer: its only Python block, closed; or the whole answer where that is Python.
+
+    >>> program_in("```python\nprint(2 + 3)\n```", complete=True), program_in("It is 5.", complete=True).words
+    ('print(2 + 3)', True)
+    """
+    if len(text) > _LONGEST:
+        return NoProgram(f"longer than {_LONGEST} characters")
+    _, blocks = split_code(text)
+    if not blocks:
+        bare = text.strip()
+        return bare if complete and _prints(bare) else NoProgram("no code block", words=complete)
+    closed = [block for block in blocks if block.closed and _is_python(block)]
+    if len(closed) == len(blocks) == 1 and closed[0].text.strip():
+        return closed[0].text
+    return NoProgram(_why_not(blocks, closed))
+
+
+def _is_python(block: Block) -> bool:
+    return block.language in _PYTHON
+
+
+def _prints(source: str) -> bool:
+    """Whether a text without a fence is a program: Python that calls `print`."""
+    if "print(" not in source:
+        return False
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    names = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(name, ast.Name) and name.id == "print" for name in names)
+
+
+def _why_not(blocks: tuple[Block, ...], closed: list[Block]) -> str:
+    if not blocks[-1].closed:
+        return "its code block was never closed"
+    if len(blocks) > 1:
+        return f"{len(blocks)} code blocks in place of one"
+    return "an empty code block" if closed else f"its code is {blocks[0].language}, not Python"

@@ -1,0 +1,2 @@
+def program_of(question: str) -> str | None:
+    return None
