@@ -194,7 +194,7 @@ def ollama_engine(settings: Settings) -> OllamaEngine:
 async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     if not has_llama():
         raise EngineError(
-            f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
+            f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
         )
     settings, cores = chosen.settings, cores_for(chosen.settings)
     threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"

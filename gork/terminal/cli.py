@@ -5,98 +5,84 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from gork import __version__
-from gork.config.settings import SETTINGS, Layer, Settings, load_settings
+from gork.config.settings import Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
 from gork.engines.weights.progress import Progress
-from gork.errors import NoService, UsageError
+from gork.errors import NoService, OutputError, UsageError
 from gork.flow import Assemble
 from gork.health import member_rows
 from gork.judging import explain
+from gork.terminal import arguments as command_line
 from gork.terminal import input as prompt_input
-from gork.terminal import oneshot, session_options, verbs
+from gork.terminal import oneshot, output, program, screen, session_options, verbs
 from gork.terminal.safe_text import tell
 from gork.terminal.session import Backend, ConversationHooks
-
-DESCRIPTION = """\
-Several small local models answer as one.
-
-  python final_script.py "What is quantum computing?"        one question
-  git diff | python final_script.py "Summarise this"         standard input first, then the question
-  python final_script.py                                     a prompt that remembers the conversation
-"""
-EPILOG = f"""\
-{verbs.HELP}
-exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 a turn that is less than a whole one (with --strict), 130 interrupted.
-Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE).
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags; those of settings come from their table."""
-    made = argparse.ArgumentParser(
-        prog="final_script.py",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.add_argument("question", nargs="*", help="what to ask; without it and with a terminal: a prompt that remembers")
-    made.add_argument("-i", "--interactive", action="store_true", help="the prompt that remembers, line by line from a pipe too")
-    made.add_argument("--json", action="store_true", help="print the whole turn as one line of JSON (docs/turn.schema.json)")
-    made.add_argument(
-        "--continue",
-        dest="session",
-        nargs="?",
-        const=session_options.LATEST,
-        metavar="ID",
-        help="go on with the session used last, or this one",
-    )
-    made.add_argument("--list", action="store_true", help="print the saved sessions, those used last first, and stop")
-    made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
-    made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
-    made.add_argument("--version", action="version", version=__version__)
-    settings = made.add_argument_group("settings")
-    for field in SETTINGS.values():
-        if field.secret:
-            settings.add_argument(f"{field.flag}-file", metavar="FILE", help=f"{field.help} Read from this file.")
-        elif isinstance(field.default, bool):
-            settings.add_argument(field.flag, action=argparse.BooleanOptionalAction, default=None, help=field.help)
-        else:
-            settings.add_argument(field.flag, metavar=field.what.split()[-1].upper(), help=field.help)
-    return made
 
 
 def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
     """Do what the command line says; returns the exit code. Raises a `GorkError`, or `KeyboardInterrupt` for a Ctrl-C."""
-    given = vars(parser().parse_args(arguments))
-    words, interactive, as_json, show, listed, session = (
-        given.pop(name) for name in ("question", "interactive", "json", "show_config", "list", "session")
-    )
+    screen.fill_closed()
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments), assemble)
+    except output.OutputGone as gone:
+        output.discard(1)
+        if not gone.left:
+            raise OutputError(f"standard output cannot be written: {gone.strerror}") from None
+        return output.READER_LEFT
+
+
+def _run(arguments: list[str], assemble: Assemble) -> int:
+    if (text := command_line.help_for(arguments)) is not None:
+        return _print(text.rstrip("\n"))
+    given = vars(command_line.parser().parse_args(arguments))
+    own = {name: given.pop(name) for name in command_line.OWN}
+    words = own["question"]
+    verb = command_line.verb_of(words, arguments)
+    if own["version"]:
+        return _print(__version__)
+    if verb is not None and verb.name == "completion":
+        return _print(command_line.completion(words[1]))
     settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
-    if show:
-        print(show_config(settings))
-        return 0
-    if listed:
+    if own["show_config"]:
+        return _print(show_config(settings))
+    if own["list"]:
         return session_options.print_list(settings, _say)
-    verb = verbs.verb_of(words, sys.argv[1:] if arguments is None else arguments)
-    if verb is not None:
-        if interactive or session is not None:
-            raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
-        if settings.server is not None and (verb == "doctor" or _server_by_flag(settings)):
-            _say(f"{verb} is about the models of this machine: the service at {settings.server} is not asked")
-        return asyncio.run(verbs.run(verb, words[1:], settings, assemble, as_json=as_json, say=_say))
-    session, words = session_options.split_session_id(session, words)
-    prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
-    return asyncio.run(main(settings, assemble, prompt=prompt, session=session, as_json=as_json))
+    return _ask(own, settings, assemble) if verb is None else _do(verb, own, settings, assemble)
+
+
+def _print(text: str) -> int:
+    output.write(text)
+    return 0
+
+
+def _ask(own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
+    """Answer one question or hold a conversation; returns the exit code. Raises a `GorkError`."""
+    session, words = session_options.split_session_id(own["session"], own["question"])
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: there is nowhere to write an answer")
+    interactive = _wants_repl(words, interactive=own["interactive"], as_json=own["json"])
+    prompt = None if interactive else _prompt(words, settings)
+    return asyncio.run(main(settings, assemble, prompt=prompt, session=session, as_json=own["json"]))
+
+
+def _do(verb: command_line.Verb, own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
+    """Do what a verb says; returns the exit code. Raises a `GorkError`."""
+    if own["interactive"] or own["session"] is not None:
+        raise UsageError(f"-i and --continue go with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
+    if own["json"] and not verb.as_json:
+        raise UsageError(f"--json goes with a question or with doctor, not with {verb.name}")
+    if settings.server is not None and (verb.name == "doctor" or _server_by_flag(settings)):
+        _say(f"{verb.name} is about the models of this machine: the service at {settings.server} is not asked")
+    return asyncio.run(verbs.run(verb.name, own["question"][1:], settings, assemble, as_json=own["json"], say=_say))
 
 
 async def main(settings: Settings, assemble: Assemble, *, prompt: str | None, session: str | None, as_json: bool) -> int:
@@ -202,7 +188,7 @@ async def _service(settings: Settings, *, again: str) -> Backend | None:
         service = await remote.reach(settings, again=again)
     except NoService as error:
         if _server_by_flag(settings):
-            advice = "start one there (final_script.py serve), or leave out --server to have the models of this machine answer"
+            advice = f"start one there ({program.call()} serve), or leave out --server to have the models of this machine answer"
             raise NoService(f"{error}; {advice}") from None
         _say(f"{error}; the models of this machine answer instead ({origin} names the service)")
         return None

@@ -9,6 +9,7 @@ import sys
 from gork.config.settings import Settings
 from gork.errors import NoAnswer
 from gork.flow import Ask
+from gork.terminal import program
 from gork.terminal.output import is_degraded, make_progress, shortfall, show_turn, summary, write
 from gork.terminal.safe_text import tell
 from gork.turn import Question
@@ -23,7 +24,7 @@ async def run(ask: Ask, prompt: str, settings: Settings, *, as_json: bool) -> in
         with progress.turn():
             turn = await ask(Question(text=prompt), progress)
     except NoAnswer as error:
-        tell(sys.stderr, f"final_script.py: {error}")
+        tell(sys.stderr, f"{program.name()}: {error}")
         return NO_ANSWER
     if as_json:
         if (missing := shortfall(turn)) is not None:

@@ -6,9 +6,11 @@ with rich, and only where it is needed: rich takes long to import.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from gork.config.ensemble import Ensemble
@@ -17,8 +19,19 @@ from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
 from gork.turn import Turn, Verdict
 
+READER_LEFT = 141
+"""The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
 LONGEST_FORMATTED = 64 * 1024
 """Characters; the layout of a longer answer takes seconds."""
+
+
+class OutputGone(OSError):
+    """Raised when standard output takes nothing: it was closed, its reader has left, the disk is full."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its reader has left, which is nothing to complain about."""
+        return self.errno in {errno.EPIPE, errno.EIO, errno.ENXIO}
 
 
 def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> TurnProgress:
@@ -58,20 +71,38 @@ def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
 
 
 def write(text: str) -> None:
-    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it."""
-    if sys.stdout.isatty():
+    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it.
+
+    Raises an `OutputGone`.
+    """
+    if screen.is_terminal(sys.stdout):
         _print(shown(text) + "\n")
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass") + b"\n")
-    sys.stdout.buffer.flush()
+    else:
+        _write(text.encode("utf-8", "surrogatepass") + b"\n")
 
 
 def _print(text: str) -> None:
     """Print cleaned text in the terminal's own encoding: in another one, letters could come out as control bytes."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(sys.stdout.encoding, "replace"))
-    sys.stdout.buffer.flush()
+    _write(text.encode(sys.stdout.encoding, "replace"))
+
+
+def _write(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OutputGone(errno.EBADF, "it is closed")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputGone(error.errno, error.strerror) from None
+
+
+def discard(*fds: int) -> None:
+    """Discard what is still written there: by what is being stopped, and by the interpreter at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in fds:
+        with suppress(OSError):
+            os.dup2(null, fd)
 
 
 def is_degraded(turn: Turn) -> bool:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
 from gork.errors import GorkError, UsageError
-from gork.terminal import commands, oneshot
+from gork.terminal import commands, oneshot, output
 from gork.terminal.commands import Edited, Leave, Outcome
 from gork.terminal.ctrl_c import InterruptHandler, Stopped
 from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, check_prompt, shown_on
@@ -44,16 +44,8 @@ async def run(backend: Backend, *, conversation: Conversation | None = None, hoo
     except OSError as error:
         if error.errno not in _GONE:
             raise
-        _mute()
-        return oneshot.NO_ANSWER if error.errno == errno.EPIPE else 128 + getattr(signal, "SIGHUP", 1)
-
-
-def _mute() -> None:
-    """Discard what is still written to a terminal or pipe that is gone: by what is being stopped, and by the interpreter at its end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for fd in (1, 2):
-        with suppress(OSError):
-            os.dup2(null, fd)
+        output.discard(1, 2)
+        return output.READER_LEFT if error.errno == errno.EPIPE else 128 + getattr(signal, "SIGHUP", 1)
 
 
 class Repl:

@@ -15,6 +15,7 @@ from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
 from gork.flow import Ask
 from gork.terminal import output
+from gork.terminal.screen import is_terminal
 from gork.turn import OnEvent, Question, Turn
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def print_list(settings: Settings, say: Say) -> int:
     folder = _folder(settings)
     found = sessions.listing(folder, say)
     if not found:
-        print(f"no session is saved{'' if folder is None else f' in {folder}'}", file=sys.stderr)
+        say(f"no session is saved{'' if folder is None else f' in {folder}'}")
         return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _PIPE_WIDTH
     for session in found:
         line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
         output.write(line if len(line) <= width else line[: width - 3] + "...")

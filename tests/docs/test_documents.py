@@ -39,7 +39,7 @@ def test_links_in_the_documents_lead_somewhere():
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-@pytest.mark.parametrize("name", ["requirements-core.txt", "requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements-core.txt", "requirements-embedded.txt", "requirements.txt", "requirements-dev.txt"])
 def test_no_requirement_names_a_package_index(name):
     """Packages come from wherever the user's pip gets them."""
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text())

@@ -379,7 +379,7 @@ class TestEnding:
         process.stdin.close()
         err = await process.stderr.read()
 
-        assert (1, False) == (await process.wait(), b"Traceback" in err)
+        assert (141, False) == (await process.wait(), b"Traceback" in err)
 
 
 class TestHistory:

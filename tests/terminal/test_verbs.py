@@ -569,12 +569,23 @@ def test_one_candidate_suffices_and_nothing_else_does():
 # --- verbs and questions
 
 
-async def test_a_verb_is_a_question_behind_two_dashes_or_with_more_words(program, server):
-    """`-- wait` and `wait what` are asked."""
-    for arguments, asked in ((["--no-optimize", "--", "wait"], "wait"), (["--no-optimize", "wait", "what"], "wait what")):
+async def test_a_verb_is_a_question_behind_two_dashes_or_as_a_part_of_one_word(program, server):
+    """`-- wait` and `"wait, what?"` are asked."""
+    for arguments, asked in ((["--no-optimize", "--", "wait"], "wait"), (["--no-optimize", "wait, what?"], "wait, what?")):
         server.requests.clear()
         code, _, _ = await program.run(*arguments)
         assert (0, {asked}) == (code, {body["messages"][-1]["content"] for body in server.chats})
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "8080"], ["doctor", "llama"], ["pull", "x"], ["weights", "of", "planets"], ["weights", "path"]]
+)
+async def test_a_verb_with_words_that_it_does_not_take_is_an_error_that_says_how_to_ask_them(program, server, arguments):
+    """Nothing that was meant for a verb is sent to the models."""
+    code, out, err = await program.run(*arguments)
+
+    assert (2, b"", []) == (code, out, server.requests)
+    assert f'python final_script.py -- "{" ".join(arguments)}"' in err
 
 
 @pytest.mark.parametrize("arguments", [["pull", "--json"], ["wait", "--json"], ["doctor", "-i"], ["pull", "--continue"]])
