@@ -352,6 +352,16 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
     return with_members(ensemble, placed)
 
 
+def alone(ensemble: Ensemble, name: str) -> Ensemble:
+    """The ensemble with this candidate alone, without rewriting and judging. Raises a `ConfigError` if there is no such candidate."""
+    found = [member for member in ensemble.candidates if member.name == name]
+    if not found:
+        names = [member.name for member in ensemble.candidates]
+        raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, names)} (there are {', '.join(names)})"])
+    choosing = replace(ensemble.choosing, prior=(), policy="combined")
+    return replace(ensemble, promptimizer=None, candidates=tuple(found), judge=None, choosing=choosing)
+
+
 def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ensemble:
     """The ensemble with every member changed."""
     return replace(

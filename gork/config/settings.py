@@ -116,6 +116,8 @@ class Settings(Record, frozen=True, kw_only=True):
     ] = 2
     strict: Annotated[bool, Help("Exit with 3 if a turn was incomplete: a model failed or there was no verdict.")] = False
     markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
+    watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
+    quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False
     history_tokens: Annotated[_Tokens, Help("Maximum history that models are given, in tokens.")] = 1500
     save: Annotated[bool, Help("Save the conversations of the prompt.")] = True
     sessions: Annotated[FilePath | None, Help("Where conversations are saved; ~/.local/state/gork/sessions if not given.")] = None

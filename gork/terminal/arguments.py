@@ -23,7 +23,7 @@ from gork.terminal.session_options import LATEST
 GROUPS: Final = {"asking": "asking", "models": "models", "limits": "limits (seconds, unless said otherwise)", "serve": "the service"}
 """Headings of the settings' flags, by the group that a setting names."""
 SHELLS: Final = ("bash", "zsh", "fish")
-OWN: Final = ("question", "interactive", "json", "session", "list", "show_config", "version")
+OWN: Final = ("question", "interactive", "json", "session", "list", "show_config", "version", "files", "only", "system", "options")
 """What a command line gives besides settings."""
 _WIDEST = 100
 _FLAGS_WIDTH = 26
@@ -130,7 +130,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if isinstance(action, argparse.BooleanOptionalAction):
-            return f"--[no-]{action.option_strings[0].removeprefix('--')}"
+            short = "".join(f"{flag}, " for flag in action.option_strings if not flag.startswith("--"))
+            return short + next(f"--[no-]{flag[2:]}" for flag in action.option_strings if flag.startswith("--"))
         return super()._format_action_invocation(action)
 
 
@@ -189,6 +190,8 @@ def completion(shell: str) -> str:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif action.dest == "ensemble":
                 action.choices = shipped_ensembles()
+            elif isinstance(action.metavar, str) and action.metavar.startswith("{"):
+                action.choices = action.metavar.strip("{}").split(",")
     script: str = shtab.complete(made, shell)
     return script
 
@@ -271,6 +274,19 @@ def _add_own_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--continue", dest="session", nargs="?", const=LATEST, metavar="ID", help="continue the conversation used last, or this one"
     )
+    made.add_argument(
+        "-f", "--file", dest="files", action="append", metavar="PATH", help="put a text file before the question (repeatable)"
+    )
+    made.add_argument("--system", metavar="TEXT", help="instructions for the candidates")
+    made.add_argument(
+        "-o",
+        "--option",
+        dest="options",
+        action="append",
+        metavar="NAME=VALUE",
+        help="a sampling option, such as temperature=0 (repeatable)",
+    )
+    made.add_argument("--only", metavar="NAME", help="ask this candidate alone, without rewriting")
     made.add_argument("--list", action="store_true", help="list the saved conversations, those used last first")
     made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
     made.add_argument("--show-config", action="store_true", help="print every setting and where it comes from")
@@ -287,7 +303,8 @@ def _add_setting(made: argparse._ActionsContainer, setting: Setting) -> None:
     if setting.secret:
         made.add_argument(f"{setting.flag}-file", metavar="FILE", help=_escaped(f"{setting.help} Read from this file."))
     elif isinstance(setting.default, bool):
-        made.add_argument(setting.flag, action=argparse.BooleanOptionalAction, default=None, help=_described(setting))
+        short = ("-q",) if setting.name == "quiet" else ()
+        made.add_argument(*short, setting.flag, action=argparse.BooleanOptionalAction, default=None, help=_described(setting))
     else:
         made.add_argument(setting.flag, metavar=setting.placeholder or placeholder(setting.kind), help=_described(setting))
 

@@ -149,12 +149,12 @@ def test_bash_completes_verbs_flags_and_ensembles(tmp_path):
     file.write_text(arguments.completion("bash"))
 
     def completed(*words: str) -> set[str]:
-        ask = f'source {file}; COMP_WORDS=({" ".join(words)} ""); COMP_CWORD={len(words)}; _shtab_gork; echo "${{COMPREPLY[@]}}"'
-        if words[-1].startswith("--en"):
-            ask = ask.replace(' "");', ");").replace(f"COMP_CWORD={len(words)}", f"COMP_CWORD={len(words) - 1}")
+        typed = " ".join(f"'{word}'" for word in words)
+        ask = f'source {file}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _shtab_gork; echo "${{COMPREPLY[@]}}"'
         return set(subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True).stdout.split())
 
-    assert {"doctor", "pull", "serve", "weights"} <= completed("gork")
+    assert {"doctor", "pull", "serve", "weights"} <= completed("gork", "")
     assert {"--ensemble", "--engine"} == completed("gork", "--en")
-    assert {"tiny", "starter"} <= completed("gork", "--ensemble")
-    assert {"path", "remove"} <= completed("gork", "weights")
+    assert {"tiny", "starter"} <= completed("gork", "--ensemble", "")
+    assert {"auto", "ollama", "embedded"} == completed("gork", "--engine", "")
+    assert {"path", "remove"} <= completed("gork", "weights", "")
