@@ -275,10 +275,11 @@ def as_text(report: DoctorReport, width: int) -> str:
 def _conclusion(report: DoctorReport) -> str:
     answering, members = sum(finding.ok for finding in report.findings), len(report.findings)
     if report.exit_code == FINE:
-        return f"All {members} members answer."
+        return f"All {members} models work."
     if report.exit_code == DEGRADED:
-        return f"{answering} of {members} members answer: questions are answered without the rest."
-    return f"{answering} of {members} members answer, no candidate among them: no question can be answered."
+        others = "one" if members - answering == 1 else members - answering
+        return f"{answering} of {members} models work; questions are answered without the other {others}."
+    return f"{answering} of {members} models work, but no candidate: no question can be answered."
 
 
 def _table(findings: tuple[MemberReport, ...], width: int) -> list[str]:

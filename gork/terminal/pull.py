@@ -82,7 +82,7 @@ async def bring_all(jobs: Sequence[Job], progress: Progress, *, at_once: int = A
                 failed.append(job.name)
                 progress.say(f"{job.name}: {error.what if isinstance(error, ModelError) else error}")
             else:
-                progress.say(f"{job.name}: here, after {time.monotonic() - started:.1f} s")
+                progress.say(f"{job.name}: done in {time.monotonic() - started:.1f} s")
             finally:
                 progress.end(job.name)
 
@@ -100,7 +100,7 @@ async def pull(chosen: Chosen, progress: Progress) -> int:
     )
     failed += await bring_all(jobs, progress)
     if failed:
-        progress.say(f"could not be had: {', '.join(failed)}")
+        progress.say(f"failed: {', '.join(failed)}")
     return FAILED if failed else FETCHED
 
 

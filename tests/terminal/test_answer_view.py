@@ -163,7 +163,7 @@ def test_code_can_be_copied_from_the_screen(around):
     """Between two rules, at the left edge, each line whole however narrow the window is; in a list too."""
     code = ["def f(x):", "", "    return " + "'long words '" * 9]
     indented = "\n".join(f"{'   ' if around[0] == '1' else ''}{line}" for line in ["```python", *code, "```"])
-    made = formatted(around.format(indented), prefix="", width=40, colour=False).splitlines()
+    made = formatted(around.format(indented), prefix="", width=50, colour=False).splitlines()
 
     first = made.index(RULE)
     assert [RULE, *code, RULE] == made[first : first + 5]
