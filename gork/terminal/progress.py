@@ -225,6 +225,7 @@ class Rows:
                 row = self._row(failure.member)
                 row.end(State.FAILED, now)
                 row.text = failure.message
+                self._drop_draft(failure.member)
             case Rewritten(question):
                 for row in self._of(Stage.REWRITE):
                     row.text = question.rewrite or f"refused: {question.rewrite_refused}"

@@ -637,3 +637,25 @@ def test_the_events_of_a_turn_all_have_their_place(pty_pair):
         progress(Finished(SimpleNamespace()))
 
     assert [] == pty_pair.lines()
+
+
+def test_the_watched_draft_fits_its_window_and_is_the_newest_text(clock):
+    """Words stay whole, lines too long are folded; a restart or a failure takes it away; nobody else's text is in it."""
+    rows = Rows(clock=clock, watched="a")
+    for event in (
+        StageStarted(Stage.ANSWER, ("a", "b")),
+        Token("a", "one two three\n\n" + "x" * 50 + "\n" * 30 + "the end"),
+        Token("b", "other"),
+    ):
+        rows.take(event)
+
+    shown = rows.draft(20, 8)
+    assert ("a writes:", "the end", 8) == (shown[0], shown[-1], len(shown))
+    assert ["a writes:", "one two three", "", "x" * 19, "x" * 19, "x" * 12] == rows.draft(20, 60)[:6]
+    assert [] == rows.draft(20, 3)
+    rows.take(Restarted("a", "died"))
+    assert [] == rows.draft(20, 20)
+    rows.take(Token("a", "again"))
+    assert ["a writes:", "again"] == rows.draft(20, 20)
+    rows.take(Failed(Failure(member="a", kind="died", message="a died")))
+    assert [] == rows.draft(20, 20)
