@@ -26,12 +26,21 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def members(rows: Sequence[MemberRow]) -> str:
     """The members, one a row."""
     head = ("member", "role", "model", "where", "state")
-    return table([head, *((row.member, row.role, row.model, row.where, row.state) for row in rows)])
+    return table([head, *((row.member, row.role, short(row.model), row.where, row.state) for row in rows)])
+
+
+def short(model: str) -> str:
+    """A model's name without what the cache puts behind it.
+
+    >>> short("SmolLM2-135M-Instruct.Q4_1-b179c9523d0e6a0f.gguf"), short("qwen3:0.6b")
+    ('SmolLM2-135M-Instruct.Q4_1', 'qwen3:0.6b')
+    """
+    return re.sub(r"(-[0-9a-f]{16})?\.gguf$", "", model)
 
 
 def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     """The line over one answer; without a turn, of one that was stopped."""
-    remarks = [answer.model, f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
+    remarks = [short(answer.model), f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
     if turn is not None and answer.member in turn.verdict.scores:
