@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -23,6 +24,8 @@ from gork.terminal.safe_text import shown
 
 _THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "markdown.h1": "bold underline", "markdown.h2": "bold"})
 """No backgrounds: whether the terminal is dark or light is not known."""
+_MATH = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
+"""What formulas in TeX stand between."""
 _NARROWEST = 20
 _FOR_TEXT = 16
 """Columns that nested lists and quotes must leave for text."""
@@ -41,6 +44,7 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None
     text, width = shown(text), max(width, _NARROWEST)
     # HTML is text. A definition of a link that nothing refers to would vanish, so definitions are text too.
     parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("reference")
+    parser.inline.ruler.before("escape", "math", _math)
     tokens = parser.parse(text)
     if not _fits(tokens, width):
         return None
@@ -88,6 +92,22 @@ def _lines(console: Console, renderable: RenderableType, options: ConsoleOptions
 
 def _is_verbatim(line: list[Segment]) -> bool:
     return any(style is not None and style.meta.get("verbatim") for _, style, _ in line)
+
+
+def _math(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the parser's signature
+    """A formula in TeX as it was written, in the type of code: markdown would take its backslashes for escapes."""
+    for opening, closing in _MATH:
+        if not state.src.startswith(opening, state.pos):
+            continue
+        end = state.src.find(closing, state.pos + len(opening), state.posMax)
+        if end < 0:
+            return False
+        end += len(closing)
+        if not silent:
+            state.push("code_inline", "code", 0).content = state.src[state.pos : end]
+        state.pos = end
+        return True
+    return False
 
 
 class _Title(Heading):
