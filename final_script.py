@@ -38,7 +38,7 @@ from gork.judging.computed import by_computed
 from gork.judging.decide import contest_of, decide, prior_order, shortlist
 from gork.judging.signals import Contest, JudgeSession, SlotPriors
 from gork.rewriting.prompt import clean, refuse, rewrite_messages, worth_rewriting
-from gork.terminal import cli
+from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
 from gork.turn import (
     Answer,
@@ -339,10 +339,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return cli.run(arguments, assemble)
     except GorkError as error:
-        tell(sys.stderr, f"final_script.py: {error}")
+        tell(sys.stderr, f"{program.name()}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        tell(sys.stderr, "final_script.py: interrupted")
+        tell(sys.stderr, f"{program.name()}: interrupted")
         return 130
 
 

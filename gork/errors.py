@@ -3,6 +3,7 @@
 GorkError                  the base; catching it means "print the message, choose the exit code"
 ├── UsageError             what was asked for cannot be done as asked: flags, files, prompts (exit code 2)
 │   └── ConfigError        one or more mistakes in settings or in an ensemble file, all of them listed
+├── OutputError            what was asked for cannot be written to standard output
 ├── WeightsError           a GGUF file is missing, torn, of the wrong checksum, or cannot be fetched
 ├── EngineError            no engine can be started or chosen (models missing on a local Ollama, no xllamacpp)
 ├── ServiceError           a running service did not do what it was asked; names its URL
@@ -73,6 +74,10 @@ class ConfigError(UsageError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(mistakes))
+
+
+class OutputError(GorkError):
+    """Raised when standard output is closed or cannot take what was asked for (a full disk)."""
 
 
 class WeightsError(GorkError):

@@ -31,7 +31,7 @@ _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
 _TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout")
 _USED: Final = {"server", "seed", "optimize", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
-    *("strict", "markdown", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
+    *("strict", "markdown", "watch", "quiet", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
 _ENGINES: Final = {"ollama": "Ollama", "embedded": "embedded llama.cpp"}
 _NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
@@ -77,7 +77,7 @@ async def reach(
     origins = {**settings.origins, "ensemble": Origin(Layer.SERVICE, f"the service at {settings.server}")}
     engine = plain(_ENGINES.get(said.engine, said.engine))
     line = f"engine: {engine}, ensemble {said.ensemble} (the service at {client.url}, version {plain(said.version)})"
-    return Remote(client, structs.replace(settings, ensemble=_ensemble(said, client), origins=origins), line, again)
+    return Remote(client, structs.replace(settings, ensemble=_ensemble(said, client), origins=origins), line, again, said.engine)
 
 
 def unused_flags(settings: Settings) -> list[str]:
@@ -88,8 +88,8 @@ def unused_flags(settings: Settings) -> list[str]:
 class Remote:
     """A running service; nothing is kept open between its turns."""
 
-    def __init__(self, client: ServiceClient, settings: Settings, line: str, again: str) -> None:
-        self._client, self._again = client, again
+    def __init__(self, client: ServiceClient, settings: Settings, line: str, again: str, engine: str) -> None:
+        self._client, self._again, self.engine = client, again, engine
         self.settings = settings
         """The user's, with the service's ensemble."""
         self.line = line
@@ -240,6 +240,10 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
 
     history = [{"role": message["role"], "content": whole(message["content"])} for message in question.history]
     body: dict[str, Any] = {"question": whole(question.text), "history": history}
+    if question.system:
+        body["system"] = whole(question.system)
+    if question.options:
+        body["options"] = dict(question.options)
     if how.seed is not None:
         body["seed"] = how.seed
     if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:

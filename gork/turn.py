@@ -129,7 +129,7 @@ class Answer:
     text: str
     complete: bool = True
     stop: str = "stop"
-    """Why it ended: "stop", "length", "deadline" or "repetition"."""
+    """Why it ended: "stop", "length", "deadline", "repetition"; "stopped" if its user stopped it and took it nevertheless."""
     tokens: int = 0
     prompt_tokens: int = 0
     """What its model read for it: instructions, examples and history included."""

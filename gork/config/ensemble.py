@@ -214,9 +214,11 @@ def _some_weight(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
-DecidedBy = Annotated[Policy, Help("What decides: all signals, or one of them alone.")]
-Orders = Annotated[int, Meta(ge=1, le=120), Help("In how many orders the judge reads the answers.")]
-JudgeTokens = Annotated[int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.")]
+DecidedBy = Annotated[Policy, Help("What decides: all signals, or one of them alone.", group="models")]
+Orders = Annotated[int, Meta(ge=1, le=120), Help("In how many orders the judge reads the answers.", group="models")]
+JudgeTokens = Annotated[
+    int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.", group="models")
+]
 
 
 class Choosing(Record, frozen=True, kw_only=True):
@@ -241,8 +243,8 @@ class Choosing(Record, frozen=True, kw_only=True):
         return None if self.calibration is None else self.calibration.sureness(margin)
 
 
-CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question candidates get.")]
-Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Tokens of prompt and answer together that one request can use.")]
+CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question candidates get.", group="models")]
+Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Most tokens of prompt and answer together.", group="models")]
 
 
 class Ensemble(Record, frozen=True, kw_only=True):
@@ -289,24 +291,48 @@ def read_ensemble(text: str, source: str) -> Ensemble:
     raise mistakes.error()
 
 
-def load_ensemble(name_or_path: str) -> Ensemble:
-    """The shipped ensemble of that name, else the one in the file of that name. Raises a `ConfigError` that lists every mistake.
+def load_ensemble(name_or_path: str, own: Mapping[str, Path] | None = None) -> Ensemble:
+    """The shipped ensemble of that name, else the user's own, else the one in that file. Raises a `ConfigError` that lists every mistake.
 
     Paths of weights in a file are taken from the file's own folder.
     """
+    file = ensemble_file(name_or_path, own or {})
+    if file.parent == _SHIPPED:
+        return read_ensemble(read_file(file), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{file.name}")
+    try:
+        return _from_folder(read_ensemble(read_file(file), str(file)), file.parent)
+    except Wrong as wrong:
+        raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
+
+
+def ensemble_file(name_or_path: str, own: Mapping[str, Path]) -> Path:
+    """The file of an ensemble; `own` has those of the user's own ensembles. Raises a `ConfigError` if no ensemble has the name."""
     names = shipped_ensembles()
     if name_or_path in names:
-        shipped = _SHIPPED / f"{name_or_path}.yaml"
-        return read_ensemble(read_file(shipped), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{shipped.name}")
+        return _SHIPPED / f"{name_or_path}.yaml"
+    if name_or_path in own:
+        return own[name_or_path]
     if not is_file_name(name_or_path):
+        names = (*names, *own)
         raise ConfigError(
             [f"no ensemble {quoted(name_or_path)}{suggestion(name_or_path, names)} (there are {', '.join(names)}, or give a file)"]
         )
     try:
-        file = parse_value(FilePath, name_or_path)
-        return _from_folder(read_ensemble(read_file(file), name_or_path), file.parent)
+        file: Path = parse_value(FilePath, name_or_path)
     except Wrong as wrong:
         raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
+    return file
+
+
+def own_ensembles(settings_folder: Path | None) -> dict[str, Path]:
+    """The user's own ensembles: the YAML files in the folder `ensembles` beside the settings, by their names without the ending."""
+    if settings_folder is None:
+        return {}
+    try:
+        files = sorted(file for file in (settings_folder / "ensembles").iterdir() if file.suffix in {".yaml", ".yml"} and file.is_file())
+    except OSError:  # no such folder, which is the usual case, or one that cannot be read
+        return {}
+    return {file.stem: file for file in files}
 
 
 def is_file_name(name_or_path: str) -> bool:
@@ -324,6 +350,16 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
         return member if member.weights is None else replace(member, weights=in_folder(member.weights, folder))
 
     return with_members(ensemble, placed)
+
+
+def alone(ensemble: Ensemble, name: str) -> Ensemble:
+    """The ensemble with this candidate alone, without rewriting and judging. Raises a `ConfigError` if there is no such candidate."""
+    found = [member for member in ensemble.candidates if member.name == name]
+    if not found:
+        names = [member.name for member in ensemble.candidates]
+        raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, names)} (there are {', '.join(names)})"])
+    choosing = replace(ensemble.choosing, prior=(), policy="combined")
+    return replace(ensemble, promptimizer=None, candidates=tuple(found), judge=None, choosing=choosing)
 
 
 def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ensemble:

@@ -84,6 +84,10 @@ class Setting(NamedTuple):
     """Never shown, never a flag; `<name>_file` names a file that has it."""
     also: str | None
     """Another program's environment variable that counts where ours is not set."""
+    group: str = "asking"
+    """The heading under which its flag is listed: "asking", "models", "limits" or "serve"."""
+    placeholder: str = ""
+    """What stands for its value in the help; made from the type if it is empty."""
 
     @property
     def what(self) -> str:

@@ -60,6 +60,10 @@ class Help(NamedTuple):
     """The name that people use, where it is not the field's."""
     also: str | None = None
     """Another program's environment variable that counts where ours is not set."""
+    group: str = "asking"
+    """The heading under which a setting's flag is listed."""
+    placeholder: str = ""
+    """What stands for its value in the help; made from the type if it is not given."""
 
 
 INLINE: Final = "inline"
@@ -238,6 +242,18 @@ def what(kind: Any) -> str:  # noqa: ANN401 - as above
         low, high = _bound(notes, "ge"), _bound(notes, "le")
         return f"a whole number from {low} to {high}" if base is int else f"a number from {low:g} to {high:g}"
     return "true or false" if base is bool else "text"
+
+
+def placeholder(kind: Any) -> str:  # noqa: ANN401 - as above
+    """What stands for a value of a type in a line of help.
+
+    >>> placeholder(Literal["a", "b"]), placeholder(int | None), placeholder(FilePath)
+    ('{a,b}', 'N', 'PATH')
+    """
+    base, _, _ = _plain(kind)
+    if get_origin(base) is Literal:
+        return "{" + ",".join(get_args(base)) + "}"
+    return {int: "N", float: "SECONDS", Path: "PATH"}.get(base, "TEXT")
 
 
 def describe(raw: object) -> str:

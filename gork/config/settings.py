@@ -26,9 +26,11 @@ from gork.config.ensemble import (
     as_url,
     load_ensemble,
     misfits,
+    own_ensembles,
     shipped_ensembles,
     with_members,
 )
+from gork.config.folders import config_home
 from gork.config.load import (
     Layer,
     MemberPlace,
@@ -91,68 +93,91 @@ _Bytes = Annotated[int, Meta(ge=1024, le=1 << 30)]
 class Settings(Record, frozen=True, kw_only=True):
     """What one start of the program goes by. Each field with a `Help` is a setting; the others say what came of them."""
 
-    ensemble_name: Annotated[_EnsembleName | None, Help("A shipped ensemble's name, or an ensemble file.", key="ensemble")] = None
+    ensemble_name: Annotated[
+        _EnsembleName | None,
+        Help("An ensemble's name (the verb ensembles lists them) or file.", key="ensemble", group="models", placeholder="NAME"),
+    ] = None
     """None leaves it to the choice of the engine."""
-    engine: Annotated[Literal["auto", "ollama", "embedded"], Help("Where models answer.")] = "auto"
-    ollama_host: Annotated[_OllamaHost, Help("The Ollama server of members that have no url of their own.", also="OLLAMA_HOST")] = (
-        parse_host("")
+    engine: Annotated[Literal["auto", "ollama", "embedded"], Help("What runs the models.", group="models")] = "auto"
+    ollama_host: Annotated[
+        _OllamaHost,
+        Help("The Ollama server of members that have no url of their own.", also="OLLAMA_HOST", group="models", placeholder="HOST[:PORT]"),
+    ] = parse_host("")
+    seed: Annotated[Seed | None, Help("Seed of the sampling and of the judge's reading orders; drawn anew for each turn if not given.")] = (
+        None
     )
-    seed: Annotated[Seed | None, Help("Seed of sampling and of the judge's orders; drawn for each turn if not given.")] = None
-    optimize: Annotated[bool, Help("Whether the question is rewritten before it is asked.")] = True
-    compute: Annotated[bool, Help("Whether members may answer by a program that is run here, in a sandbox.")] = True
-    program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Seconds that one program may run.")] = 1.0
-    program_memory: Annotated[int, Meta(ge=1, le=4096), Help("Megabytes that one program may use.")] = 64
-    program_output: Annotated[int, Meta(ge=64, le=1 << 20), Help("Bytes that one program may print.")] = 4096
-    programs_at_once: Annotated[int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.")] = 2
-    strict: Annotated[bool, Help("Whether a turn that is less than a whole one ends with exit code 3.")] = False
-    markdown: Annotated[bool, Help("Whether answers are formatted on a terminal; in a pipe they never are.")] = True
-    history_tokens: Annotated[_Tokens, Help("Most tokens of earlier turns that models are given.")] = 1500
-    save: Annotated[bool, Help("Whether the turns of the prompt that remembers are saved.")] = True
-    sessions: Annotated[FilePath | None, Help("The folder they are saved in; one of the user's state if not given.")] = None
-    history: Annotated[bool, Help("Whether what was typed at the prompt is kept in a file for the next time.")] = True
-    idle_exit: Annotated[_Idle, Help("Seconds without a key at a terminal's prompt after which the program ends; 0 for never.")] = 14_400.0
-    threads: Annotated[_Cores | None, Help("Cores to use; found out (CPU quota, affinity mask, machine) if not given.")] = None
-    cache: Annotated[FilePath | None, Help("Where weights are kept; a folder of the user's cache if not given.")] = None
-    offline: Annotated[bool, Help("Whether nothing may be fetched.")] = False
+    optimize: Annotated[bool, Help("Rewrite the question before it is asked.")] = True
+    compute: Annotated[bool, Help("Let members answer by a program that is run here, in a sandbox.")] = True
+    program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Longest time for one such program.", group="limits")] = 1.0
+    program_memory: Annotated[int, Meta(ge=1, le=4096), Help("Megabytes that one program may use.", group="limits")] = 64
+    program_output: Annotated[int, Meta(ge=64, le=1 << 20), Help("Bytes that one program may print.", group="limits")] = 4096
+    programs_at_once: Annotated[
+        int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.", group="limits")
+    ] = 2
+    strict: Annotated[bool, Help("Exit with 3 if a turn was incomplete: a model failed or there was no verdict.")] = False
+    markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
+    watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
+    quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False
+    history_tokens: Annotated[_Tokens, Help("Maximum history that models are given, in tokens.")] = 1500
+    save: Annotated[bool, Help("Save the conversations of the prompt.")] = True
+    sessions: Annotated[FilePath | None, Help("Where conversations are saved; ~/.local/state/gork/sessions if not given.")] = None
+    history: Annotated[bool, Help("Keep what is typed at the prompt in a file for the next time.")] = True
+    idle_exit: Annotated[_Idle, Help("Leave the prompt after this long without a key; 0 for never.", placeholder="SECONDS")] = 14_400.0
+    threads: Annotated[_Cores | None, Help("Cores to use; detected (CPU quota, affinity mask, machine) if not given.", group="models")] = (
+        None
+    )
+    cache: Annotated[FilePath | None, Help("Where weights are kept; ~/.cache/gork/weights if not given.", group="models")] = None
+    offline: Annotated[bool, Help("Download nothing.", group="models")] = False
     context: Context | None = None
     """This and the next four stand above the ensemble's own values, which are in `ensemble` with them."""
     candidates_see: CandidatesSee | None = None
     policy: DecidedBy | None = None
     orders: Orders | None = None
     judge_tokens: JudgeTokens | None = None
-    timeout: Annotated[_Seconds, Help("Seconds for a whole turn.")] = 300.0
-    rewrite_timeout: Annotated[_Seconds, Help("Seconds for the rewrite.")] = 20.0
-    candidate_timeout: Annotated[_Seconds, Help("Seconds for one candidate's answer; what it has written by then counts.")] = 180.0
-    judge_timeout: Annotated[_Seconds, Help("Seconds for the judge at least; more if its reading speed asks for it.")] = 60.0
-    connect_timeout: Annotated[_Seconds, Help("Seconds until a server must have accepted a connection.")] = 5.0
-    load_timeout: Annotated[_Seconds, Help("Seconds for loading a model into memory.")] = 600.0
-    first_token_timeout: Annotated[_Seconds, Help("Seconds until the first token, besides the time for reading the prompt.")] = 60.0
-    prefill_rate: Annotated[_Rate, Help("Tokens of a prompt that the slowest model reads a second.")] = 10.0
-    idle_timeout: Annotated[_Seconds, Help("Seconds from one token to the next.")] = 30.0
-    drain_timeout: Annotated[_Seconds, Help("Seconds that running turns may take when the service is stopped.")] = 30.0
+    timeout: Annotated[_Seconds, Help("Longest time for a turn.", group="limits")] = 300.0
+    rewrite_timeout: Annotated[_Seconds, Help("Longest time for the rewrite.", group="limits")] = 20.0
+    candidate_timeout: Annotated[
+        _Seconds, Help("Longest time for one candidate's answer; what it has written by then counts.", group="limits")
+    ] = 180.0
+    judge_timeout: Annotated[_Seconds, Help("Time that the judge has at least; it gets more if it reads slowly.", group="limits")] = 60.0
+    connect_timeout: Annotated[_Seconds, Help("Longest time for connecting to a server.", group="limits")] = 5.0
+    load_timeout: Annotated[_Seconds, Help("Longest time for loading a model into memory.", group="limits")] = 600.0
+    first_token_timeout: Annotated[
+        _Seconds, Help("Longest wait for the first token, in addition to the time for reading the prompt.", group="limits")
+    ] = 60.0
+    prefill_rate: Annotated[
+        _Rate, Help("Tokens of a prompt that the slowest model reads in a second.", group="limits", placeholder="N")
+    ] = 10.0
+    idle_timeout: Annotated[_Seconds, Help("Longest wait from one token to the next.", group="limits")] = 30.0
+    drain_timeout: Annotated[_Seconds, Help("Time that running turns have to finish when the service is stopped.", group="serve")] = 30.0
     server: Annotated[
-        _ServerUrl | None, Help("A running service that answers instead of models here; used by questions and the prompt, not by serve.")
+        _ServerUrl | None,
+        Help("Have a running service answer instead of models here; for questions and the prompt.", group="models", placeholder="URL"),
     ] = None
-    host: Annotated[_HostName, Help("The address that serve listens on.")] = "127.0.0.1"
-    port: Annotated[_Port, Help("The port that serve listens on; 0 for any that is free.")] = 8080
-    turns: Annotated[_Turns, Help("Turns that the service works on at once; more where the models have processors of their own.")] = 1
-    queue: Annotated[_Queue, Help("Turns that may wait for their start; beyond, clients are told to come back.")] = 16
-    body_limit: Annotated[_Bytes, Help("Bytes of the largest request that the service reads.")] = 2 << 20
+    host: Annotated[_HostName, Help("Address to listen on.", group="serve", placeholder="ADDRESS")] = "127.0.0.1"
+    port: Annotated[_Port, Help("Port to listen on; 0 for any free one.", group="serve")] = 8080
+    turns: Annotated[_Turns, Help("Turns at the same time; more than 1 where the models have processors of their own.", group="serve")] = 1
+    queue: Annotated[_Queue, Help("Turns that may wait for their start; more get 503.", group="serve")] = 16
+    body_limit: Annotated[_Bytes, Help("Largest request that the service reads, in bytes.", group="serve")] = 2 << 20
     request_timeout: Annotated[
-        _Seconds, Help("Seconds within which a client must have sent the head, and then the body, of a request, and take what it is sent.")
+        _Seconds,
+        Help("Longest time for a client to send a request's head, to send its body, and to take what it is sent.", group="serve"),
     ] = 15.0
-    drafts: Annotated[
-        bool, Help("Whether other programs get drafts and verdict in the thinking channel, unless a request says otherwise.")
-    ] = True
-    cors: Annotated[_WebOrigins, Help("Origins whose pages may use the service, separated by commas.")] = ()
-    log_format: Annotated[Literal["text", "json"], Help("How the service writes its log.")] = "text"
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Help("From which level on it does.")] = "info"
-    log_prompts: Annotated[bool, Help("Whether questions and answers stand in the log.")] = False
+    drafts: Annotated[bool, Help("Send other programs drafts and verdict as thinking, unless a request says otherwise.", group="serve")] = (
+        True
+    )
+    cors: Annotated[
+        _WebOrigins,
+        Help("Origins whose pages may use the service, separated by commas.", group="serve", placeholder="ORIGIN[,ORIGIN...]"),
+    ] = ()
+    log_format: Annotated[Literal["text", "json"], Help("Format of the log.", group="serve")] = "text"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Help("Minimum log level.", group="serve")] = "info"
+    log_prompts: Annotated[bool, Help("Log questions and answers.", group="serve")] = False
     token: Annotated[
         _Token | None,
-        Help("Bearer token that clients of the service must send (for /api, /v1 and /metrics); sent where a server is used."),
+        Help("Bearer token that clients of the service must send (for /api, /v1 and /metrics); sent to --server.", group="serve"),
     ] = None
-    hub_token: Annotated[_Token | None, Help("Token for the model hub.")] = None
+    hub_token: Annotated[_Token | None, Help("Token for the model hub.", group="models")] = None
 
     ensemble: Ensemble
     """With the user's own values for its members, context and choosing in it."""
@@ -194,9 +219,10 @@ def _settings() -> dict[str, Setting]:
     table = {}
     for name, one in fields_of(Settings).items():
         if one.help is not None:
-            above = " As the ensemble says if not given." if name in {*OF_ENSEMBLE, *OF_CHOOSING} else ""
-            key = one.help.key or name
-            table[key] = Setting(key, name, one.kind, one.help.text + above, one.default, one.base is Secret, one.help.also)
+            above = " (default: from the ensemble)" if name in {*OF_ENSEMBLE, *OF_CHOOSING} else ""
+            key, said = one.help.key or name, one.help
+            secret = one.base is Secret
+            table[key] = Setting(key, name, one.kind, said.text + above, one.default, secret, said.also, said.group, said.placeholder)
     return table
 
 
@@ -215,7 +241,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
     values = {SETTINGS[name].field: value for name, (value, _) in given.items() if name in SETTINGS}
     members, name = _members(given), values.get("ensemble_name")
     try:
-        ensemble = load_ensemble(name if name is not None else FULL)
+        ensemble = load_ensemble(name if name is not None else FULL, own_ensembles(config_home(environ)))
     except ConfigError as error:
         # Which members there would be is not known, so no variable that may be of one is called unknown.
         raise ConfigError([*mistakes, *check_variables(environ, SETTINGS, members), *error.mistakes]) from None

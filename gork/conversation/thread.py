@@ -75,11 +75,12 @@ def announce(kept: Kept) -> str | None:
     """One line for people when turns no longer fit; None when all do.
 
     >>> announce(Kept((), 2))
-    "2 older turns no longer fit the models' context: they are left out of this turn, and none is left"
+    'The 2 earlier turns did not fit and were left out: this question was asked without history.'
     """
     if not kept.dropped:
         return None
-    turns, are = ("1 older turn", "it is") if kept.dropped == 1 else (f"{kept.dropped} older turns", "they are")
-    fit = "fits" if kept.dropped == 1 else "fit"
-    nothing = "" if kept.messages else ", and none is left"
-    return f"{turns} no longer {fit} the models' context: {are} left out of this turn{nothing}"
+    number = "" if kept.dropped == 1 else f"{kept.dropped} "
+    turns, were = ("turn", "was") if kept.dropped == 1 else ("turns", "were")
+    if not kept.messages:
+        return f"The {number}earlier {turns} did not fit and {were} left out: this question was asked without history."
+    return f"The {number}oldest {turns} did not fit and {were} left out."

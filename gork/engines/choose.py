@@ -18,7 +18,7 @@ from gork.config.ensemble import Member, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
 from gork.config.weights import Weights
 from gork.engines.call import Deadlines
-from gork.engines.footprint import missing_bytes, shortage, size_of
+from gork.engines.footprint import files_of, missing_bytes, shortage, size_of
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama import library
@@ -53,6 +53,8 @@ class Frontend:
     """Set only in interactive mode."""
     pull: Pull | None = None
     """Set only in interactive mode."""
+    brief: str | None = None
+    """What follows a short line about the engine, where a conversation begins; None for all that is to be said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,23 @@ class Chosen:
     def title(self) -> str:
         """The engine's name for people."""
         return ENGINES[self.engine].title
+
+    @property
+    def brief(self) -> str:
+        """Ensemble and engine in a few words, and why this engine if nobody asked for it."""
+        settings, ensemble = self.settings, self.settings.ensemble
+        if self.engine == "ollama":
+            count = len({member.model or member.name for member in ensemble.members})
+            where = f" at {settings.ollama_host.removeprefix('http://')}" if self.local else ""
+            return f"{ensemble.name} ({_counted(count, 'model')}) on {self.title}{where}"
+        count, size = len(files_of(ensemble)), size_of(ensemble)
+        why = f"; {self.why}" if settings.engine != "embedded" else ""
+        about = f"{_counted(count, 'model')}{f', {size / 1e9:.1f} GB' if size else ''}"
+        return f"{ensemble.name} ({about}) on {self.title}, {_counted(cores_for(settings).count, 'thread')}{why}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +178,8 @@ async def _prepare_ollama(chosen: Chosen, frontend: Frontend) -> Selected:
         if lacking and await _remedied(settings, lacking, frontend) == "starter":
             starter = settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
             return await _prepare_embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), frontend)
-    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why})")
+    long = f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why})"
+    frontend.say(long if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
     return Selected(settings, lambda: ollama_engine(settings))
 
 
@@ -194,13 +214,14 @@ def ollama_engine(settings: Settings) -> OllamaEngine:
 async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
     if not has_llama():
         raise EngineError(
-            f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama (ollama serve)"
+            f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
         )
     settings, cores = chosen.settings, cores_for(chosen.settings)
-    threads = f"{cores.count} thread{'' if cores.count == 1 else 's'}: {cores.why}"
+    threads = _counted(cores.count, "thread")
     about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
     size = f", {size_of(settings.ensemble) / 1e9:.1f} GB" if size_of(settings.ensemble) else ""
-    frontend.say(f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}")
+    long = f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}"
+    frontend.say(long if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
     files = await _files(settings, frontend)
     return Selected(settings, lambda: embedded_engine(settings, files))
 

@@ -5,121 +5,163 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
 
 from gork import __version__
-from gork.config.settings import SETTINGS, Layer, Settings, load_settings
+from gork.config.ensemble import alone
+from gork.config.settings import Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
 from gork.engines.weights.progress import Progress
-from gork.errors import NoService, UsageError
+from gork.errors import NoService, OutputError, UsageError
 from gork.flow import Assemble
 from gork.health import member_rows
 from gork.judging import explain
+from gork.terminal import arguments as command_line
+from gork.terminal import attachments, oneshot, output, program, screen, session_options, verbs
 from gork.terminal import input as prompt_input
-from gork.terminal import oneshot, session_options, verbs
+from gork.terminal.commands.asking import changed_options
 from gork.terminal.safe_text import tell
-from gork.terminal.session import Backend, ConversationHooks
-
-DESCRIPTION = """\
-Several small local models answer as one.
-
-  python final_script.py "What is quantum computing?"        one question
-  git diff | python final_script.py "Summarise this"         standard input first, then the question
-  python final_script.py                                     a prompt that remembers the conversation
-"""
-EPILOG = f"""\
-{verbs.HELP}
-exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 a turn that is less than a whole one (with --strict), 130 interrupted.
-Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE).
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags; those of settings come from their table."""
-    made = argparse.ArgumentParser(
-        prog="final_script.py",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.add_argument("question", nargs="*", help="what to ask; without it and with a terminal: a prompt that remembers")
-    made.add_argument("-i", "--interactive", action="store_true", help="the prompt that remembers, line by line from a pipe too")
-    made.add_argument("--json", action="store_true", help="print the whole turn as one line of JSON (docs/turn.schema.json)")
-    made.add_argument(
-        "--continue",
-        dest="session",
-        nargs="?",
-        const=session_options.LATEST,
-        metavar="ID",
-        help="go on with the session used last, or this one",
-    )
-    made.add_argument("--list", action="store_true", help="print the saved sessions, those used last first, and stop")
-    made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
-    made.add_argument("--show-config", action="store_true", help="print every setting with where it comes from, and stop")
-    made.add_argument("--version", action="version", version=__version__)
-    settings = made.add_argument_group("settings")
-    for field in SETTINGS.values():
-        if field.secret:
-            settings.add_argument(f"{field.flag}-file", metavar="FILE", help=f"{field.help} Read from this file.")
-        elif isinstance(field.default, bool):
-            settings.add_argument(field.flag, action=argparse.BooleanOptionalAction, default=None, help=field.help)
-        else:
-            settings.add_argument(field.flag, metavar=field.what.split()[-1].upper(), help=field.help)
-    return made
+from gork.terminal.session import Backend, sampling
+from gork.turn import Question
 
 
 def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
     """Do what the command line says; returns the exit code. Raises a `GorkError`, or `KeyboardInterrupt` for a Ctrl-C."""
-    given = vars(parser().parse_args(arguments))
-    words, interactive, as_json, show, listed, session = (
-        given.pop(name) for name in ("question", "interactive", "json", "show_config", "list", "session")
-    )
+    screen.fill_closed()
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments), assemble)
+    except output.OutputGone as gone:
+        output.discard(1)
+        if not gone.left:
+            raise OutputError(f"standard output cannot be written: {gone.strerror}") from None
+        return output.READER_LEFT
+
+
+def _run(arguments: list[str], assemble: Assemble) -> int:
+    if (text := command_line.help_for(arguments)) is not None:
+        return _print(text.rstrip("\n"))
+    given = vars(command_line.parser().parse_args(arguments))
+    own = {name: given.pop(name) for name in command_line.OWN}
+    words = own["question"]
+    verb = command_line.verb_of(words, arguments)
+    if own["version"]:
+        return _print(__version__)
+    if verb is not None and verb.name == "completion":
+        return _print(command_line.completion(words[1]))
     settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
-    if show:
-        print(show_config(settings))
-        return 0
-    if listed:
+    if own["show_config"]:
+        return _print(show_config(settings))
+    if own["list"]:
         return session_options.print_list(settings, _say)
-    verb = verbs.verb_of(words, sys.argv[1:] if arguments is None else arguments)
-    if verb is not None:
-        if interactive or session is not None:
-            raise UsageError(f"-i and --continue go with questions, not with {verb} (to ask that as a question: -- {verb})")
-        if settings.server is not None and (verb == "doctor" or _server_by_flag(settings)):
-            _say(f"{verb} is about the models of this machine: the service at {settings.server} is not asked")
-        return asyncio.run(verbs.run(verb, words[1:], settings, assemble, as_json=as_json, say=_say))
-    session, words = session_options.split_session_id(session, words)
-    prompt = None if _wants_repl(words, interactive=interactive, as_json=as_json) else _prompt(words, settings)
-    return asyncio.run(main(settings, assemble, prompt=prompt, session=session, as_json=as_json))
+    return _ask(own, settings, assemble) if verb is None else _do(verb, own, settings, assemble)
 
 
-async def main(settings: Settings, assemble: Assemble, *, prompt: str | None, session: str | None, as_json: bool) -> int:
-    """Ask one question, or hold a conversation if `prompt` is None; returns the exit code.
+def _print(text: str) -> int:
+    output.write(text)
+    return 0
 
-    `session` is the saved session to continue: None for a new one, `session_options.LATEST` for the one used last.
-    """
+
+def _ask(own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
+    """Answer one question or hold a conversation; returns the exit code. Raises a `GorkError`."""
+    session, words = session_options.split_session_id(own["session"], own["question"])
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: there is nowhere to write an answer")
+    interactive = _wants_repl(words, interactive=own["interactive"], as_json=own["json"])
+    files = [attachments.read(path) for path in own["files"] or ()]
+    wish = Wish(
+        prompt=None if interactive else _prompt(words, settings, files),
+        files=tuple(files) if interactive else (),
+        session=session,
+        as_json=own["json"],
+        system=own["system"] or "",
+        options=_options(own["options"] or ()),
+        only=own["only"],
+    )
+    return asyncio.run(main(settings, assemble, wish))
+
+
+def _options(given: Sequence[str]) -> dict[str, object]:
+    """Sampling options from NAME=VALUE. Raises a `UsageError`."""
+    options: dict[str, object] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise UsageError(f"-o {one[:40]}: give NAME=VALUE, such as temperature=0")
+        options = changed_options(options, name.strip(), value.strip())
+    return options
+
+
+def _do(verb: command_line.Verb, own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
+    """Do what a verb says; returns the exit code. Raises a `GorkError`."""
+    if own["interactive"] or own["session"] is not None:
+        raise UsageError(f"-i and --continue go with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
+    if own["json"] and not verb.as_json:
+        raise UsageError(f"--json goes with a question or with doctor, not with {verb.name}")
+    if settings.server is not None and (verb.name == "doctor" or _server_by_flag(settings)):
+        _say(f"{verb.name} is about the models of this machine: the service at {settings.server} is not asked")
+    return asyncio.run(verbs.run(verb.name, own["question"][1:], settings, assemble, as_json=own["json"], say=_say))
+
+
+GREETING = " - /help"
+"""Ends the line that a conversation begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for: one question, or a conversation if `prompt` is None."""
+
+    prompt: str | None
+    files: tuple[attachments.TextFile, ...] = ()
+    """For the first question of a conversation."""
+    session: str | None = None
+    """The saved session to continue: None for a new one, `session_options.LATEST` for the one used last."""
+    as_json: bool = False
+    system: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    only: str | None = None
+
+
+async def main(settings: Settings, assemble: Assemble, wish: Wish) -> int:
+    """Ask one question, or hold a conversation; returns the exit code. Raises a `GorkError`."""
     async with AsyncExitStack() as stack:
-        again = "/retry asks it again" if prompt is None else "ask again"
-        backend = None if settings.server is None else await _service(settings, again=again)
-        backend = backend or await _own_models(settings, assemble, stack, interactive=prompt is None)
+        backend = None if settings.server is None else await _service(settings, interactive=wish.prompt is None)
+        backend = backend or await _own_models(settings, assemble, stack, interactive=wish.prompt is None)
         ask, settings = backend.ask, backend.settings
-        if prompt is None or session is not None:
-            log, conversation = session_options.begin(settings, session, _say)
-            stack.callback(log.close)
-            if prompt is None:
+        if wish.only is not None:
+            if not backend.restrictable:
+                raise UsageError("the service chooses among all its members: --only is for the models of this machine")
+            alone(settings.ensemble, wish.only)  # is there one?
+        if wish.prompt is None or wish.session is not None:
+            saved = session_options.SavedSessions(settings, _say)
+            stack.callback(saved.close)
+            log, conversation = saved.begin(wish.session)
+            if wish.prompt is None:
                 from gork.terminal import repl  # noqa: PLC0415 - a single question starts without it
 
-                hooks = ConversationHooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
-                return await repl.run(backend, conversation=conversation, hooks=hooks)
+                opening = repl.Opening(
+                    hooks=session_options.hooks_of(log),
+                    saved=saved,
+                    files=wish.files,
+                    system=wish.system,
+                    options=wish.options,
+                    only=wish.only,
+                )
+                return await repl.run(backend, conversation=conversation, opening=opening)
             ask = session_options.remembered(ask, log, conversation, settings, _say)
-        prompt_input.check_prompt(prompt, context=settings.ensemble.context)
-        return await oneshot.run(ask, prompt, settings, as_json=as_json)
+        if wish.only is not None:
+            settings = replace(settings, ensemble=alone(settings.ensemble, wish.only))
+        prompt_input.check_prompt(wish.prompt, context=settings.ensemble.context)
+        question = Question(text=wish.prompt, system=wish.system, options=sampling(wish.options))
+        return await oneshot.run(ask, question, settings, as_json=wish.as_json)
 
 
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
@@ -128,19 +170,19 @@ def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bo
     return interactive or (not words and sys.stdin is not None and sys.stdin.isatty())
 
 
-def _prompt(words: Sequence[str], settings: Settings) -> str:
+def _prompt(words: Sequence[str], settings: Settings, files: Sequence[attachments.TextFile]) -> str:
     """The question of the command line. Read before there is an event loop, so that Ctrl-C ends the reading."""
     piped = ""
     if sys.stdin is not None and not sys.stdin.isatty():
         piped = prompt_input.from_stdin(sys.stdin.buffer, _say)
     # A service says how much its models can read when it is asked; until then only the bound of all input holds.
     context = settings.ensemble.context if settings.server is None else prompt_input.MOST_BYTES
-    return prompt_input.check_prompt(prompt_input.join(piped, words), context=context)
+    return prompt_input.check_prompt(attachments.attached(files, prompt_input.join(piped, words)), context=context)
 
 
 async def _own_models(settings: Settings, assemble: Assemble, stack: AsyncExitStack, *, interactive: bool) -> Backend:
     """The models of this process: an engine is chosen, opened, and closed with `stack`."""
-    selected = await choose.select(settings, _frontend(interactive=interactive))
+    selected = await choose.select(settings, _frontend(_silence if settings.quiet else _say, interactive=interactive))
     settings = selected.settings
     engine = await stack.enter_async_context(selected.open())
     return Backend(
@@ -148,17 +190,22 @@ async def _own_models(settings: Settings, assemble: Assemble, stack: AsyncExitSt
         settings=settings,
         check=lambda: member_rows(settings.ensemble, engine.models),
         explain=explain.explainer(settings.ensemble, engine.models),
+        engine=engine.name,
     )
+
+
+def _silence(_: str) -> None:
+    """Say nothing: --quiet."""
 
 
 def _say(line: str) -> None:
     tell(sys.stderr, line)
 
 
-def _frontend(*, interactive: bool) -> choose.Frontend:
-    if not (interactive and sys.stderr is not None and sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
-        return choose.Frontend(say=_say, progress=_progress)
-    return choose.Frontend(say=_say, progress=_progress, ask_remedy=_ask_remedy, pull=_pull)
+def _frontend(say: Callable[[str], None], *, interactive: bool) -> choose.Frontend:
+    if not (interactive and screen.is_terminal(sys.stderr) and screen.is_terminal(sys.stdin)):
+        return choose.Frontend(say=say, progress=_progress)
+    return choose.Frontend(say=say, progress=_progress, ask_remedy=_ask_remedy, pull=_pull, brief=GREETING)
 
 
 def _progress() -> Progress:
@@ -173,11 +220,11 @@ async def _pull(host: str, tags: list[str]) -> None:
 
 async def _ask_remedy(host: str, tags: list[str]) -> choose.Remedy:
     """Ask the user about models that the local Ollama lacks; the end of the input means quit."""
-    _say(f"The Ollama at {host} lacks {len(tags)} models: {', '.join(tags)}")
-    remedies: dict[str, choose.Remedy] = {"p": "pull", "s": "starter", "q": "quit"}
+    _say(f"Ollama at {host} does not have {len(tags)} models of this ensemble: {', '.join(tags)}")
+    remedies: dict[str, choose.Remedy] = {"p": "pull", "s": "starter", "q": "quit", "n": "quit", "": "pull"}
     reader = prompt_input.PlainReader(sys.stdin.buffer, idle_s=0)
     while True:
-        answer = await reader.ask("[p]ull them now, use the small [s]tarter ensemble, or [q]uit? ")
+        answer = await reader.ask("[P]ull them now, use the small [s]tarter ensemble, or [q]uit? [P] ")
         if answer is None:
             return "quit"
         for key, remedy in remedies.items():
@@ -189,7 +236,7 @@ def _server_by_flag(settings: Settings) -> bool:
     return settings.origins["server"].layer is Layer.FLAG
 
 
-async def _service(settings: Settings, *, again: str) -> Backend | None:
+async def _service(settings: Settings, *, interactive: bool) -> Backend | None:
     """A running service in place of models; None, with a line that says why, if the models of this process are to answer after all.
 
     They answer if no service is at an address from a variable or a file. An address given by flag is obligatory: then, and when a
@@ -199,19 +246,22 @@ async def _service(settings: Settings, *, again: str) -> Backend | None:
 
     origin = settings.origins["server"]
     try:
-        service = await remote.reach(settings, again=again)
+        service = await remote.reach(settings, again="/retry asks it again" if interactive else "ask again")
     except NoService as error:
         if _server_by_flag(settings):
-            advice = "start one there (final_script.py serve), or leave out --server to have the models of this machine answer"
+            advice = f"start one there ({program.call()} serve), or leave out --server to have the models of this machine answer"
             raise NoService(f"{error}; {advice}") from None
         _say(f"{error}; the models of this machine answer instead ({origin} names the service)")
         return None
     if unused := remote.unused_flags(settings):
         _say(f"not used, since the service has its own: {', '.join(unused)} (they count without {origin})")
-    _say(service.line)
+    if not settings.quiet:
+        _say(f"{service.line}{GREETING if interactive else ''}")
     return Backend(
         ask=service.ask,
         settings=service.settings,
         check=service.check,
         explain=service.explain if service.settings.ensemble.judge is not None else None,
+        engine=service.engine,
+        restrictable=False,
     )

@@ -19,6 +19,7 @@ from gork.engines.weights.progress import Lines
 from gork.errors import ModelError, WeightsError
 from gork.health import check, suffices
 from gork.machine import Cores, Memory, free_memory
+from gork.terminal import program
 from gork.turn import Event, MemberState, State
 
 Say = Callable[[str], None]
@@ -185,7 +186,7 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Memb
     finding = MemberReport(member=member.name, role=_role(member.name, ensemble), model=member.model or "-", where="this machine")
     if not has_llama():
         problem = f"the embedded engine is not installed, and {chosen.why}"
-        return replace(finding, problem=problem, fix="pip install -r requirements.txt")
+        return replace(finding, problem=problem, fix="pip install xllamacpp")
     if member.weights is None:
         problem = "it names no weights for the embedded engine"
         return replace(finding, problem=problem, fix="give it weights in the ensemble file, or use an Ollama")
@@ -195,7 +196,7 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Memb
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
     size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
-    return replace(finding, problem=f"its weights{size} are not in the cache", fix="python final_script.py pull")
+    return replace(finding, problem=f"its weights{size} are not in the cache", fix=f"{program.call()} pull")
 
 
 def _role(name: str, ensemble: Ensemble) -> str:
@@ -274,10 +275,11 @@ def as_text(report: DoctorReport, width: int) -> str:
 def _conclusion(report: DoctorReport) -> str:
     answering, members = sum(finding.ok for finding in report.findings), len(report.findings)
     if report.exit_code == FINE:
-        return f"All {members} members answer."
+        return f"All {members} models work."
     if report.exit_code == DEGRADED:
-        return f"{answering} of {members} members answer: questions are answered without the rest."
-    return f"{answering} of {members} members answer, no candidate among them: no question can be answered."
+        others = "one" if members - answering == 1 else members - answering
+        return f"{answering} of {members} models work; questions are answered without the other {others}."
+    return f"{answering} of {members} models work, but no candidate: no question can be answered."
 
 
 def _table(findings: tuple[MemberReport, ...], width: int) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from gork.config.urls import printable
 from gork.errors import UsageError
 from gork.terminal.input import MOST_BYTES
+from gork.terminal.text_encoding import decoded
 
 _USUAL = ("editor", "nano", "vi")
 
@@ -66,7 +67,4 @@ async def edit(text: str, environ: Mapping[str, str]) -> str:
 def _saved(path: Path) -> str:
     if path.stat().st_size > MOST_BYTES:
         raise UsageError(f"the edited text has more than {MOST_BYTES:,} bytes: too much for any of the models")
-    try:
-        return path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise UsageError("the edited text is not UTF-8") from None
+    return decoded(path.read_bytes(), what="the edited text").rstrip("\n")

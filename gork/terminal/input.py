@@ -18,7 +18,9 @@ from typing import BinaryIO, Protocol, TextIO, TypeVar
 
 from gork.config.ensemble import LONGEST_TOKEN_BYTES
 from gork.errors import UsageError
-from gork.terminal.screen import INCAPABLE, forget_input
+from gork.terminal import program
+from gork.terminal.screen import INCAPABLE, forget_input, is_terminal
+from gork.terminal.text_encoding import MARK, ToUtf8, decoded
 
 _T = TypeVar("_T")
 
@@ -49,7 +51,7 @@ def check_prompt(text: str, *, context: int, what: str = "the prompt") -> str:
     'What is this?'
     """
     if not text.strip():
-        raise UsageError(f'{what} is empty: ask something, for example: python final_script.py "What is quantum computing?"')
+        raise UsageError(f'{what} is empty: ask something, for example: {program.call()} "What is quantum computing?"')
     if (bad := _UNUSABLE.search(text)) is not None:
         raise UsageError(f"{what} has at character {bad.start() + 1} {_described(bad[0])}")
     size = len(text.encode())
@@ -68,10 +70,7 @@ def from_stdin(stream: BinaryIO, say: Callable[[str], None]) -> str:
     data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise UsageError(f"standard input has more than {MOST_BYTES:,} bytes: too much for any model: send less")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"standard input is not UTF-8 text (byte {error.start + 1}): is it a binary file?") from None
+    return decoded(data, what="standard input")
 
 
 def _is_silent(stream: BinaryIO) -> bool:
@@ -89,7 +88,7 @@ def join(piped: str, words: Sequence[str]) -> str:
     >>> join("some text\n", ["summarise", "this"])
     'some text\n\nsummarise this'
     """
-    return "\n\n".join(part for part in (piped.strip("\r\n"), " ".join(words)) if part.strip())
+    return "\n\n".join(part for part in (piped.strip("\r\n"), " ".join(words).lstrip(MARK)) if part.strip())
 
 
 # --- line by line
@@ -138,12 +137,12 @@ class Reader(Protocol):
 
 def can_edit(environ: Mapping[str, str], stdin: TextIO, shown: TextIO) -> bool:
     """Whether there is a line editor: standard input and the prompt are on a terminal that says what it is and can move its cursor."""
-    return stdin.isatty() and shown.isatty() and environ.get("TERM", "xterm" if sys.platform == "win32" else "") not in INCAPABLE
+    return stdin.isatty() and is_terminal(shown) and environ.get("TERM", "xterm" if sys.platform == "win32" else "") not in INCAPABLE
 
 
 def shown_on() -> TextIO:
     """The stream for the prompt: standard error, since standard output is for answers, unless only standard output is a terminal."""
-    return sys.stdout if sys.stdout.isatty() and not sys.stderr.isatty() else sys.stderr
+    return sys.stdout if sys.stderr is None or (is_terminal(sys.stdout) and not is_terminal(sys.stderr)) else sys.stderr
 
 
 def is_open(text: str) -> bool:
@@ -152,7 +151,7 @@ def is_open(text: str) -> bool:
     >>> is_open('"""two'), is_open('"""two\nlines"""'), is_open('"""'), is_open('no """')
     (True, False, True, False)
     '''
-    inner = text.strip()
+    inner = text.lstrip(MARK).strip()
     return inner.startswith(FENCE) and not (len(inner) >= 2 * len(FENCE) and inner.endswith(FENCE))
 
 
@@ -162,6 +161,7 @@ def unfenced(text: str) -> Line:
     >>> unfenced('"""\n/two\nlines\n"""')
     Line(text='/two\nlines', literal=True)
     '''
+    text = text.lstrip(MARK)  # pasted, or of a pipe that was put together from files
     inner = text.strip()
     if inner.startswith(FENCE) and not is_open(inner):
         return Line(inner[len(FENCE) : -len(FENCE)].strip("\r\n"), literal=True)
@@ -249,6 +249,7 @@ class _Bytes:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._buffer = bytearray()
+        self._utf8 = ToUtf8()
         self._ended = False
         self._thread: asyncio.Future[bytes] | None = None
 
@@ -260,8 +261,8 @@ class _Bytes:
             if searched > MOST_BYTES:
                 raise _TooLong
             data = await self._some()
-            self._buffer += data
             self._ended = not data
+            self._buffer += self._utf8.take(data, ended=self._ended)
         size = end + 1 if end >= 0 else len(self._buffer)
         line = bytes(self._buffer[:size])
         del self._buffer[:size]

@@ -94,17 +94,17 @@ class LiveProgress(PlainProgress):
             case Rewritten():
                 if (line := asked_as(event)) is not None:
                     self.say(line)
-            case Notice(text):
+            case Notice(text, about_verdict=False):
                 self.say(text)
             case Restarted(member, why):
-                self.say(f"{member}: asked again ({why})")
+                self.say(f"{member}: retrying ({why})")
             case _:
                 pass  # the rows show it
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> Iterator[None]:
         """Show rows, and remove them however the turn ends; what is typed meanwhile is not shown, and read later."""
-        self._rows = Rows(self._ensemble)
+        self._rows = Rows(ensemble or self._ensemble, watched=watched)
         live = _Live(
             console=self._console,
             get_renderable=self._frame,
@@ -130,7 +130,10 @@ class LiveProgress(PlainProgress):
         width, height = self._console.size
         rows = self._rows if self._rows is not None else Rows()
         text = Text(no_wrap=True, overflow="crop", end="")
-        for number, line in enumerate(rows.lines(width, height)):
+        lines = rows.lines(width, height)
+        for written in rows.draft(width, height - len(lines) - 2):
+            text.append(f"{self._printable(written)}\n", _STYLES["head"])
+        for number, line in enumerate(lines):
             text.append("\n" if number else "")
             text.append(self._printable(line.text), _STYLES[line.state])
         return text

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, MarkdownElement
-from rich.padding import Padding
 from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.syntax import Syntax
 from rich.theme import Theme
 
@@ -22,10 +24,14 @@ from gork.terminal.safe_text import shown
 
 _THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "none", "markdown.h1": "bold underline", "markdown.h2": "bold"})
 """No backgrounds: whether the terminal is dark or light is not known."""
+_MATH = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
+"""What formulas in TeX stand between."""
 _NARROWEST = 20
 _FOR_TEXT = 16
 """Columns that nested lists and quotes must leave for text."""
 _FOR_A_CELL = 6
+_RULE = 40
+"""Columns of the rule above and below code, at most."""
 _DEEPEST = 19
 """The parser drops deeper nesting."""
 
@@ -38,6 +44,7 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None
     text, width = shown(text), max(width, _NARROWEST)
     # HTML is text. A definition of a link that nothing refers to would vanish, so definitions are text too.
     parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("reference")
+    parser.inline.ruler.before("escape", "math", _math)
     tokens = parser.parse(text)
     if not _fits(tokens, width):
         return None
@@ -56,18 +63,51 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None
         legacy_windows=False,
     )
     # Entities and percent-escapes have become characters since the text was cleaned, so the laid out lines are cleaned again.
-    for line in console.render_lines(_Answer(tokens), pad=False):
-        console.print(Segments([*_cleaned(line), Segment.line()]), end="")
+    for line in _lines(console, _Answer(tokens), console.options):
+        console.print(Segments([*_cleaned(line), Segment.line()]), end="", soft_wrap=True)
     return out.getvalue().strip("\n") + "\n"
 
 
+_VERBATIM = Style(meta={"verbatim": True})
+"""Marks what must come out as it is: neither indented nor broken, so that it can be copied from the screen."""
+
+
 class _Code(CodeBlock):
-    """Code in colours, indented by two columns, without a background."""
+    """Code in colours between two dim rules: at the left edge, its lines left for the terminal to break, without a background."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = str(self.text).rstrip()
-        syntax = Syntax(code, self.lexer_name, theme="ansi_dark", background_color="default", word_wrap=True)
-        yield Padding(syntax, (0, 0, 0, 2))
+        widest = max(map(cell_len, code.expandtabs(4).splitlines()), default=1)
+        syntax = Syntax(code, self.lexer_name, theme="ansi_dark", background_color="default", code_width=max(widest, 1))
+        rule = [Segment("─" * min(options.max_width, _RULE), Style(dim=True) + _VERBATIM), Segment.line()]
+        yield from rule
+        yield from Segment.apply_style(console.render(syntax, options), post_style=_VERBATIM)
+        yield from rule
+
+
+def _lines(console: Console, renderable: RenderableType, options: ConsoleOptions) -> list[list[Segment]]:
+    """The lines of a layout, those that are wider than it left whole."""
+    return list(Segment.split_lines(console.render(renderable, options)))
+
+
+def _is_verbatim(line: list[Segment]) -> bool:
+    return any(style is not None and style.meta.get("verbatim") for _, style, _ in line)
+
+
+def _math(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the parser's signature
+    """A formula in TeX as it was written, in the type of code: markdown would take its backslashes for escapes."""
+    for opening, closing in _MATH:
+        if not state.src.startswith(opening, state.pos):
+            continue
+        end = state.src.find(closing, state.pos + len(opening), state.posMax)
+        if end < 0:
+            return False
+        end += len(closing)
+        if not silent:
+            state.push("code_inline", "code", 0).content = state.src[state.pos : end]
+        state.pos = end
+        return True
+    return False
 
 
 class _Title(Heading):
@@ -89,10 +129,13 @@ class _Item(ListItem):
 
     def render(self, console: Console, options: ConsoleOptions, indent: int) -> RenderResult:
         """The marker, and the item's elements to the right of it."""
-        lines = console.render_lines(self.elements, options.update(width=options.max_width - indent), style=self.style)
+        lines = _lines(console, self.elements, options.update(width=options.max_width - indent))
         marker = Segment(f"{self.marker:>{indent - 1}} ", console.get_style("markdown.item.number"))
+        if lines and _is_verbatim(lines[0]):
+            lines.insert(0, [])
         for number, line in enumerate(lines or [[]]):
-            yield Segment(" " * indent) if number else marker
+            if not _is_verbatim(line):
+                yield Segment(" " * indent) if number else marker
             yield from line
             yield Segment.line()
 

@@ -6,9 +6,11 @@ with rich, and only where it is needed: rich takes long to import.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from gork.config.ensemble import Ensemble
@@ -17,13 +19,31 @@ from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
 from gork.turn import Turn, Verdict
 
+READER_LEFT = 141
+"""The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
 LONGEST_FORMATTED = 64 * 1024
 """Characters; the layout of a longer answer takes seconds."""
 
 
-def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None) -> TurnProgress:
-    """The progress that suits this stream: rows on a capable terminal, else lines; the ensemble's members have rows from the start."""
+class OutputGone(OSError):
+    """Raised when standard output takes nothing: it was closed, its reader has left, the disk is full."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its reader has left, which is nothing to complain about."""
+        return self.errno in {errno.EPIPE, errno.EIO, errno.ENXIO}
+
+
+def make_progress(
+    stream: TextIO | None, environ: Mapping[str, str], ensemble: Ensemble | None = None, *, quiet: bool = False
+) -> TurnProgress:
+    """The progress that suits this stream: rows on a capable terminal, else lines; the ensemble's members have rows from the start.
+
+    A quiet one shows nothing of a turn.
+    """
     able = screen.abilities(stream, environ)
+    if quiet:
+        return PlainProgress(stream, colour=able.colour, quiet=True)
     if stream is None or not able.moves or screen.is_ci(environ) or not screen.in_foreground(stream):
         return PlainProgress(stream, colour=able.colour)
     from gork.terminal.live import LiveProgress  # noqa: PLC0415 - rich
@@ -31,12 +51,21 @@ def make_progress(stream: TextIO | None, environ: Mapping[str, str], ensemble: E
     return LiveProgress(stream, colour=able.colour, ensemble=ensemble)
 
 
-def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown: bool) -> None:
-    """Show what a turn came to: what was missing in it, the answer, and one line about who won."""
-    if (missing := shortfall(turn)) is not None:
+def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown: bool, quiet: bool = False) -> None:
+    """Show what a turn came to: what was missing in it, the answer, and one line about who won; the answer alone if it is to be quiet."""
+    if not quiet and (missing := shortfall(turn)) is not None:
         progress.say(missing)
     show_answer(turn.answer, prefix=prefix, markdown=markdown)
-    progress.say(summary(turn))
+    if not quiet:
+        progress.say(summary(turn))
+
+
+def show_other(text: str, *, markdown: bool) -> None:
+    """Write an answer that was not chosen where everything but chosen answers goes, laid out like one."""
+    if sys.stderr is not None:
+        able = screen.abilities(sys.stderr, os.environ)
+        made = _laid_out(text, "", sys.stderr, colour=able.colour) if markdown and able.formatted else None
+        tell(sys.stderr, shown(text) if made is None else made.removesuffix("\n"), clean=made is not None)
 
 
 def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
@@ -45,11 +74,7 @@ def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
     if not (markdown and able.formatted):
         write(prefix + text)
         return
-    made = None
-    if len(text) <= LONGEST_FORMATTED:
-        from gork.terminal.markdown import formatted  # noqa: PLC0415 - rich
-
-        made = formatted(text, prefix=prefix, width=screen.width(sys.stdout, os.environ), colour=able.colour)
+    made = _laid_out(text, prefix, sys.stdout, colour=able.colour)
     if made is None:
         tell(sys.stderr, "the answer is too long or too deeply nested to be formatted: it is shown as it was written")
         write(prefix + text)
@@ -57,21 +82,48 @@ def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
         _print(made)
 
 
+def _laid_out(text: str, prefix: str, stream: TextIO, *, colour: bool) -> str | None:
+    """An answer laid out for a stream's width; None if it is too long or too deeply nested for that."""
+    if len(text) > LONGEST_FORMATTED:
+        return None
+    from gork.terminal.markdown import formatted  # noqa: PLC0415 - rich
+
+    return formatted(text, prefix=prefix, width=screen.width(stream, os.environ), colour=colour)
+
+
 def write(text: str) -> None:
-    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it."""
-    if sys.stdout.isatty():
+    """Print to stdout as UTF-8 whatever the locale says; on a terminal without the characters that could drive it.
+
+    Raises an `OutputGone`.
+    """
+    if screen.is_terminal(sys.stdout):
         _print(shown(text) + "\n")
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass") + b"\n")
-    sys.stdout.buffer.flush()
+    else:
+        _write(text.encode("utf-8", "surrogatepass") + b"\n")
 
 
 def _print(text: str) -> None:
     """Print cleaned text in the terminal's own encoding: in another one, letters could come out as control bytes."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(sys.stdout.encoding, "replace"))
-    sys.stdout.buffer.flush()
+    _write(text.encode(sys.stdout.encoding, "replace"))
+
+
+def _write(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OutputGone(errno.EBADF, "it is closed")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputGone(error.errno, error.strerror) from None
+
+
+def discard(*fds: int) -> None:
+    """Discard what is still written there: by what is being stopped, and by the interpreter at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in fds:
+        with suppress(OSError):
+            os.dup2(null, fd)
 
 
 def is_degraded(turn: Turn) -> bool:
@@ -87,20 +139,16 @@ def shortfall(turn: Turn) -> str | None:
     parts = [f"{len(turn.answers)} of {asked} models answered"] if turn.failures else []
     parts += [f"{failure.member} failed: {failure.message}" for failure in turn.failures]
     parts += [f"{answer.member} was cut short by its deadline" for answer in turn.answers if answer.stop == "deadline"]
-    if turn.verdict.fallback is not None:
-        parts.append("no verdict, the configured order chose")  # the line below the answer says why
-    return one_line("; ".join(parts))
+    return one_line("; ".join(parts)) or None  # of a missing verdict the line below the answer tells
 
 
 def summary(turn: Turn) -> str:
     """Who won, how clearly, and how long each stage took."""
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in turn.timings.items() if seconds >= 0.05 or stage == "total")
-    return one_line(f"chosen: {turn.winner.member} ({_how(turn.verdict)}); {stages}")
+    return one_line(f"{_who(turn.winner.member, turn.verdict)}; {stages}")
 
 
-def _how(verdict: Verdict) -> str:
+def _who(winner: str, verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"no verdict: {verdict.fallback.text}"
-    if verdict.note is not None:
-        return verdict.note
-    return verdict.clarity
+        return f"No verdict ({verdict.fallback.text}): using {winner}, first in the fallback order"
+    return f"chosen: {winner} ({verdict.clarity if verdict.note is None else verdict.note})"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
-from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
+from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
     Answered,
     Event,
@@ -33,6 +33,10 @@ from gork.turn import (
 _RED, _YELLOW = "\x1b[31m", "\x1b[33m"
 _KEPT = 1000
 """Characters of a member's text that are kept for its tail."""
+_KEPT_DRAFT = 6000
+"""Characters that are kept of the draft which is watched: more than any window shows."""
+_LEAST_DRAFT = 4
+"""Lines; in fewer a draft cannot be read."""
 SKIPPED = "skipped"
 _LABELS = {Stage.REWRITE: "rewrite", Stage.JUDGE: "judge"}
 _WIDE, _MEDIUM = 70, 50
@@ -48,35 +52,41 @@ class TurnProgress(Protocol):
     def say(self, text: str) -> None:
         """Write one line; while there are rows, above them."""
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Surround one turn: what was drawn for it is removed at its end, whatever ends it."""
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> AbstractContextManager[None]:
+        """Surround one turn: what was drawn for it is removed at its end, whatever ends it.
+
+        `ensemble` has the members that take part, those of the program's ensemble if it is None; the draft of the one that is `watched`
+        is shown while it is written, where that can be.
+        """
 
 
 class PlainProgress:
     """One line for each change worth knowing, none for tokens."""
 
-    def __init__(self, stream: TextIO | None, *, colour: bool = False) -> None:
-        self._stream, self._colour = stream, colour
+    def __init__(self, stream: TextIO | None, *, colour: bool = False, quiet: bool = False) -> None:
+        self._stream, self._colour, self._quiet = stream, colour, quiet
         self._since: dict[str, tuple[State, float]] = {}
 
     def say(self, text: str) -> None:
-        """Write one line with its blanks, since tables are written line by line."""
+        """Write one line with its blanks, since tables are written line by line; on a terminal it is broken at words."""
         tell(self._stream, " ".join(shown(text).splitlines()))
 
-    def turn(self) -> AbstractContextManager[None]:
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> AbstractContextManager[None]:
         """Forget the states of the last turn; nothing is drawn that would have to be removed."""
         self._since.clear()
         return nullcontext()
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
+        if self._quiet:
+            return
         match event:
             case StageStarted(stage, members):
                 self._line(f"{stage}: {', '.join(members)}")
             case MemberState(member, state, detail):
                 self._changed(member, state, detail)
             case Restarted(member, why):
-                self._line(f"  {member}: asked again ({why})", _YELLOW)
+                self._line(f"  {member}: retrying ({why})", _YELLOW)
             case Rewritten():
                 if (line := asked_as(event)) is not None:
                     self._line(f"  {line}")
@@ -85,9 +95,9 @@ class PlainProgress:
                 self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}")
             case Failed(failure):
                 self._line(f"  {failure.member} failed: {failure.message}", _RED)
-            case Notice(text):
+            case Notice(text, about_verdict=False):
                 self._line(f"  {text}", _YELLOW)
-            case Token() | Judged() | Finished():
+            case Notice() | Token() | Judged() | Finished():
                 pass  # the line below the answer has the verdict
             case _:
                 assert_never(event)
@@ -107,17 +117,16 @@ class PlainProgress:
 
     def _line(self, text: str, colour: str = "") -> None:
         indent = " " * (len(text) - len(text.lstrip(" ")))
-        line = indent + one_line(text)
-        tell(self._stream, line, colour=colour if self._colour else "")
+        tell(self._stream, indent + one_line(text), colour=colour if self._colour else "")
 
 
 def asked_as(event: Rewritten) -> str | None:
     """What the candidates are asked, where that differs from the question."""
     question = event.question
     if question.rewrite is not None:
-        return f"asked as: {question.rewrite}"
+        return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
     if question.rewrite_refused is not None:
-        return f"asked in your own words (rewrite refused: {question.rewrite_refused})"
+        return f"asked in your own words (rewrite rejected: {question.rewrite_refused})"
     return None
 
 
@@ -179,8 +188,10 @@ class MemberProgress:
 class Rows:
     """All rows of one turn, in order; a member keeps its row from the first frame to the last."""
 
-    def __init__(self, ensemble: Ensemble | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, ensemble: Ensemble | None = None, clock: Callable[[], float] = time.monotonic, *, watched: str | None = None
+    ) -> None:
+        self._clock, self._watched, self._draft = clock, watched, ""
         self._rows: list[MemberProgress] = []
         self._now: dict[str, MemberProgress] = {}
         if ensemble is not None:
@@ -200,9 +211,12 @@ class Rows:
                 row = self._row(member)
                 row.tokens += 1
                 row.text = (row.text + text)[-_KEPT:]
+                if member == self._watched and row.stage is Stage.ANSWER:
+                    self._draft = (self._draft + text)[-_KEPT_DRAFT:]
             case Restarted(member, why):
                 row = self._row(member)
-                row.reading_since, row.first_s, row.tokens, row.text = None, None, 0, f"asked again: {why}"
+                row.reading_since, row.first_s, row.tokens, row.text = None, None, 0, f"retrying: {why}"
+                self._drop_draft(member)
             case Answered(answer):
                 row = self._row(answer.member)
                 row.end(State.DONE, now)
@@ -211,6 +225,7 @@ class Rows:
                 row = self._row(failure.member)
                 row.end(State.FAILED, now)
                 row.text = failure.message
+                self._drop_draft(failure.member)
             case Rewritten(question):
                 for row in self._of(Stage.REWRITE):
                     row.text = question.rewrite or f"refused: {question.rewrite_refused}"
@@ -219,6 +234,10 @@ class Rows:
                     row.text = f"chose {verdict.winner}" if row.state is State.DONE else row.text
             case _:
                 pass
+
+    def _drop_draft(self, member: str) -> None:
+        if member == self._watched:
+            self._draft = ""
 
     def _of(self, stage: Stage) -> list[MemberProgress]:
         return [row for row in self._rows if row.stage is stage]
@@ -254,6 +273,14 @@ class Rows:
 
     # --- layout
 
+    def draft(self, width: int, height: int) -> list[str]:
+        """The newest lines of the watched draft that fit this many lines, and the member's name above them; none if there is no room."""
+        if not self._draft.strip() or height < _LEAST_DRAFT or self._watched is None:
+            return []
+        columns = max(width - 1, 1)
+        lines = [part for line in shown(self._draft).expandtabs(4).splitlines() for part in _folded(line, columns)]
+        return [_clip(f"{self._watched} writes:", columns), *lines[-(height - 1) :]]
+
     def lines(self, width: int, height: int) -> list[RowLine]:
         """The rows for a window of this size: at most `width` - 1 columns and `height` - 2 lines."""
         now, columns, room = self._clock(), max(width - 1, 1), max(height - 2, 1)
@@ -265,6 +292,18 @@ class Rows:
         elif columns >= _WIDE and rows and len(rows) < room:
             lines.insert(0, RowLine(f"{'':<{label}} {'':<8} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}", "head"))
         return lines or [RowLine(_clip("starting", columns), "head")]
+
+
+def _folded(line: str, columns: int) -> list[str]:
+    """A line broken at words, and within words that are wider than the window."""
+    parts: list[str] = []
+    for part in wrapped(line, columns):
+        rest = part
+        while rest:
+            beginning = _clip(rest, columns) or rest[:1]
+            parts.append(beginning)
+            rest = rest[len(beginning) :].lstrip(" ")
+    return parts or [""]
 
 
 def _chosen(rows: list[MemberProgress], room: int) -> tuple[list[MemberProgress], list[MemberProgress]]:

@@ -14,6 +14,7 @@ from gork.engines.ollama import library
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Progress, Say
 from gork.errors import EngineError, GorkError, ModelError
+from gork.terminal import program
 
 AT_ONCE = 3
 FETCHED, FAILED = 0, 1
@@ -81,7 +82,7 @@ async def bring_all(jobs: Sequence[Job], progress: Progress, *, at_once: int = A
                 failed.append(job.name)
                 progress.say(f"{job.name}: {error.what if isinstance(error, ModelError) else error}")
             else:
-                progress.say(f"{job.name}: here, after {time.monotonic() - started:.1f} s")
+                progress.say(f"{job.name}: done in {time.monotonic() - started:.1f} s")
             finally:
                 progress.end(job.name)
 
@@ -99,7 +100,7 @@ async def pull(chosen: Chosen, progress: Progress) -> int:
     )
     failed += await bring_all(jobs, progress)
     if failed:
-        progress.say(f"could not be had: {', '.join(failed)}")
+        progress.say(f"failed: {', '.join(failed)}")
     return FAILED if failed else FETCHED
 
 
@@ -138,7 +139,7 @@ async def _installed(host: str, settings: Settings) -> set[str] | ModelError:
 def _missing_weights(chosen: Chosen, say: Say) -> tuple[list[Job], list[str]]:
     """A job for each weights file that is not in the cache, however many members share it."""
     if not has_llama():
-        raise EngineError(f"{chosen.why}, and the embedded engine is not installed: pip install -r requirements.txt, or start an Ollama")
+        raise EngineError(f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama")
     settings, jobs = chosen.settings, list[Job]()
     folder = cache_of(settings)
     named = [weights_of(member, settings) for member in settings.ensemble.members]
@@ -155,4 +156,4 @@ async def pull_tags(host: str, tags: Sequence[str], progress: Progress) -> None:
     """Have one server fetch these models. Raises an `EngineError` if one of them cannot be had."""
     failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], progress)
     if failed:
-        raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): final_script.py pull")
+        raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): {program.call()} pull")

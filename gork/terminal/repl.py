@@ -11,56 +11,66 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from gork.config.ensemble import alone
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
 from gork.errors import GorkError, UsageError
-from gork.terminal import commands, oneshot
+from gork.terminal import commands, oneshot, output, screen
+from gork.terminal.attachments import TextFile, attached
 from gork.terminal.commands import Edited, Leave, Outcome
 from gork.terminal.ctrl_c import InterruptHandler, Stopped
+from gork.terminal.drafts import Drafts
 from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, check_prompt, shown_on
 from gork.terminal.output import make_progress, show_turn
 from gork.terminal.safe_text import shown
 from gork.terminal.screen import keeping_output
-from gork.terminal.session import Backend, ConversationHooks, Request, Session
+from gork.terminal.session import Backend, ConversationHooks, Request, Session, sampling
+from gork.terminal.session_options import SavedSessions
 from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})
 """Words that end the session; the commands that do are in their table."""
-GREETING = "/help lists the commands; Ctrl-C stops an answer; exit, quit or Ctrl-D leave"
+_PIPE_WIDTH = 120
 _GONE = frozenset({errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF})
 
 
-async def run(backend: Backend, *, conversation: Conversation | None = None, hooks: ConversationHooks | None = None) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a session begins."""
+
+    hooks: ConversationHooks = field(default_factory=ConversationHooks)
+    saved: SavedSessions | None = None
+    files: Sequence[TextFile] = ()
+    system: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    only: str | None = None
+
+
+async def run(backend: Backend, *, conversation: Conversation | None = None, opening: Opening | None = None) -> int:
     """Hold a session, beginning with `conversation`; returns the exit code."""
     if sys.stdin is None:
         raise UsageError("there is no standard input to read questions from")
-    repl = Repl(backend, conversation or Conversation(), hooks or ConversationHooks())
+    repl = Repl(backend, conversation or Conversation(), opening or Opening())
     try:
         return await repl.run()
     except OSError as error:
         if error.errno not in _GONE:
             raise
-        _mute()
-        return oneshot.NO_ANSWER if error.errno == errno.EPIPE else 128 + getattr(signal, "SIGHUP", 1)
-
-
-def _mute() -> None:
-    """Discard what is still written to a terminal or pipe that is gone: by what is being stopped, and by the interpreter at its end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for fd in (1, 2):
-        with suppress(OSError):
-            os.dup2(null, fd)
+        output.discard(1, 2)
+        return output.READER_LEFT if error.errno == errno.EPIPE else 128 + getattr(signal, "SIGHUP", 1)
 
 
 class Repl:
     """One session at a prompt."""
 
-    def __init__(self, backend: Backend, conversation: Conversation, hooks: ConversationHooks) -> None:
-        self._progress = make_progress(sys.stderr, os.environ, backend.settings.ensemble)
+    def __init__(self, backend: Backend, conversation: Conversation, opening: Opening) -> None:
+        self._progress = make_progress(sys.stderr, os.environ, backend.settings.ensemble, quiet=backend.settings.quiet)
         self._session = Session(
             backend=backend,
             say=self._progress.say,
@@ -68,15 +78,21 @@ class Repl:
             environ=os.environ,
             interactive=sys.stdin.isatty(),
             conversation=conversation,
-            hooks=hooks,
+            hooks=opening.hooks,
+            width=lambda: screen.width(sys.stderr, os.environ) if screen.is_terminal(sys.stderr) else _PIPE_WIDTH,
+            copy=_copier(),
+            saved=opening.saved,
+            files=list(opening.files),
+            system=opening.system,
+            options=opening.options,
+            only=opening.only,
         )
+        self._session.show_answer = lambda text: output.show_other(text, markdown=self._session.settings.markdown)
         self._reader = _open_reader(self._session)
         self._interrupts = InterruptHandler(self._reader.forget_typed)
 
     async def run(self) -> int:
         """Converse until something ends it; returns the exit code."""
-        if self._session.interactive:
-            self._session.say(GREETING)
         with keeping_output(sys.stdin), self._interrupts:
             await self._converse()
         ending, stats = self._interrupts.ending, self._session.stats
@@ -99,7 +115,7 @@ class Repl:
                     return
                 case Cleared(typed):
                     if not typed:
-                        self._session.say("exit, quit or Ctrl-D leave; /help lists the commands")
+                        self._session.say("Type exit or press Ctrl-D to quit, /help for commands.")
                 case Line():
                     outcome = await self._take(given)
                     if isinstance(outcome, Edited) and self._reader.prefills:
@@ -140,8 +156,11 @@ class Repl:
         return None
 
     def _request(self, prompt: str) -> Request:
-        optimize = False if self._session.raw_next else None
-        self._session.raw_next = False
+        session = self._session
+        optimize = False if session.raw_next else None
+        prompt = attached(session.files, prompt)
+        session.raw_next = False
+        session.files.clear()
         return Request(prompt, optimize=optimize)
 
     async def _ask(self, request: Request) -> None:
@@ -151,34 +170,47 @@ class Repl:
         except UsageError as error:
             session.tell(str(error))
             return
-        before = session.begin(request)
+        kept = session.begin(request).kept(session.settings.history_tokens)
+        question = Question(text=request.prompt, history=kept.messages, system=session.system, options=sampling(session.options))
+        how = _how(session, request)
+        drafts = Drafts(question, self._progress, {member.name: member.model or member.name for member in how.ensemble.candidates})
         try:
-            turn = await self._interrupts.run(self._turn(request, before))
+            turn = await self._interrupts.run(self._turn(drafts, how, announce(kept)))
         except Stopped:
             session.stats.stopped += 1
             if self._interrupts.ending is None:
-                session.say("stopped: this question is not part of the conversation (/retry asks it again)")
+                session.say(f"Stopped. Not added to the conversation; /retry to ask again{self._keep(drafts)}.")
             return
         except GorkError as error:
             session.stats.unanswered += 1
-            session.tell(str(error))
+            session.stats.failures.update(failure.member for failure in drafts.failures)
+            session.tell(f"{error}{self._keep(drafts)}")
             return
         session.remember(request.prompt, turn)
-        show_turn(turn, self._progress, prefix="Response: ", markdown=session.settings.markdown)
+        show_turn(turn, self._progress, prefix="Response: ", markdown=session.settings.markdown, quiet=session.settings.quiet)
 
-    async def _turn(self, request: Request, before: Conversation) -> Turn:
+    def _keep(self, drafts: Drafts) -> str:
+        """Keep what was written in a turn that did not end; returns what to say of it."""
+        if not drafts.written():
+            return ""
+        self._session.stopped = drafts
+        return ", /answers to read what was written, /use N to use it"
+
+    async def _turn(self, drafts: Drafts, how: Settings, notice: str | None) -> Turn:
         session = self._session
-        kept = before.kept(session.settings.history_tokens)
-        question = Question(text=request.prompt, history=kept.messages)
-        with self._reader.during_turn(self._interrupts.stop), self._progress.turn():
-            if (cut := announce(kept)) is not None:
-                session.say(cut)
-            return await session.backend.ask(question, self._progress, _how(session.settings, request))
+        watched = session.favourite if session.settings.watch else None
+        with self._reader.during_turn(self._interrupts.stop), self._progress.turn(how.ensemble, watched):
+            if notice is not None:
+                session.say(notice)
+            return await session.backend.ask(drafts.question, drafts, how)
 
 
-def _how(settings: Settings, request: Request) -> Settings:
+def _how(session: Session, request: Request) -> Settings:
+    settings = session.settings
     if request.optimize is not None:
         settings = replace(settings, optimize=request.optimize)
+    if session.only is not None:
+        settings = replace(settings, ensemble=alone(settings.ensemble, session.only))
     return replace(settings, seed=secrets.randbelow(2**31)) if request.again else settings
 
 
@@ -201,6 +233,19 @@ def _open_reader(session: Session) -> Reader:
         say=session.say,
         idle_s=settings.idle_exit,
     )
+
+
+def _copier() -> Callable[[str], None] | None:
+    """What writes to a terminal that understands more than text; None if there is none."""
+    stream = shown_on()
+    if not screen.abilities(stream, os.environ).moves:
+        return None
+
+    def write(sequence: str) -> None:
+        stream.write(sequence)
+        stream.flush()
+
+    return write
 
 
 def _show_piece(text: str) -> None:

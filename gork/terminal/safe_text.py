@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TextIO
 
+from gork.terminal.screen import is_terminal, size
+
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"  # OSC and its like: titles, links, clipboard
@@ -77,6 +79,26 @@ def tail(text: str, columns: int) -> str:
     return (whole if len(whole) == len(line) else _fitting(line, columns - 3) + "..."[: max(columns, 0)])[::-1]
 
 
+def wrapped(line: str, columns: int) -> list[str]:
+    """A line broken at blanks so that no part is wider; parts after the first are indented as it is. Longer words stay whole.
+
+    >>> wrapped("  one two three", 9)
+    ['  one two', '  three']
+    """
+    if sum(map(columns_of, line)) <= columns:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip(" "))][: columns // 2]
+    parts, now, width = [], indent, len(indent)
+    for word in line.split():
+        needed = sum(map(columns_of, word))
+        if width > len(indent) and width + 1 + needed > columns:
+            parts.append(now)
+            now, width = indent, len(indent)
+        now += word if width == len(indent) else f" {word}"
+        width += needed + (width > len(indent))
+    return [*parts, now]
+
+
 def _for_a_row(text: str) -> str:
     return _JOINERS.sub("", unicodedata.normalize("NFC", one_line(text)))
 
@@ -91,11 +113,17 @@ def _fitting(line: str, columns: int) -> str:
     return line
 
 
-def tell(stream: TextIO | None, text: str, *, colour: str = "") -> None:
-    """Write a cleaned line to a stream; nothing happens if the stream is closed or gone."""
+def tell(stream: TextIO | None, text: str, *, colour: str = "", clean: bool = False) -> None:
+    """Write lines to a stream, broken at words if it is a terminal; nothing happens if the stream is closed or gone.
+
+    A text that is `clean` has been laid out for the stream, and is neither cleaned nor broken.
+    """
     if stream is None:  # 2>&-: printing to None would print to stdout
         return
     try:
-        print(f"{colour}{shown(text)}{_COLOUR_OFF}" if colour else shown(text), file=stream, flush=True)
+        if not clean:
+            lines = shown(text).split("\n")
+            text = "\n".join(part for line in lines for part in wrapped(line, size(stream)[0])) if is_terminal(stream) else "\n".join(lines)
+        print(f"{colour}{text}{_COLOUR_OFF}" if colour else text, file=stream, flush=True)
     except (OSError, ValueError):
         return

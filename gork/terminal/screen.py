@@ -41,10 +41,27 @@ def abilities(stream: TextIO | None, environ: Mapping[str, str]) -> Abilities:
     Without TERM nothing is known of the terminal, so nothing is assumed (rich would assume everything). `NO_COLOR` switches colours
     off, not rows; `FORCE_COLOR` switches colours on, in a pipe too, but never rows.
     """
-    terminal = stream is not None and not stream.closed and stream.isatty()
+    terminal = is_terminal(stream)
     known = environ.get("TERM", "").lower() not in INCAPABLE or (sys.platform == "win32" and "WT_SESSION" in environ)
     wanted = (terminal and known) or environ.get("FORCE_COLOR", "").lower() not in _NO
     return Abilities(terminal=terminal, moves=terminal and known, colour=wanted and not environ.get("NO_COLOR"))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal; one that was closed when the program started is None."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def fill_closed() -> None:
+    """Open the null device for each standard stream that was closed when the program started.
+
+    Else the next file or socket that is opened would take its number, and what is meant for the stream would end up in there.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)  # the lowest number that is free: this one
 
 
 def is_ci(environ: Mapping[str, str]) -> bool:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from gork.config.ensemble import OptionValue, SamplingOptions
 from gork.config.settings import Settings
-from gork.conversation.thread import Conversation
+from gork.conversation.thread import Conversation, Exchange
 from gork.flow import Ask, Explain
 from gork.health import MemberRow
+from gork.terminal.attachments import TextFile
+from gork.terminal.drafts import Drafts, by_hand
 from gork.terminal.output import is_degraded
-from gork.turn import Turn
+from gork.turn import Answer, Turn
+
+if TYPE_CHECKING:
+    from gork.terminal.session_options import SavedSessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +31,20 @@ class Backend:
     """Asks every member whether it can answer."""
     explain: Explain | None = None
     """None without a judge."""
+    engine: str = "embedded"
+    restrictable: bool = True
+    """Whether it can ask some of the members and leave out the others."""
+
+
+def sampling(options: Mapping[str, object]) -> Mapping[str, OptionValue]:
+    """Sampling options in the form that a question has them."""
+    return SamplingOptions(**options).given()  # type: ignore[arg-type] # each was read as the option's own kind
+
+
+def favourite(settings: Settings) -> str:
+    """The candidate that is first in the configured order."""
+    ensemble = settings.ensemble
+    return next(iter(ensemble.choosing.prior), ensemble.candidates[0].name)
 
 
 def _ignore() -> None:
@@ -100,7 +121,27 @@ class Session:
     """Whether the input is a terminal."""
     conversation: Conversation = field(default_factory=Conversation)
     hooks: ConversationHooks = field(default_factory=ConversationHooks)
+    width: Callable[[], int] = lambda: 80
+    """Columns of the window."""
+    show_answer: Callable[[str], None] = field(init=False)
+    """Shows an answer that was not chosen; line by line if nothing better is put here."""
+    copy: Callable[[str], None] | None = None
+    """Writes to the terminal what makes it copy; None where there is none that could."""
+    saved: SavedSessions | None = None
+    """The conversations on disk."""
     settings: Settings = field(init=False)
+    system: str = ""
+    """Instructions for the candidates, besides their own."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Sampling options of the candidates, above their own."""
+    files: list[TextFile] = field(default_factory=list)
+    """They go along with the next question."""
+    only: str | None = None
+    """The one candidate that is asked; None for all."""
+    watched: str | None = None
+    """Whose draft is shown while it is written; the favourite's if None."""
+    stopped: Drafts | None = None
+    """What was written for the last question, if its turn was stopped or failed."""
     turns: list[Turn | None] = field(init=False)
     """For each exchange of the conversation its turn; None for those of an earlier session."""
     last: Turn | None = None
@@ -115,6 +156,7 @@ class Session:
     def __post_init__(self) -> None:
         self.settings = self.backend.settings
         self.turns = [None] * len(self.conversation)
+        self.show_answer = self.tell
 
     def tell(self, text: str) -> None:
         """Show a text of several lines."""
@@ -125,20 +167,54 @@ class Session:
         """Note a question that is about to be asked; returns the conversation before it."""
         if not request.again:
             self.remembered = False
-        self.request = request
+        self.request, self.stopped = request, None
         return Conversation(self.conversation.exchanges[:-1]) if self.remembered else self.conversation
 
     def remember(self, prompt: str, turn: Turn) -> None:
         """Add a finished turn to the conversation."""
+        self._put(prompt, turn)
+        self.stats.add(turn)
+
+    def _put(self, prompt: str, turn: Turn) -> None:
         if self.remembered:
-            self.conversation = Conversation(self.conversation.exchanges[:-1])
-            self.turns.pop()
-            self.hooks.on_drop()
+            self._drop()
         self.conversation.add(prompt, turn.answer)
         self.turns.append(turn)
-        self.last, self.remembered = turn, True
-        self.stats.add(turn)
+        self.last, self.remembered, self.stopped = turn, True, None
         self.hooks.on_turn(prompt, turn)
+
+    def _drop(self) -> Exchange:
+        taken = self.conversation.exchanges[-1]
+        self.conversation = Conversation(self.conversation.exchanges[:-1])
+        self.turns.pop()
+        self.hooks.on_drop()
+        return taken
+
+    def use(self, answer: Answer) -> None:
+        """Make this answer to the last question the conversation's."""
+        if self.stopped is not None and self.request is not None:
+            settings = self.settings
+            turn = self.stopped.turn(answer, engine=self.backend.engine, ensemble=settings.ensemble.name, seed=settings.seed or 0)
+            self._put(self.request.prompt, turn)
+        elif self.last is not None:
+            turn = replace(self.last, winner=answer, verdict=by_hand(answer.member, self.last.verdict))
+            self._put(turn.question.text, turn)
+
+    def undo(self) -> Exchange:
+        """Take the last turn out of the conversation, which has one; it can still be looked at."""
+        self.remembered = False
+        return self._drop()
+
+    def replace(self, hooks: ConversationHooks, conversation: Conversation) -> None:
+        """Go on with another conversation."""
+        self.hooks, self.conversation = hooks, conversation
+        self.turns = [None] * len(conversation)
+        self.remembered, self.last, self.stopped, self.request = False, None, None, None
+
+    @property
+    def favourite(self) -> str:
+        """The candidate whose draft is worth watching."""
+        return self.only or self.watched or favourite(self.settings)
 
     def clear(self) -> None:
         """Forget the conversation; the last turn can still be looked at."""

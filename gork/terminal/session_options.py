@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
+from gork.errors import UsageError
 from gork.flow import Ask
 from gork.terminal import output
+from gork.terminal.screen import is_terminal
+from gork.terminal.session import ConversationHooks
 from gork.turn import OnEvent, Question, Turn
 
 if TYPE_CHECKING:
-    from gork.conversation.sessions import SessionLog
+    from gork.conversation.sessions import Listed, SessionLog
 
 LATEST = ""
 """What `--continue` without an id stands for."""
@@ -39,6 +42,45 @@ def split_session_id(wanted: str | None, words: Sequence[str]) -> tuple[str | No
     if wanted is None or wanted == LATEST or _ID.fullmatch(wanted):
         return wanted, list(words)
     return LATEST, [wanted, *words]
+
+
+class SavedSessions:
+    """The conversations on disk, and the one of them that is going on."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self._settings, self._say = settings, say
+        self._log: SessionLog | None = None
+
+    def begin(self, wanted: str | None) -> tuple[SessionLog, Conversation]:
+        """A new one, or the one that is to go on (see `begin`); the one before is let go."""
+        log, conversation = begin(self._settings, wanted, self._say)
+        self.close()
+        self._log = log
+        return log, conversation
+
+    def load(self, wanted: str) -> tuple[ConversationHooks, Conversation]:
+        """Go on with another one; returns what keeps it up to date, and what was said in it. Raises a `UsageError` for an unknown id."""
+        if self._log is not None and wanted == self._log.id:
+            raise UsageError(f"{wanted} is the conversation that is going on")
+        log, conversation = self.begin(wanted)
+        return hooks_of(log), conversation
+
+    def listing(self) -> list[Listed]:
+        """All of them, those used last first."""
+        from gork.conversation import sessions  # noqa: PLC0415 - same
+
+        return sessions.listing(_folder(self._settings), self._say)
+
+    def close(self) -> None:
+        """Let other processes continue the one that was going on."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def hooks_of(log: SessionLog) -> ConversationHooks:
+    """What keeps a saved conversation up to date."""
+    return ConversationHooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
 
 
 def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog, Conversation]:
@@ -78,13 +120,18 @@ def print_list(settings: Settings, say: Say) -> int:
     folder = _folder(settings)
     found = sessions.listing(folder, say)
     if not found:
-        print(f"no session is saved{'' if folder is None else f' in {folder}'}", file=sys.stderr)
+        say(f"no session is saved{'' if folder is None else f' in {folder}'}")
         return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _PIPE_WIDTH
     for session in found:
-        line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
-        output.write(line if len(line) <= width else line[: width - 3] + "...")
+        output.write(listed(session, width))
     return 0
+
+
+def listed(session: Listed, width: int) -> str:
+    """A saved conversation as one line of this width: its id, when it was used last, how many turns it has, its first question."""
+    line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
+    return line if len(line) <= width else line[: width - 3] + "..."
 
 
 def _folder(settings: Settings) -> Path | None:

@@ -26,30 +26,32 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def members(rows: Sequence[MemberRow]) -> str:
     """The members, one a row."""
     head = ("member", "role", "model", "where", "state")
-    return table([head, *((row.member, row.role, row.model, row.where, row.state) for row in rows)])
+    return table([head, *((row.member, row.role, short(row.model), row.where, row.state) for row in rows)])
 
 
-def heading(number: int, answer: Answer, turn: Turn) -> str:
-    """The line over one answer."""
-    remarks = [answer.model, f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
+def short(model: str) -> str:
+    """A model's name without what the cache puts behind it.
+
+    >>> short("SmolLM2-135M-Instruct.Q4_1-b179c9523d0e6a0f.gguf"), short("qwen3:0.6b")
+    ('SmolLM2-135M-Instruct.Q4_1', 'qwen3:0.6b')
+    """
+    return re.sub(r"(-[0-9a-f]{16})?\.gguf$", "", model)
+
+
+def heading(number: int, answer: Answer, turn: Turn | None) -> str:
+    """The line over one answer; without a turn, of one that was stopped."""
+    remarks = [short(answer.model), f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
-    if answer.member in turn.verdict.scores:
+    if turn is not None and answer.member in turn.verdict.scores:
         remarks.append(f"score {turn.verdict.scores[answer.member]:+.2f}")
-    chosen = " <- chosen" if answer.member == turn.winner.member else ""
+    chosen = " <- chosen" if turn is not None and answer.member == turn.winner.member else ""
     return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
 
 
-def answers(turn: Turn) -> str:
-    """All answers of a turn under their headings, and who failed."""
-    parts = [f"{heading(number, answer, turn)}\n{answer.text}" for number, answer in enumerate(turn.answers, 1)]
-    parts += [f"--- {failure.member} failed: {failure.message}" for failure in turn.failures]
-    return "\n".join(parts)
-
-
-def find(turn: Turn, wanted: str) -> tuple[int, Answer] | None:
+def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
     """The answer with this number or of this member."""
-    for number, answer in enumerate(turn.answers, 1):
+    for number, answer in enumerate(answers, 1):
         if wanted in {str(number), answer.member}:
             return number, answer
     return None
@@ -59,7 +61,7 @@ def verdict(turn: Turn) -> str:
     """Why the answer was chosen, in numbers."""
     said = turn.verdict
     if said.fallback is not None:
-        return f"{said.winner} was chosen by the configured order: {said.fallback.text}"
+        return f"No verdict ({said.fallback.text}): {said.winner} is first in the fallback order"
     if said.note is not None:
         return f"{said.winner} was chosen: {said.note}"
     lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
@@ -75,12 +77,14 @@ def verdict(turn: Turn) -> str:
 def stats(counted: SessionStats) -> str:
     """A session's counts and mean times."""
     lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
-    if not counted.turns:
+    if not counted.turns and not counted.failures:
         return lines[0]
     names = sorted(counted.answers | counted.failures, key=lambda name: (-counted.wins[name], name))
     rows = [(name, str(counted.wins[name]), str(counted.answers[name]), str(counted.failures[name])) for name in names]
     lines.append(table([("member", "won", "answered", "failed"), *rows]))
-    lines.append(f"{_count(counted.fallbacks, 'fallback')}, {_count(counted.close, 'close call')}, {counted.degraded} degraded")
+    lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
+    if not counted.turns:
+        return "\n".join(lines)
     means = ", ".join(f"{stage} {seconds / counted.turns:.1f} s" for stage, seconds in counted.seconds.items())
     lines.append(f"mean times: {means}")
     return "\n".join(lines)

@@ -85,7 +85,9 @@ def _at_the_deadline(watch: _Readiness, limit_s: float) -> int:
     missing = [f"  {name}: {why}" for name, why in lacking(watch.ensemble, watch.healths).items()]
     listed = "\n".join(missing)
     if suffices(watch.ensemble, watch.healths):
-        watch.say(f"after {limit_s:g} s {len(missing)} of {len(watch.ensemble.members)} models are missing; the rest suffices:\n{listed}")
+        watch.say(
+            f"after {limit_s:g} s {len(missing)} of {len(watch.ensemble.members)} models are missing; continuing without them:\n{listed}"
+        )
         return READY
     raise EngineError(f"after {limit_s:g} s no candidate can answer:\n{listed}")
 
@@ -104,14 +106,14 @@ def state(health: Health) -> str:
 
     >>> state(Health(problem="connection refused", fix="is it running?"))
     'connection refused'
-    >>> state(Health(problem="qwen3:0.6b is not there", fix="get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
-    'up, but qwen3:0.6b is not there'
+    >>> state(Health(problem="qwen3:0.6b is not installed", fix="get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
+    'running, but qwen3:0.6b is not installed'
     >>> state(Health(state="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
     'ready'
     """
     if health.problem is None:
         return "ready" if health.loaded else f"ready ({health.state})"
-    return f"up, but {health.problem}" if health.version is not None else health.problem
+    return f"running, but {health.problem}" if health.version is not None else health.problem
 
 
 @contextlib.contextmanager

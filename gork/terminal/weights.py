@@ -11,20 +11,19 @@ from gork.config.urls import printable
 from gork.engines.choose import cache_of
 from gork.engines.weights import cache
 from gork.errors import UsageError
-
-ACTIONS = ("path", "remove")
+from gork.terminal import output, program
 
 
 def run(words: Sequence[str], settings: Settings, say: Callable[[str], None]) -> int:
     """Do what the words after `weights` say; returns the exit code. Raises a `GorkError`."""
     folder = cache_of(settings)
     if not words:
-        print(table(folder, settings.ensemble))
+        output.write(table(folder, settings.ensemble))
         return 0
     action, name = words
     entry = _named(name, folder)
     if action == "path":
-        print(entry.file)
+        output.write(str(entry.file))
         return 0
     cache.remove(entry)
     say(f"removed {entry.file} ({_size(entry.size)})")
@@ -67,7 +66,7 @@ def _named(name: str, folder: Path) -> cache.Entry:
         raise UsageError(f"{name} means {len(meant)} files in {folder}: say which, {' or '.join(entry.file.name for entry in meant)}")
     names = ", ".join(entry.name for entry in found) or "nothing"
     raise UsageError(
-        f"there is no {printable(name)} in {folder} (there is {names})", fix="fetch it with: final_script.py pull --ensemble NAME"
+        f"there is no {printable(name)} in {folder} (there is {names})", fix=f"fetch it with: {program.call()} pull --ensemble NAME"
     )
 
 

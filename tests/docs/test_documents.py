@@ -9,6 +9,8 @@ import pytest
 
 from gork.config.ensemble import load_ensemble
 from gork.config.show import DOCUMENT, settings_document
+from gork.terminal import arguments
+from gork.terminal.commands import BY_WORD
 from tests.support.paths import ROOT
 
 
@@ -17,11 +19,11 @@ def test_the_document_of_settings_is_the_one_that_the_settings_make():
     assert DOCUMENT.read_text(encoding="utf-8") == settings_document()
 
 
-def test_the_test_command_of_the_readme_is_the_one_that_ci_calls():
-    """CI and README cannot drift apart."""
+def test_the_test_command_for_contributors_is_the_one_that_ci_calls():
+    """CI and CONTRIBUTING cannot drift apart."""
     command = ".venv/bin/pip install -r requirements-dev.txt && .venv/bin/pytest"
 
-    assert f"$ {command}\n" in (ROOT / "README.md").read_text()
+    assert f"$ {command}\n" in (ROOT / "CONTRIBUTING.md").read_text()
     assert command in (ROOT / ".ci" / "run").read_text()
 
 
@@ -32,14 +34,36 @@ def test_the_readme_names_the_models_of_the_full_ensemble():
     assert all(f"`{member.model}`" in readme for member in load_ensemble("heavy-lite").members)
 
 
+def test_the_readme_is_read_in_five_minutes():
+    """At most 200 lines of at most 120 columns: what is more has a document of its own."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+
+    assert len(lines) <= 200
+    assert [] == [line for line in lines if len(line) > 120]
+
+
+def test_what_the_readme_says_can_be_typed():
+    """Each command and flag of the program that stands in it exists."""
+    readme = (ROOT / "README.md").read_text()
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--build", "--wait"}  # of docker compose
+    known = set(re.findall(r"--[a-z-]+", arguments.completion("bash")))
+    lines = [inline or shown for inline, shown in re.findall(r"`(gork [^`]*)`|^\$ (?:.*\| )?(gork .*)$", readme, re.MULTILINE)]
+    typed = {word for line in lines if (word := line.split()[1]).isalpha()}
+    commands = set(re.findall(r"`/([a-z]+)[ `]", readme))
+
+    assert set() == flags - known
+    assert typed <= set(arguments.VERBS)
+    assert commands <= set(BY_WORD)
+
+
 def test_links_in_the_documents_lead_somewhere():
     """Relative links name files that are there."""
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-@pytest.mark.parametrize("name", ["requirements-core.txt", "requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements-core.txt", "requirements-embedded.txt", "requirements.txt", "requirements-dev.txt"])
 def test_no_requirement_names_a_package_index(name):
     """Packages come from wherever the user's pip gets them."""
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text())

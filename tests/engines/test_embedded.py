@@ -528,7 +528,7 @@ class TestNotStarting:
         error = await self.failure(tiny())
 
         assert isinstance(error, EngineError)
-        assert "pip install -r requirements.txt" in str(error)
+        assert "pip install xllamacpp" in str(error)
         assert "--engine ollama" in str(error)
 
     async def test_a_processor_that_cannot_run_the_wheel_is_named_as_the_reason(self, tiny, tmp_path):

@@ -711,7 +711,7 @@ def test_without_the_hub_client_its_package_is_named(hub: Hub, cache: Path, monk
     """A missing huggingface_hub is an error with what to install."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
 
-    assert "pip install -r requirements.txt" in refusal(weights_from(hub=HUB), cache)
+    assert "pip install huggingface_hub" in refusal(weights_from(hub=HUB), cache)
 
 
 def test_a_revision_is_asked_for(hub: Hub, cache: Path, large: bytes):

@@ -683,7 +683,7 @@ class TestAtThePrompt:
             await terminal.see("done")
             terminal.press(CTRL_C)
             await fake.until(lambda: fake.in_progress == 0, 2)
-            await terminal.see("stopped: this question is not part of the conversation")
+            await terminal.see("Stopped. Not added to the conversation")
             assert ["llama3.2:1b"] == fake.cancelled
             await terminal.prompt()
             assert "Response: It is Paris." in await terminal.ask("second")

@@ -167,7 +167,7 @@ class TestAsking:
         sent = [message["content"][:11].strip("x ") for message in asked(fake)["messages"] if message["role"] != "system"]
         assert ["user 7", "assistant 7", "user 8", "assistant 8", "q"] == sent
         assert "notice" == reply.events[1][0]
-        assert b"7 older turns no longer fit" in reply.events[1][1]
+        assert b"The 7 oldest turns did not fit" in reply.events[1][1]
 
     async def test_timeouts_only_become_shorter(self, fake):
         """What a client wants is cut to the service's own."""

@@ -319,7 +319,7 @@ async def test_older_turns_that_do_not_fit_are_left_out_and_it_says_so():
 
         assert new == server.models["qwen"].asked[0][1:-1]
         _, silent = await server.ask("/api/chat", chat(*old, *old, *new, USER, think=False, stream=False))
-    assert "2 older turns no longer fit the models' context" in lines[1]["message"]["thinking"]
+    assert "2 oldest turns did not fit" in lines[1]["message"]["thinking"]
     assert "thinking" not in silent["message"]
 
 

@@ -57,6 +57,7 @@ PIECES = [
 ]
 ANSWERS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6), st.characters()), max_size=40).map("".join)
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RULE = "─" * 40
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -146,8 +147,11 @@ def test_the_layout_loses_no_letter(text, width):
         ("Use <b>.", ["Response: Use <b>."]),
         ("[x](http://e.org/a) <http://e.org/b>", ["Response: x (http://e.org/a) http://e.org/b"]),
         ("![x](http://e.org/a.png)", ["Response: x (http://e.org/a.png)"]),
-        ("```python\nif x:\n    y()\n```", ["Response:", "", "  if x:", "      y()"]),
+        ("```python\nif x:\n    y()\n```", ["Response:", "", RULE, "if x:", "    y()", RULE]),
         ("3.", ["Response:", "", " 3."]),
+        ("So \\(x = \\frac{1}{2}\\,\\) and *so* \\(y", ["Response: So \\(x = \\frac{1}{2}\\,\\) and so (y"]),
+        ("\\[\n40 - 6 = 34 \\text{ euros}\n\\]", ["Response: \\[", "40 - 6 = 34 \\text{ euros}", "\\]"]),
+        ("It costs $5 or $$a_1 * b_2$$.", ["Response: It costs $5 or $$a_1 * b_2$$."]),
         ("2. two\n7. seven\n\n1) one\n100) many", ["Response:", "", " 2. two", " 7. seven", "", "   1) one", " 100) many"]),
         ("# Title\ntext", ["Response:", "", "Title", "", "text"]),
     ],
@@ -155,6 +159,17 @@ def test_the_layout_loses_no_letter(text, width):
 def test_markdown_is_laid_out(text, lines):
     """Emphasis, lists, code, headings; links and pictures with their addresses; no blanks at the ends of lines."""
     assert "\n".join(lines) + "\n" == formatted(text, prefix="Response: ", width=60, colour=False)
+
+
+@pytest.mark.parametrize("around", ["{}", "1. First:\n\n{}\n", "- a\n  - b\n\n{}"])
+def test_code_can_be_copied_from_the_screen(around):
+    """Between two rules, at the left edge, each line whole however narrow the window is; in a list too."""
+    code = ["def f(x):", "", "    return " + "'long words '" * 9]
+    indented = "\n".join(f"{'   ' if around[0] == '1' else ''}{line}" for line in ["```python", *code, "```"])
+    made = formatted(around.format(indented), prefix="", width=50, colour=False).splitlines()
+
+    first = made.index(RULE)
+    assert [RULE, *code, RULE] == made[first : first + 5]
 
 
 def test_code_has_its_colours():
@@ -258,8 +273,8 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
         ),
         (
             turn_of(A, LATE, fallback=Fallback("tied", "tied")),
-            "b was cut short by its deadline; no verdict, the configured order chose",
-            "chosen: a (no verdict: tied); answer 3.2 s, judge 0.4 s, total 3.6 s",
+            "b was cut short by its deadline",
+            "No verdict (tied): using a, first in the fallback order; answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (turn_of(A, note="one usable answer"), None, "chosen: a (one usable answer); answer 3.2 s, judge 0.4 s, total 3.6 s"),
     ],
@@ -291,7 +306,7 @@ async def test_an_answer_is_formatted_on_a_terminal(start, server, columns):
         start(terminal, "capital of france pls")
         assert 0 == await terminal.exit_code()
 
-        for line in ("Paris", "It is Paris, see here (http://e.org/a).", "  print('x')"):
+        for line in ("Paris", "It is Paris, see here (http://e.org/a).", "print('x')"):
             assert line in terminal.lines
         assert terminal.text.index("asked as:") < terminal.text.index("It is Paris") < terminal.text.index("chosen: qwen")
         assert all(ROWS.fullmatch(sequence) for sequence in sequences(terminal.raw))

@@ -170,7 +170,7 @@ async def test_history_beyond_its_budget_is_cut_from_the_oldest_and_announced(pr
     kept = [message["content"] for message in last if message["role"] == "user"]
     assert questions[-len(kept) :] == kept
     assert 1 < len(kept) < 4
-    assert "no longer fit" in err
+    assert "left out" in err
 
 
 async def test_a_failed_turn_is_not_remembered(program, server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import multiprocessing
 import os
@@ -20,12 +21,14 @@ from gork.errors import TimedOut, UsageError
 from gork.health import MemberRow
 from gork.judging import explain
 from gork.terminal import commands
+from gork.terminal.attachments import TextFile
 from gork.terminal.commands import Edited, Leave
 from gork.terminal.ctrl_c import InterruptHandler, Stopped
+from gork.terminal.drafts import Drafts
 from gork.terminal.history import open_history
 from gork.terminal.input import Line, unfenced
-from gork.terminal.session import Backend, ConversationHooks, Request, Session
-from gork.turn import Answer, Failure, Fallback, Question, Token, Turn, Verdict
+from gork.terminal.session import Backend, ConversationHooks, Request, Session, sampling
+from gork.turn import Answer, Answered, Failed, Failure, Fallback, Question, Restarted, Stage, StageStarted, Token, Turn, Verdict
 from tests.support.scripted_model import ScriptedModel
 from tests.support.turns import SCHEMA
 
@@ -127,7 +130,7 @@ class TestReading:
             ("/hlep", 'no command /hlep, did you mean "/help"'),
             ("/" + "x" * 500, "no command /" + "x" * 40),
             ("/stats now", "/stats takes nothing after it"),
-            ("/show", "/show wants something after it: /show N|MEMBER"),
+            ("/show", "Usage: /show N|MEMBER"),
         ],
     )
     def test_what_cannot_be_a_command_is_told(self, text, says):
@@ -141,7 +144,8 @@ class TestReading:
         await desk.run("/help")
 
         for command in commands.COMMANDS:
-            assert any(line.strip().startswith(command.usage) and command.help in line for line in desk.lines), command.name
+            assert any(line.strip().startswith(command.usage) for line in desk.lines), command.name
+            assert command.help in " ".join(desk.text.split()), command.name
             assert all(f"/{alias}" in desk.text for alias in command.aliases)
         assert '"""' in desk.text
 
@@ -154,7 +158,7 @@ class TestReading:
         ("text", "replaced", "words"),
         [
             ("/st", 3, ["/stats"]),
-            ("/s", 2, ["/show", "/save", "/stats", "/set"]),
+            ("/s", 2, ["/show", "/system", "/set", "/save", "/sessions", "/stats"]),
             ("/set opt", 3, ["optimize"]),
             ("/set optimize ", 0, ["true", "false"]),
             ("/set seed n", 1, ["none"]),
@@ -243,7 +247,10 @@ class TestTurns:
     @pytest.mark.parametrize(
         ("verdict", "says"),
         [
-            ({"fallback": Fallback("refused", "the judge is tired"), "orders": ()}, "by the configured order: the judge is tired"),
+            (
+                {"fallback": Fallback("refused", "the judge is tired"), "orders": ()},
+                "No verdict (the judge is tired): qwen is first in the fallback order",
+            ),
             ({"note": "one usable answer: nothing to judge", "orders": ()}, "one usable answer: nothing to judge"),
         ],
     )
@@ -314,7 +321,7 @@ class TestTurns:
 
         assert ["qwen", "2", "3", "0"] == next(line.split() for line in desk.lines if line.startswith("qwen "))
         assert ["tiny", "0", "0", "3"] == next(line.split() for line in desk.lines if line.startswith("tiny"))
-        assert "1 fallback, 1 close call, 3 degraded" in desk.lines
+        assert "1 without a verdict, 1 close call, 3 incomplete" in desk.lines
         assert "mean times: rewrite 1.7 s, answer 3.3 s, judge 1.0 s, total 6.0 s" == desk.lines[-1]
 
     async def test_the_history_tells_what_no_longer_fits(self, tmp_path):
@@ -395,8 +402,8 @@ class TestSaving:
     @pytest.mark.parametrize(
         ("name", "says"),
         [
-            ("it.txt", "two forms"),
-            ("it", "two forms"),
+            ("it.txt", "ends in neither"),
+            ("it", "ends in neither"),
             ("none/it.md", "No such file"),
             ("/proc/it.md", "cannot be saved"),
             ("\0.md", "cannot be"),
@@ -408,6 +415,16 @@ class TestSaving:
         with pytest.raises(UsageError, match=says) as error:
             await desk.run(f"/save {tmp_path / name}")
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("text", ["/save", "/save --replace"])
+    async def test_a_file_without_a_name_gets_one(self, desk, tmp_path, monkeypatch, text):
+        """With the date in it, in the folder where one is."""
+        monkeypatch.chdir(tmp_path)
+        desk.asked()
+        await desk.run(text)
+        (file,) = tmp_path.glob("gork-*.md")
+        assert "Paris" in file.read_text()
+        assert f"saved: {file.name}" == desk.text
 
     async def test_an_empty_conversation_is_not_saved(self, desk, tmp_path):
         """No file is made."""
@@ -452,7 +469,7 @@ class TestSetting:
             ("seed x", 'seed must be a whole number from 0 to 2147483647, not the text "x" .or none.'),
             ("optimize none", "optimize must be true or false"),
             ("sede 5", 'no setting sede, did you mean "seed"'),
-            ("context 5", "context is decided when the program starts .--context."),
+            ("context 5", "context can only be set at start-up .--context."),
             ("timeout nan", "timeout must be"),
         ],
     )
@@ -462,6 +479,143 @@ class TestSetting:
         with pytest.raises(UsageError, match=says):
             await desk.run(f"/set {text}")
         assert desk.session.settings is before
+
+    async def test_sampling_options_are_changed_beside_the_settings(self, desk):
+        """By Ollama's names, with its bounds; what was set is listed, and can be taken back."""
+        await desk.run("/set temperature 0.5")
+        await desk.run("/set num-predict 99")
+        assert {"temperature": 0.5, "num_predict": 99} == dict(sampling(desk.session.options))
+        await desk.run("/set")
+        assert "temperature = 0.5  (/set)" in desk.lines
+        await desk.run("/set temperature none")
+        assert {"num_predict": 99} == dict(sampling(desk.session.options))
+        with pytest.raises(UsageError, match="temperature must be a number from 0 to 5"):
+            await desk.run("/set temperature hot")
+
+    async def test_instructions_are_shown_changed_and_taken_back(self, desk):
+        """Without an argument nothing changes."""
+        await desk.run("/system Answer in French.")
+        await desk.run("/system")
+        assert ("Answer in French.", "instructions: Answer in French.") == (desk.session.system, desk.text)
+        await desk.run("/system none")
+        assert "" == desk.session.system
+
+    async def test_one_candidate_alone_can_be_asked(self, desk):
+        """It must be one, and models that cannot be picked from are told."""
+        await desk.run("/only llama")
+        assert ("llama", "llama") == (desk.session.only, desk.session.favourite)
+        for name in ("judge", "lama"):
+            with pytest.raises(UsageError, match="no candidate"):
+                await desk.run(f"/only {name}")
+        await desk.run("/only all")
+        assert desk.session.only is None
+        desk.session.backend = replace(desk.session.backend, restrictable=False)
+        with pytest.raises(UsageError, match="the service"):
+            await desk.run("/only llama")
+
+    async def test_whose_draft_is_watched_can_be_chosen(self, desk):
+        """Off, on, and one member's; without an argument it is switched."""
+        assert (True, "qwen") == (desk.session.settings.watch, desk.session.favourite)
+        await desk.run("/watch")
+        assert not desk.session.settings.watch
+        await desk.run("/watch llama")
+        assert (True, "llama") == (desk.session.settings.watch, desk.session.favourite)
+        with pytest.raises(UsageError, match='did you mean "llama"'):
+            await desk.run("/watch lama")
+
+    async def test_files_are_attached_to_the_next_question(self, desk, tmp_path):
+        """Text in any of its encodings; what is none is told."""
+        (tmp_path / "a b.txt").write_bytes("Où ?\r\n".encode("utf-16"))
+        (tmp_path / "data").write_bytes(b"\xff\xff\x00\x01")
+        await desk.run(f"/file {tmp_path / 'a b.txt'}")
+        assert [TextFile("a b.txt", "Où ?\n")] == desk.session.files
+        for name, says in (("none", "not there"), (".", "a folder"), ("data", "binary file")):
+            with pytest.raises(UsageError, match=says):
+                await desk.run(f"/file {tmp_path / name}")
+        assert (len(f"{tmp_path}/a"), [f"{tmp_path}/a b.txt"]) == commands.words(desk.session, f"/file {tmp_path}/a")
+        await desk.run("/file none")
+        assert [] == desk.session.files
+
+
+class TestUsing:
+    async def test_another_answer_takes_the_place_of_the_chosen_one(self, tmp_path):
+        """In the conversation, on disk, and for /show; counts stay as they were."""
+        told: list[object] = []
+        hooks = ConversationHooks(on_turn=lambda _, turn: told.append(turn.winner.member), on_drop=lambda: told.append("drop"))
+        desk = Desk(tmp_path, hooks=hooks)
+        desk.asked("one")
+        await desk.run("/use llama")
+
+        assert [("one", "Nice")] == [(e.user, e.assistant) for e in desk.session.conversation.exchanges]
+        assert (["qwen", "drop", "llama"], "you chose it", 1) == (told, desk.session.last.verdict.note, desk.session.stats.turns)
+        jsonschema.validate(desk.session.last.as_json(), SCHEMA)
+
+    async def test_what_was_written_before_a_stop_can_be_read_and_used(self, desk):
+        """Finished answers whole, the others as far as they came; a restart begins them again."""
+        desk.asked("one")
+        request = Request("two")
+        desk.session.begin(request)
+        drafts = Drafts(Question(text="two"), lambda _: None, {"a": "a:1b", "b": "b:1b"})
+        for event in (
+            StageStarted(Stage.REWRITE, ("p",)),
+            Token("p", "rewritten"),
+            StageStarted(Stage.ANSWER, ("a", "b", "c")),
+            Token("a", "fro"),
+            Restarted("a", "died"),
+            Token("a", "Ber"),
+            Token("a", "lin"),
+            Answered(Answer(member="b", model="b:1b", text="Bonn")),
+            Failed(Failure(member="c", kind="died", message="c died")),
+        ):
+            drafts(event)
+        desk.session.stopped = drafts
+        await desk.run("/answers")
+        assert {"Berlin", "Bonn", "--- c failed: c died"} <= set(desk.lines)
+        await desk.run("/use 1")
+
+        assert [("one", TEXTS["qwen"]), ("two", "Berlin")] == [(e.user, e.assistant) for e in desk.session.conversation.exchanges]
+        assert (False, "stopped") == (desk.session.last.winner.complete, desk.session.last.winner.stop)
+        jsonschema.validate(desk.session.last.as_json(), SCHEMA)
+
+    async def test_the_last_turn_can_be_taken_back(self, tmp_path):
+        """One at a time; the next question then replaces nothing."""
+        told: list[str] = []
+        desk = Desk(tmp_path, hooks=ConversationHooks(on_turn=lambda prompt, _: told.append(prompt), on_drop=lambda: told.append("drop")))
+        desk.asked("one")
+        desk.asked("two")
+        await desk.run("/undo")
+        desk.asked("three")
+
+        assert ["one", "three"] == [exchange.user for exchange in desk.session.conversation.exchanges]
+        assert ["one", "two", "drop", "three"] == told
+        await desk.run("/undo")
+        await desk.run("/undo")
+        with pytest.raises(UsageError, match="empty"):
+            await desk.run("/undo")
+
+    @pytest.mark.parametrize(
+        ("text", "copied"), [("/copy", TEXTS["qwen"]), ("/copy code", "indeed\n"), ("/copy llama", "Nice"), ("/copy code 2", "indeed\n")]
+    )
+    async def test_an_answer_or_its_code_is_copied_by_the_terminal(self, desk, text, copied):
+        """OSC 52, with the text in base64."""
+        desk.asked()
+        sent: list[str] = []
+        desk.session.copy = sent.append
+        await desk.run(text)
+
+        assert [f"\x1b]52;c;{base64.b64encode(copied.encode()).decode()}\x07"] == sent
+
+    async def test_what_cannot_be_copied_is_told(self, desk):
+        """No terminal, no code, too much."""
+        desk.asked()
+        with pytest.raises(UsageError, match="needs a terminal"):
+            await desk.run("/copy")
+        desk.session.copy = lambda _: None
+        with pytest.raises(UsageError, match="no code"):
+            await desk.run("/copy code llama")
+        desk.asked(finished=replace(turn(), winner=Answer(member="qwen", model="q", text="x" * 100_000)))
+        with pytest.raises(UsageError, match="too much"):
+            await desk.run("/copy")
 
 
 class TestReasons:

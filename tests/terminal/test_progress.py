@@ -117,7 +117,7 @@ def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):
     rows.take(MemberState("j", State.DONE))
     rows.take(Judged(Verdict(winner="a", policy="x")))
 
-    assert ["What is x?", "asked again: died", "out of luck", "chose a"] == [line.split("  ")[-1].strip() for line in texts(rows)[1:]]
+    assert ["What is x?", "retrying: died", "out of luck", "chose a"] == [line.split("  ")[-1].strip() for line in texts(rows)[1:]]
     assert ["done", "waiting", "failed", "done"] == [line.split()[1] for line in texts(rows)[1:]]
 
 
@@ -229,7 +229,7 @@ def test_plain_progress_is_one_line_for_each_change():
         "  b: waiting for a free slot",
         "  a: 50 tokens in 2.0 s, cut short (length)",
         "  b failed: out of luck",
-        "  a: asked again (it died)",
+        "  a: retrying (it died)",
         "  cut",
     ] == lines
 
@@ -603,7 +603,7 @@ async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):
         assert 0 == await terminal.exit_code()
 
         below = terminal.text.partition("It is Lyon.\n")[2] or terminal.text.partition("It is Paris.\n")[2]
-        assert re.match(r"chosen: \S+ \(no verdict: ", below)
+        assert re.match(r"No verdict \(.+\): using \S+, first in the fallback order; ", below)
 
 
 async def test_rows_are_on_the_screen_within_a_tenth_of_a_second_after_enter(start, server, record_property):
@@ -637,3 +637,25 @@ def test_the_events_of_a_turn_all_have_their_place(pty_pair):
         progress(Finished(SimpleNamespace()))
 
     assert [] == pty_pair.lines()
+
+
+def test_the_watched_draft_fits_its_window_and_is_the_newest_text(clock):
+    """Words stay whole, lines too long are folded; a restart or a failure takes it away; nobody else's text is in it."""
+    rows = Rows(clock=clock, watched="a")
+    for event in (
+        StageStarted(Stage.ANSWER, ("a", "b")),
+        Token("a", "one two three\n\n" + "x" * 50 + "\n" * 30 + "the end"),
+        Token("b", "other"),
+    ):
+        rows.take(event)
+
+    shown = rows.draft(20, 8)
+    assert ("a writes:", "the end", 8) == (shown[0], shown[-1], len(shown))
+    assert ["a writes:", "one two three", "", "x" * 19, "x" * 19, "x" * 12] == rows.draft(20, 60)[:6]
+    assert [] == rows.draft(20, 3)
+    rows.take(Restarted("a", "died"))
+    assert [] == rows.draft(20, 20)
+    rows.take(Token("a", "again"))
+    assert ["a writes:", "again"] == rows.draft(20, 20)
+    rows.take(Failed(Failure(member="a", kind="died", message="a died")))
+    assert [] == rows.draft(20, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import stat
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gork.terminal.commands import COMMANDS
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import ANSWERS, MODELS
 from tests.support.paths import ROOT
@@ -226,7 +228,7 @@ class TestStopping:
                 await server.until(at_work.get(moment, lambda: server.in_progress == 3), 20)
                 terminal.signal(signal.SIGINT) if number % 2 else terminal.press(CTRL_C)
                 terminal.press(CTRL_C)
-                await terminal.see("stopped: ")
+                await terminal.see("Stopped.")
                 await terminal.prompt()
                 await server.until(lambda: server.in_progress == 0)
                 never.set()
@@ -245,7 +247,7 @@ class TestStopping:
         async with on_terminal(program) as terminal:
             await terminal.prompt()
             terminal.press(f"one\r{CTRL_C}capital of france pls\r")
-            await terminal.see("stopped: ")
+            await terminal.see("Stopped.")
             await terminal.see("Response: It is Paris.")
 
         assert ["What is the capital of France?"] == asked(server)
@@ -256,7 +258,7 @@ class TestStopping:
         async with on_terminal(program, "--no-optimize", TERM=term) as terminal:
             await terminal.prompt()
             terminal.press(CTRL_C)
-            await terminal.see("exit, quit or Ctrl-D leave; /help")
+            await terminal.see("Type exit or press Ctrl-D to quit, /help")
             await terminal.prompt()
             await terminal.type("thrown away")
             terminal.press(CTRL_C)
@@ -379,7 +381,7 @@ class TestEnding:
         process.stdin.close()
         err = await process.stderr.read()
 
-        assert (1, False) == (await process.wait(), b"Traceback" in err)
+        assert (141, False) == (await process.wait(), b"Traceback" in err)
 
 
 class TestHistory:
@@ -418,3 +420,172 @@ async def test_a_capable_terminal_is_not_asked_where_its_cursor_is(program):
         await terminal.prompt()
 
         assert b"\x1b[6n" not in terminal.raw
+
+
+LONG = "The quick brown fox jumps over the lazy dog and goes on running until the evening. " * 3
+
+
+def whole_words(lines: list[str], text: str) -> bool:
+    """Whether a text stands on these lines with all its words whole."""
+    return " ".join(text.split()) in " ".join(" ".join(lines).split())
+
+
+class TestReading:
+    @pytest.mark.parametrize("columns", [80, 40])
+    async def test_everything_is_broken_at_words(self, program, server, columns):
+        """Help, answers that were not chosen, the line about the choice, errors."""
+        server.say("llama3.2:1b", LONG)
+        async with on_terminal(program, "--no-optimize", columns=columns, rows=60) as terminal:
+            await terminal.prompt()
+            await terminal.ask("capital of france pls")
+            for text in ("/help", "/answers", "/why", "/hlep", "/set context 5", "/history", "/models"):
+                shown = (await terminal.ask(text)).splitlines()
+                assert all(len(line) <= columns for line in shown)
+                if text == "/answers":
+                    assert whole_words(shown, LONG)
+                if text == "/help":
+                    assert all(whole_words(shown, command.help) for command in COMMANDS)
+                if text == "/set context 5":
+                    assert whole_words(shown, "context can only be set at start-up (--context)")
+
+    async def test_a_conversation_begins_with_one_line(self, program, server):
+        """Which ensemble, on what, and how to get help."""
+        async with on_terminal(program, columns=80) as terminal:
+            await terminal.prompt()
+            host = server.url.removeprefix("http://")
+            assert [f"heavy-lite (5 models) on Ollama at {host} - /help", PROMPT.rstrip()] == terminal.lines
+
+    async def test_the_favourites_draft_is_seen_while_it_is_written_and_gone_afterwards(self, program, server):
+        """The first in the configured order; what is chosen stands in its place at the end."""
+        gate = asyncio.Event()
+        server.say("qwen2.5-coder:1.5b", Reply("Perhaps it is **Lyon**, or so.", pauses={4: gate}))
+        server.say("llama3.2:1b", "It is Paris.")
+        async with on_terminal(program, "--no-optimize", columns=80) as terminal:
+            await terminal.prompt()
+            await terminal.enter("capital of france pls")
+            await terminal.see("qwen writes:")
+            await terminal.see("Perhaps it")
+            gate.set()
+            await terminal.prompt()
+            shown = terminal.new
+
+        assert "Response: It is Paris." in shown
+        assert "qwen writes:" not in shown
+
+    async def test_no_draft_is_shown_where_nobody_watches(self, program, server):
+        """--no-watch."""
+        gate = asyncio.Event()
+        server.say("qwen2.5-coder:1.5b", Reply("Perhaps it is Lyon.", pauses={2: gate}))
+        async with on_terminal(program, "--no-optimize", "--no-watch") as terminal:
+            await terminal.prompt()
+            await terminal.enter("capital of france pls")
+            await terminal.see("writing")
+            assert "qwen writes:" not in terminal.text
+            gate.set()
+            await terminal.prompt()
+
+    async def test_what_was_written_before_ctrl_c_can_be_used(self, program, server):
+        """Finished or not; it is then what the models remember."""
+        gate = asyncio.Event()
+        server.say("llama3.2:1b", Reply("It is Nice, I think.", pauses={2: gate}), "Yes.")
+        async with on_terminal(program, "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.enter("capital of france pls")
+            await server.until(lambda: server.in_progress == 1, 20)
+            terminal.press(CTRL_C)
+            await terminal.see("/use N to use it")
+            await terminal.prompt()
+            assert "It is Paris." in await terminal.ask("/answers")
+            await terminal.ask("/use qwen")
+            await terminal.ask("and of Italy?")
+
+        assert ["capital of france pls", "It is Paris.", "and of Italy?"] == thread(server)
+
+    async def test_quietly_only_the_answer_is_shown(self, program):
+        """No line about models, choice or rewriting."""
+        async with on_terminal(program, "--quiet") as terminal:
+            await terminal.prompt()
+            shown = await terminal.ask("capital of france pls")
+
+        assert "Response: It is Paris.\n" in shown
+        assert not {"chosen", "asked as", "waiting"} & set(re.findall(r"chosen|asked as|waiting", shown))
+        assert "heavy-lite" not in terminal.text
+
+    async def test_a_terminal_is_told_to_copy(self, program):
+        """The sequence reaches it, and nothing of it is seen."""
+        async with on_terminal(program, "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.ask("capital of france pls")
+            shown = await terminal.ask("/copy")
+
+        assert b"\x1b]52;c;SXQgaXMgUGFyaXMu\x07" in terminal.raw
+        assert "52;" not in shown
+
+
+class TestAskingOtherwise:
+    async def test_instructions_options_and_files_go_along(self, program, server):
+        """Those of the command line and those of the prompt."""
+        (program.home / "notes.txt").write_text("Some notes.\n")
+        async with on_terminal(program, "--no-optimize", "--system", "Be brief.", "-o", "temperature=0.5", "-f", "notes.txt") as terminal:
+            await terminal.prompt()
+            await terminal.ask("summarise this")
+            first = [body for body in server.chats if body["model"] == "llama3.2:1b"][-1]
+            await terminal.ask("/system Be long.")
+            await terminal.ask("/set temperature 1")
+            await terminal.ask("and this")
+            second = [body for body in server.chats if body["model"] == "llama3.2:1b"][-1]
+
+        assert "notes.txt:\n```\nSome notes.\n```\n\nsummarise this" == first["messages"][-1]["content"]
+        assert ("Be brief." in first["messages"][0]["content"], 0.5) == (True, first["options"]["temperature"])
+        assert ("Be long." in second["messages"][0]["content"], 1) == (True, second["options"]["temperature"])
+        assert "and this" == second["messages"][-1]["content"]
+
+    async def test_only_one_is_asked(self, program, server):
+        """Neither the others nor the promptimizer nor the judge hear of it, until all are wanted again."""
+        async with on_terminal(program, "--only", "llama") as terminal:
+            await terminal.prompt()
+            shown = await terminal.ask("capital of france pls")
+            assert "Response: It might be Nice." in shown
+            assert {"llama3.2:1b"} == {body["model"] for body in server.chats}
+            await terminal.ask("/only all")
+            assert "Response: It is Paris." in await terminal.ask("capital of france pls")
+
+    async def test_a_saved_conversation_is_continued_from_within(self, program, server):
+        """The one before stays saved as it was, and what follows goes to the loaded one."""
+        async with on_terminal(program, "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.ask("one")
+            terminal.press(CTRL_D)
+            assert 0 == await terminal.end()
+        async with on_terminal(program, "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.ask("two")
+            listed = await terminal.ask("/sessions")
+            (earlier,) = (line.split()[0] for line in listed.splitlines() if line.endswith(" one"))
+            assert "goes on after 1 turn" in await terminal.ask(f"/load {earlier}")
+            await terminal.ask("three")
+            assert "no session" in await terminal.ask("/load 2020")
+            terminal.press(CTRL_D)
+            assert 0 == await terminal.end()
+
+        assert ["one", "It is Paris.", "three"] == thread(server)
+        _, out, _ = await program.run("--list")
+        assert {("1", "two"), ("2", "one")} == {tuple(line.split()[-2:]) for line in out.decode().splitlines()}
+
+
+async def test_a_single_question_takes_the_same_wishes(program, server):
+    """-f, --system, -o, --only and --quiet without a prompt; what is wrong with one is told."""
+    (program.home / "notes.txt").write_text("Some notes.")
+    code, out, err = await program.run("-q", "--no-optimize", "--only", "llama", "-f", "notes.txt", "-o", "num_predict=9", "summarise")
+    assert (0, b"It might be Nice.\n", "") == (code, out, err)
+    (body,) = server.chats
+    assert ("notes.txt:\n```\nSome notes.\n```\n\nsummarise", 9) == (body["messages"][-1]["content"], body["options"]["num_predict"])
+
+    for arguments, says in (
+        (["-o", "temperatur=1"], 'did you mean "temperature"'),
+        (["-o", "x"], "NAME=VALUE"),
+        (["-f", "none"], "not there"),
+        (["--only", "x"], "no candidate"),
+    ):
+        code, _, err = await program.run(*arguments, "hello")
+        assert (2, True) == (code, says in err), err

@@ -13,7 +13,6 @@ from gork.engines.weights.progress import Lines
 from gork.engines.weights.transfer import Limits
 from gork.errors import UsageError
 from gork.terminal import weights
-from gork.terminal.verbs import verb_of
 from tests.support.fake_downloads import HUB, Hub, write_gguf
 
 ENSEMBLE = f"name: mine\ncandidates: [{{name: a, hub: '{HUB}'}}, {{name: b, hub: '{HUB}'}}]\n"
@@ -75,23 +74,6 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(settings: Setting
     """Nothing is removed for a name that is not quite right."""
     with pytest.raises(UsageError, match=r"no tin in .* \(there is tiny\.gguf\)"):
         weights.run(["remove", "tin"], settings, print)
-
-
-@pytest.mark.parametrize(
-    ("words", "verb"),
-    [
-        (["weights"], "weights"),
-        (["weights", "path", "x"], "weights"),
-        (["weights", "remove", "x"], "weights"),
-        (["weights", "of", "planets"], None),
-        (["weights", "path"], None),
-        (["pull", "path", "x"], None),
-    ],
-)
-def test_the_verb_is_told_from_a_question(words: list[str], verb: str | None):
-    """Three words are only the verb where the second is one of its own; after -- all are a question."""
-    assert verb_of(words, words) == verb
-    assert verb_of(words, ["--", *words]) is None
 
 
 def test_two_ensembles_that_share_a_file_share_its_place(tmp_path: Path):

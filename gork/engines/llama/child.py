@@ -24,7 +24,7 @@ _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the message about its end."""
 _LEAVING_S = 1.0
 _NO_ENGINE = (
-    "the embedded engine needs xllamacpp, which cannot be imported here ({what}): `pip install -r requirements.txt` gets it where there "
+    "the embedded engine needs xllamacpp, which cannot be imported here ({what}): `pip install xllamacpp` gets it where there "
     "is a wheel for it; elsewhere install Ollama and use --engine ollama"
 )
 _ILLEGAL = "this processor lacks an instruction that the xllamacpp wheel was built for: use --engine ollama"

@@ -89,7 +89,7 @@ class EmbeddedModel(Model):
     async def check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
         if importlib.util.find_spec("xllamacpp") is None:
-            return Health(problem="xllamacpp is not installed", fix="pip install -r requirements.txt, or use --engine ollama")
+            return Health(problem="xllamacpp is not installed", fix="pip install xllamacpp, or use --engine ollama")
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
             return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)

@@ -157,7 +157,7 @@ class OllamaModel(Model):
             self._tag = self._only(there)
         tag = await self._name()
         if normal(tag) not in {normal(other) for other in there}:
-            raise self._client.spot.error(ModelMissing, f"{tag} is not there", f"get it with `ollama pull {tag}`")
+            raise self._client.spot.error(ModelMissing, f"{tag} is not installed", f"get it with `ollama pull {tag}`")
         return tag
 
     async def _name(self) -> str:

@@ -321,7 +321,7 @@ def _alone(place: _Place, say: Say, longest_s: float) -> Iterator[None]:
     try:
         import filelock  # noqa: PLC0415 - comes with the hub's client, which a container without the embedded engine lacks
     except ImportError:
-        raise WeightsError("weights cannot be fetched: the package filelock is missing", fix="pip install -r requirements.txt") from None
+        raise WeightsError("weights cannot be fetched: the package filelock is missing", fix="pip install filelock") from None
     file = place.unfinished / f"{place.key}.lock"
     lock = filelock.FileLock(file)
     try:

@@ -44,7 +44,7 @@ def fetch(source: HubFile, transfer: Transfer) -> tuple[Path, str]:
     except ImportError as error:
         raise WeightsError(
             f"the model hub cannot be asked: the package huggingface_hub is not usable ({error})",
-            fix=f"pip install -r requirements.txt, {BY_HAND}",
+            fix=f"pip install huggingface_hub, {BY_HAND}",
         ) from None
     with _library_talks_to(transfer):
         try:

@@ -1,0 +1,52 @@
+"""Text files that go along with a question: `-f PATH`, `/file PATH`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gork.config.urls import printable
+from gork.errors import UsageError
+from gork.terminal.input import MOST_BYTES
+from gork.terminal.text_encoding import decoded
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file's name and its text."""
+
+    name: str
+    text: str
+
+
+def read(given: str) -> TextFile:
+    """Read a text file. Raises a `UsageError` for what is none, cannot be read, or is too large for any model."""
+    shown = printable(given)
+    try:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise UsageError(f"{shown} is {'a folder' if path.is_dir() else 'not a file' if path.exists() else 'not there'}")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{shown} cannot be read: {reason}") from None
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{shown} has more than {MOST_BYTES:,} bytes: too much for any model")
+    return TextFile(path.name, decoded(data, what=shown))
+
+
+def attached(files: Sequence[TextFile], prompt: str) -> str:
+    r"""The prompt behind the files that it is about, each in a fence longer than any in it.
+
+    >>> attached([TextFile("a.txt", "one\n")], "Summarise this")
+    'a.txt:\n```\none\n```\n\nSummarise this'
+    """
+    return "\n\n".join([*(f"{file.name}:\n{_fenced(file.text)}" for file in files), *([prompt] if prompt.strip() else [])])
+
+
+def _fenced(text: str) -> str:
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)
+    return f"{fence}\n{text.rstrip()}\n{fence}"

@@ -1,0 +1,166 @@
+"""Commands about the answers of the last question: to read, use, copy and question them, and to ask again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gork.config.schema import suggestion
+from gork.errors import UsageError
+from gork.judging.explain import letters_of
+from gork.terminal import views
+from gork.terminal.commands.table import Edited, Outcome
+from gork.terminal.editor import edit as edit_text
+from gork.terminal.session import Request, Session
+from gork.text.structure import split_code
+from gork.turn import Answer, Event, MemberState, Restarted, State, Token, Turn
+
+_MOST_COPIED = 100_000
+"""Characters of base64: terminals ignore longer copies."""
+
+
+def last(session: Session) -> Turn:
+    """The last turn that was answered. Raises a `UsageError` if there is none."""
+    if session.last is None:
+        raise UsageError("nothing has been answered yet in this session")
+    return session.last
+
+
+def _written(session: Session) -> tuple[Answer, ...]:
+    """The answers to the last question: of the last turn, or what there was when it was stopped. Raises a `UsageError` without any."""
+    return last(session).answers if session.stopped is None else session.stopped.written()
+
+
+async def answers(session: Session, _argument: str) -> Outcome:
+    """Show all answers to the last question."""
+    turn = last(session) if session.stopped is None else None
+    for number, answer in enumerate(_written(session), 1):
+        session.say(views.heading(number, answer, turn))
+        session.show_answer(answer.text)
+    for failure in turn.failures if turn is not None else session.stopped.failures if session.stopped is not None else ():
+        session.say(f"--- {failure.member} failed: {failure.message}")
+    if turn is None:
+        session.say("The turn was not finished: /use N makes one of these the answer.")
+    return None
+
+
+async def show(session: Session, argument: str) -> Outcome:
+    """Show one answer to the last question."""
+    number, answer = _found(session, argument)
+    session.say(views.heading(number, answer, last(session) if session.stopped is None else None))
+    session.show_answer(answer.text)
+    return None
+
+
+def _found(session: Session, argument: str) -> tuple[int, Answer]:
+    """The answer with this number or of this member. Raises a `UsageError`."""
+    written = _written(session)
+    found = views.find(written, argument.strip())
+    if found is None:
+        known = [answer.member for answer in written]
+        numbered = ", ".join(f"{number} {name}" for number, name in enumerate(known, 1))
+        raise UsageError(f"no answer {argument[:40]}{suggestion(argument, known)} (there are: {numbered})")
+    return found
+
+
+async def use(session: Session, argument: str) -> Outcome:
+    """Make one of the answers the conversation's, in place of the chosen one or after a stop."""
+    _, answer = _found(session, argument)
+    session.use(answer)
+    session.say(f"{answer.member}'s answer is now part of the conversation")
+    return None
+
+
+async def copy(session: Session, argument: str) -> Outcome:
+    """Put an answer, or its code alone, into the clipboard of the terminal."""
+    if session.copy is None:
+        raise UsageError("/copy needs a terminal that can be told what to copy")
+    words = argument.split()
+    code = "code" in words
+    words = [word for word in words if word != "code"]
+    answer = _found(session, words[0])[1] if words else last(session).winner if session.stopped is None else None
+    if answer is None:
+        raise UsageError("the turn was not finished: say which answer, /copy N")
+    text = _code_of(answer.text) if code else answer.text
+    encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
+    if len(encoded) > _MOST_COPIED:
+        raise UsageError("that is too much for a terminal's clipboard; /save FILE has it all")
+    session.copy(f"\x1b]52;c;{encoded}\x07")
+    session.say(f"copied {'the code' if code else 'the answer'} ({len(text)} characters), if your terminal lets programs copy")
+    return None
+
+
+def _code_of(text: str) -> str:
+    _, blocks = split_code(text)
+    if not blocks:
+        raise UsageError("there is no code in that answer; /copy copies all of it")
+    return "\n\n".join(block.text for block in blocks) + "\n"
+
+
+async def why(session: Session, _argument: str) -> Outcome:
+    """Say why the last turn's answer was chosen: the numbers, then the judge's words, which change nothing."""
+    turn = last(session)
+    session.tell(views.verdict(turn))
+    if not turn.verdict.orders:
+        session.say("the judge was not asked for this verdict: there is nothing it could explain")
+        return None
+    if session.backend.explain is None:
+        session.say("this ensemble has no judge that could explain it")
+        return None
+    legend = ", ".join(f"{letter} is {member}" for member, letter in letters_of(turn).items())
+    session.say(f"The judge's explanation, written afterwards ({legend}):")
+
+    def on_event(event: Event) -> None:
+        match event:
+            case Token(_, text):
+                session.show_piece(text)
+            case MemberState(member, State.LOADING | State.WAITING as state, _):
+                session.say(f"  {member}: {state}")
+            case Restarted(member, reason):
+                session.say(f"\n  {member}: retrying ({reason})")
+            case _:
+                pass
+
+    try:
+        reason = await session.backend.explain(turn, on_event)
+    finally:
+        session.show_piece("\n")
+    if not reason:
+        session.say("the judge said nothing")
+    return None
+
+
+async def retry(session: Session, _argument: str) -> Outcome:
+    """Ask the last question once more."""
+    if session.request is None:
+        raise UsageError("nothing has been asked yet in this session")
+    return replace(session.request, again=True)
+
+
+async def raw(session: Session, argument: str) -> Outcome:
+    """Ask this, or the next question, without a rewrite."""
+    if argument.strip():
+        return Request(argument, optimize=False)
+    session.raw_next = True
+    session.say("the next question is asked without rewriting")
+    return None
+
+
+async def edit(session: Session, argument: str) -> Outcome:
+    """Write in the user's own editor."""
+    if not session.interactive:
+        raise UsageError("/edit needs a terminal: ask the question here")
+    before = argument or (session.request.prompt if session.request is not None else "")
+    text = await edit_text(before, session.environ)
+    if not text.strip():
+        session.say("the text is empty: nothing is asked")
+        return None
+    return Edited(text)
+
+
+def members(session: Session, before: Sequence[str]) -> Sequence[str]:
+    """Completions: the members whose answers there are."""
+    if before or (session.last is None and session.stopped is None):
+        return ()
+    return [answer.member for answer in _written(session)]
