@@ -30,7 +30,7 @@ REPLY_S: Final = 10.0
 _MOST_MEMBERS = MOST_CANDIDATES + 2
 _MOST_REASONS = 2 * _MOST_MEMBERS
 _TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_timeout")
-_USED: Final = {"server", "seed", "optimize", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
+_USED: Final = {"server", "seed", "optimize", "compute", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "watch", "quiet", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
 _ENGINES: Final = {"ollama": "Ollama", "embedded": "embedded llama.cpp"}
@@ -248,5 +248,9 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
         body["seed"] = how.seed
     if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
         body["optimize"] = how.optimize
+    if not how.compute:
+        body["compute"] = False
+    if question.program is not None:
+        body["program"] = whole(question.program)
     body |= {name: getattr(how, name) for name in _TIMEOUTS if how.origins[name].layer is not Layer.DEFAULT}
     return body

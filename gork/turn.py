@@ -198,6 +198,8 @@ class Verdict:
     note: str | None = None
     sure: float | None = None
     """How often the chosen answer was right at this margin where that was measured (0 to 1); None where it was not."""
+    computed_by: str | None = None
+    """Whose program's result decided, where one did: a member's name, or `QUESTIONS_CODE`."""
     judge_calls: int = 0
     judge_tokens: int = 0
     """What the judge read and wrote for it, what its cache held included."""
@@ -243,6 +245,11 @@ class Turn:
     def answer(self) -> str:
         """The chosen answer, byte for byte."""
         return self.winner.text
+
+    @property
+    def computed(self) -> Computed | None:
+        """The program whose result decided, also where an answer in words was chosen that says the same; None where none did."""
+        return next((answer.computed for answer in self.answers if answer.ran and answer.member == self.verdict.computed_by), None)
 
     def as_json(self) -> dict[str, object]:
         """The turn in the form that `--json` prints; JSON-ready, finite numbers only."""

@@ -235,7 +235,7 @@ class _History:
                 if not isinstance(prompt, str) or not isinstance(answer, str):
                     return "a turn without a prompt or an answer"
                 if record.get("kept") is True:
-                    self.exchanges.append(Exchange(_sound(prompt), _sound(answer)))
+                    self.exchanges.append(Exchange(_sound(prompt), _sound(answer), _program_of(record)))
                     self.records.append(record)
             case "cleared":
                 self.exchanges.clear()
@@ -302,6 +302,23 @@ def _new_id() -> str:
     """A name for a session: sortable by when it was made, safe as a file's name."""
     now = dt.datetime.now(dt.UTC)
     return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
+
+
+def _program_of(record: Record) -> str | None:
+    """The program that computed a turn's answer; None where it was not computed, or the record is of another form."""
+    match record:
+        case {"verdict": {"computed_by": str(member)}, "answers": list(answers)}:
+            return next((_sound(program) for answer in answers if (program := _program_in(answer, member)) is not None), None)
+        case _:
+            return None
+
+
+def _program_in(answer: object, member: str) -> str | None:
+    match answer:
+        case {"member": str(name), "computed": {"program": str(program)}} if name == member:
+            return program
+        case _:
+            return None
 
 
 def _sound(text: str) -> str:

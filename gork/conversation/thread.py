@@ -18,6 +18,8 @@ class Exchange:
 
     user: str
     assistant: str
+    program: str | None = None
+    """What computed the answer, where it was computed."""
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -47,9 +49,14 @@ class Conversation:
         """Every turn, oldest first, whether or not it still fits."""
         return self._exchanges
 
-    def add(self, user: str, assistant: str) -> None:
+    @property
+    def last_program(self) -> str | None:
+        """The program that computed the last answer; None where it was not computed."""
+        return self._exchanges[-1].program if self._exchanges else None
+
+    def add(self, user: str, assistant: str, program: str | None = None) -> None:
         """Remember a turn that has ended."""
-        self._exchanges = (*self._exchanges, Exchange(user, assistant))
+        self._exchanges = (*self._exchanges, Exchange(user, assistant, program))
 
     def clear(self) -> None:
         """Forget everything."""

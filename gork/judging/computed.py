@@ -24,9 +24,9 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
     agreeing = [answer for answer in answers if answer.computed is None and answer.complete and _says(answer, result, question)]
     where = "the code in the question was run" if own else f"{winner.member}'s program was run"
     if not agreeing:
-        return Verdict(winner=winner.member, policy="computed", note=f"{where}: its output is the answer")
+        return Verdict(winner=winner.member, policy="computed", computed_by=winner.member, note=f"{where}: its output is the answer")
     words = min(agreeing, key=lambda answer: _rank(answer, prior))
-    return Verdict(winner=words.member, policy="computed", note=f"{where}: {words.member}'s answer in words says the same")
+    return Verdict(winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same")
 
 
 def _rank(answer: Answer, prior: Sequence[str]) -> int:

@@ -49,6 +49,10 @@ class DeliberateRequest(msgspec.Struct):
     history: list[HistoryMessage] = []
     system: str | None = None
     optimize: bool | None = None
+    compute: bool = True
+    """Whether members may answer by a program; a service that runs none does not begin to."""
+    program: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
+    """The program that computed the last answer, for a question that goes on with it."""
     seed: Annotated[int, _SEEDS] | None = None
     options: Options = {}
     """Sampling options of the candidates, under the names that Ollama gives them."""
@@ -212,6 +216,7 @@ def _settings(asked: DeliberateRequest, settings: Settings) -> Settings:
     return replace(
         settings,
         optimize=settings.optimize if asked.optimize is None else asked.optimize,
+        compute=settings.compute and asked.compute,
         timeout=shorter(settings.timeout, asked.timeout),
         rewrite_timeout=shorter(settings.rewrite_timeout, asked.rewrite_timeout),
         candidate_timeout=shorter(settings.candidate_timeout, asked.candidate_timeout),

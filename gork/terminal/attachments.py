@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from gork.config.urls import printable
 from gork.errors import UsageError
 from gork.terminal.input import MOST_BYTES
 from gork.terminal.text_encoding import decoded
+from gork.text.structure import in_fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,4 @@ def attached(files: Sequence[TextFile], prompt: str) -> str:
     >>> attached([TextFile("a.txt", "one\n")], "Summarise this")
     'a.txt:\n```\none\n```\n\nSummarise this'
     """
-    return "\n\n".join([*(f"{file.name}:\n{_fenced(file.text)}" for file in files), *([prompt] if prompt.strip() else [])])
-
-
-def _fenced(text: str) -> str:
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)
-    return f"{fence}\n{text.rstrip()}\n{fence}"
+    return "\n\n".join([*(f"{file.name}:\n{in_fence(file.text)}" for file in files), *([prompt] if prompt.strip() else [])])

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from gork.config.ensemble import Ensemble
-from gork.terminal import screen
+from gork.terminal import screen, views
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
 from gork.turn import Turn, Verdict
@@ -55,8 +55,12 @@ def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown:
     """Show what a turn came to: what was missing in it, the answer, and one line about who won; the answer alone if it is to be quiet."""
     if not quiet and (missing := shortfall(turn)) is not None:
         progress.say(missing)
-    show_answer(turn.answer, prefix=prefix, markdown=markdown)
+    # What a program printed is no Markdown.
+    show_answer(turn.answer, prefix=prefix, markdown=markdown and not turn.winner.ran)
     if not quiet:
+        if turn.computed is not None:
+            for line in views.computed(turn.computed).splitlines():
+                progress.say(line)
         progress.say(summary(turn))
 
 

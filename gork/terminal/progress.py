@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, TextIO, assert_never
 from gork.config.ensemble import Ensemble
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
+    Answer,
     Answered,
     Event,
     Failed,
@@ -92,7 +93,7 @@ class PlainProgress:
                     self._line(f"  {line}")
             case Answered(answer):
                 cut = "" if answer.complete else f", cut short ({answer.stop})"
-                self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}")
+                self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}{_ran(answer)}")
             case Failed(failure):
                 self._line(f"  {failure.member} failed: {failure.message}", _RED)
             case Notice(text, about_verdict=False):
@@ -118,6 +119,13 @@ class PlainProgress:
     def _line(self, text: str, colour: str = "") -> None:
         indent = " " * (len(text) - len(text.lstrip(" ")))
         tell(self._stream, indent + one_line(text), colour=colour if self._colour else "")
+
+
+def _ran(answer: Answer) -> str:
+    """What came of an answer's program; empty for an answer in words."""
+    if answer.computed is None:
+        return ""
+    return f", its program printed {answer.text}" if answer.ran else f", its program gave no answer ({answer.computed.problem})"
 
 
 def asked_as(event: Rewritten) -> str | None:
@@ -221,6 +229,9 @@ class Rows:
                 row = self._row(answer.member)
                 row.end(State.DONE, now)
                 row.first_s, row.tokens, row.rate, row.seconds = answer.first_token_s, answer.tokens, answer.tokens_per_s, answer.seconds
+                if answer.computed is not None:
+                    row.text = _ran(answer).removeprefix(", ")
+                    self._drop_draft(answer.member)
             case Failed(failure):
                 row = self._row(failure.member)
                 row.end(State.FAILED, now)

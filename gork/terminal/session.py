@@ -178,7 +178,7 @@ class Session:
     def _put(self, prompt: str, turn: Turn) -> None:
         if self.remembered:
             self._drop()
-        self.conversation.add(prompt, turn.answer)
+        self.conversation.add(prompt, turn.answer, None if turn.computed is None else turn.computed.program)
         self.turns.append(turn)
         self.last, self.remembered, self.stopped = turn, True, None
         self.hooks.on_turn(prompt, turn)

@@ -106,7 +106,7 @@ def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: 
         kept = conversation.kept(how.history_tokens)
         if (cut := announce(kept)) is not None:
             say(cut)
-        turn = await ask(replace(question, history=kept.messages), on_event, how)
+        turn = await ask(replace(question, history=kept.messages, program=conversation.last_program), on_event, how)
         log.append(question.text, turn)
         return turn
 

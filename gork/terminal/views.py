@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
 from gork.terminal.session import SessionStats
-from gork.turn import Answer, Turn
+from gork.text.structure import in_fence
+from gork.turn import Answer, Computed, Turn
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -49,6 +50,17 @@ def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
 
 
+def computed(said: Computed) -> str:
+    """The program behind an answer, and what it printed when it was run; or why there is no output."""
+    if said.output is None:
+        return f"this program gave no answer ({said.problem}):\n{_indented(said.program)}"
+    return f"computed by this program:\n{_indented(said.program)}\nit printed:\n{_indented(said.output)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
+
+
 def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
     """The answer with this number or of this member."""
     for number, answer in enumerate(answers, 1):
@@ -63,7 +75,8 @@ def verdict(turn: Turn) -> str:
     if said.fallback is not None:
         return f"No verdict ({said.fallback.text}): {said.winner} is first in the fallback order"
     if said.note is not None:
-        return f"{said.winner} was chosen: {said.note}"
+        why = f"{said.winner} was chosen: {said.note}"
+        return why if turn.computed is None else f"{why}\n{computed(turn.computed)}"
     lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
     lines += [f"  {member}: {score:+.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1])]
     if said.orders:
@@ -120,7 +133,7 @@ def as_markdown(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> 
 
 def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
     yield "## Question\n"
-    yield _fenced(exchange.user) + "\n"
+    yield in_fence(exchange.user, "text") + "\n"
     yield "## Answer" + (f" ({turn.winner.member}, {turn.winner.model})" if turn else "") + "\n"
     yield exchange.assistant + "\n"
     if turn is None:
@@ -129,13 +142,11 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
     for answer in turn.answers:
         if answer.member != turn.winner.member:
             yield f"<details><summary>{answer.member} ({answer.model})</summary>\n"
-            yield _fenced(answer.text) + "\n"
+            yield in_fence(answer.text, "text") + "\n"
             yield "</details>\n"
+    if turn.computed is not None:
+        yield "<details><summary>computed by this program</summary>\n"
+        yield in_fence(turn.computed.program, "python") + "\n"
+        yield "</details>\n"
     for failure in turn.failures:
         yield f"- {failure.member} failed: {first_line(failure.message, 200)}\n"
-
-
-def _fenced(text: str) -> str:
-    """A text in a code fence longer than any in it."""
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)
-    return f"{fence}text\n{text}\n{fence}"

@@ -68,6 +68,16 @@ def _language(after_fence: str) -> str:
     return match[0].lower() if match else ""
 
 
+def in_fence(text: str, language: str = "") -> str:
+    """A text in a code fence that is longer than any run of backticks in it.
+
+    >>> in_fence("x = 1", "python").splitlines()
+    ['```python', 'x = 1', '```']
+    """
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
 def unwrapped(text: str) -> str:
     """The text without one fence or one pair of quotation marks around the whole of it.
 

@@ -20,6 +20,7 @@ from gork.service.dialects.requests import UnderstoodRequest, messages_for_membe
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.responses import Stream, json_response
 from gork.service.service import Service
+from gork.text.structure import in_fence
 from gork.turn import (
     Answer,
     Answered,
@@ -294,7 +295,7 @@ class ThinkingChannel:
             case Rewritten(question):
                 return rewrite_line(question)
             case Answered(answer):
-                return f"{heading(answer)}\n\n{answer.text}"
+                return f"{heading(answer)}\n\n{draft(answer)}"
             case Judged(verdict):
                 return chosen(verdict, told=self._verdict_told)
             case Notice(text, about_verdict):
@@ -323,6 +324,17 @@ def heading(answer: Answer) -> str:
     """
     cut = "" if answer.complete else f", cut: {answer.stop}"
     return f"**{answer.member}** ({answer.tokens} tokens in {answer.seconds:.1f} s{cut})"
+
+
+def draft(answer: Answer) -> str:
+    """A finished draft: its text, or its program and what that printed."""
+    computed = answer.computed
+    if computed is None:
+        return answer.text
+    program = in_fence(computed.program, "python")
+    if computed.output is None:
+        return f"{program}\n\nnot run to a result: {computed.problem}"
+    return f"{program}\n\nprinted when it was run:\n\n{in_fence(computed.output, 'text')}"
 
 
 def chosen(verdict: Verdict, *, told: bool = False) -> str:

@@ -37,7 +37,7 @@ async def answers(session: Session, _argument: str) -> Outcome:
     turn = last(session) if session.stopped is None else None
     for number, answer in enumerate(_written(session), 1):
         session.say(views.heading(number, answer, turn))
-        session.show_answer(answer.text)
+        _show(session, answer)
     for failure in turn.failures if turn is not None else session.stopped.failures if session.stopped is not None else ():
         session.say(f"--- {failure.member} failed: {failure.message}")
     if turn is None:
@@ -49,8 +49,16 @@ async def show(session: Session, argument: str) -> Outcome:
     """Show one answer to the last question."""
     number, answer = _found(session, argument)
     session.say(views.heading(number, answer, last(session) if session.stopped is None else None))
-    session.show_answer(answer.text)
+    _show(session, answer)
     return None
+
+
+def _show(session: Session, answer: Answer) -> None:
+    """An answer, and the program behind it."""
+    if answer.computed is None:
+        session.show_answer(answer.text)
+    else:
+        session.tell(views.computed(answer.computed))
 
 
 def _found(session: Session, argument: str) -> tuple[int, Answer]:
