@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gork.service.logs import note
 from gork.service.metrics import Metrics
+from gork.service.request_context import RequestContext
 from gork.service.responses import RETRY_AFTER_S
 
 if sys.platform != "win32":
@@ -24,6 +25,8 @@ if sys.platform != "win32":
 
 LINGER_S: Final = 2.0
 """Seconds for which the rest of a request that was answered early is still read, so that its client sees the answer."""
+LOOKS_S: Final = (0.2, 0.6)
+"""Seconds after a client said that it sends no more, at which it is looked again whether it is still there."""
 SILENT_S: Final = 30.0
 """Seconds after which a peer that acknowledges nothing counts as gone (where the system can tell)."""
 _MOST: Final = 256
@@ -102,7 +105,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection: aiohttp's, with deadlines."""
 
-    __slots__ = ("_connections", "_head_timer", "_is_idle", "_stall_timer")
+    __slots__ = ("_connections", "_context", "_half_closed", "_head_timer", "_is_idle", "_looks", "_stall_timer")
 
     def __init__(self, connections: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -116,6 +119,9 @@ class Connection(web.RequestHandler):
         self._is_idle = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._context: RequestContext | None = None
+        self._half_closed = False
+        self._looks: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a connection beyond the limit gets a 503 and is closed."""
@@ -137,8 +143,28 @@ class Connection(web.RequestHandler):
             self._head_timer = self._loop.call_later(self._connections.head_s, self._late)
         super().data_received(data)
 
-    def begun(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp closes
+        """The client sends no more: between requests that is its end; a client that waits for a reply may have left, or still read it.
+
+        What is sent to one that has left comes back as a reset, which ends the next attempt to send: so something is sent soon, twice.
+        """
+        pending = self._messages[-1][1] if self._messages else None if self._current_request is None else self._current_request.content
+        if pending is None or not pending.is_eof():
+            return False
+        self._half_closed = True
+        self._look()
+        self._looks = [self._loop.call_later(seconds, self._look) for seconds in LOOKS_S]
+        return True
+
+    def _look(self) -> None:
+        if self._context is not None:
+            self._context.shut()
+
+    def begun(self, context: RequestContext) -> None:
         """A request's head is complete, and it is being answered."""
+        self._context = context
+        if self._half_closed:
+            context.shut()
         self._is_idle = False
         self._connections.busy(self)
         if self._head_timer is not None:
@@ -152,7 +178,10 @@ class Connection(web.RequestHandler):
         finally:
             # What still comes of this request's body is not the head of another one.
             self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
+            self._context = None
             self._connections.idle(self)
+            if self._half_closed and not self._messages:
+                self.close()  # no other request will come
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent; it may do so for a while."""
@@ -210,10 +239,11 @@ class Connection(web.RequestHandler):
                 self.transport.close()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._head_timer, self._stall_timer):
+        for timer in (self._head_timer, self._stall_timer, *self._looks):
             if timer is not None:
                 timer.cancel()
         self._head_timer = self._stall_timer = None
+        self._looks.clear()
 
 
 def _notice_silence(connection: socket.socket | None) -> None:

@@ -170,7 +170,7 @@ class Repl:
         except UsageError as error:
             session.tell(str(error))
             return
-        kept = session.begin(request).kept(session.settings.history_tokens)
+        kept = session.begin(request).kept_beside(request.prompt, session.settings)
         question = Question(text=request.prompt, history=kept.messages, system=session.system, options=sampling(session.options))
         how = _how(session, request)
         drafts = Drafts(question, self._progress, {member.name: member.model or member.name for member in how.ensemble.candidates})
