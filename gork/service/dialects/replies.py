@@ -217,23 +217,26 @@ class PendingReply:
         self._result = self._figures(result.winner, result.winner.member)
 
     def _parts_of(self, item: Event | Queued | Heartbeat) -> Iterator[ReplyPart]:
-        self._take_in(item)
+        first_word = self._take_in(item)
         if self._request.member is not None and isinstance(item, Token):
             yield Content(item.text)
         elif self._request.member is not None and isinstance(item, Restarted):
             yield Restart(item.why)
         elif self._request.drafts and not isinstance(item, Heartbeat) and (paragraph := self._channel.of(item)) is not None:
             yield from map(Thinking, cut(paragraph))
-        elif self._clock() - self._sent > self._quiet_s or (isinstance(item, Heartbeat) and _half_closed()):
+        elif first_word or self._clock() - self._sent > self._quiet_s or (isinstance(item, Heartbeat) and _half_closed()):
             yield KeepAlive()
 
-    def _take_in(self, item: Event | Queued | Heartbeat) -> None:
+    def _take_in(self, item: Event | Queued | Heartbeat) -> bool:
+        """Note what the reply will need of an event; whether it is the first word of an answer."""
         if isinstance(item, MemberState):
             self._time_loads(item)
         elif isinstance(item, Failed):
             self._failed[item.failure.member] = item.failure.kind
-        elif isinstance(item, Token):
-            self._heard |= item.member in self._candidates or self._request.member is not None
+        elif isinstance(item, Token) and not self._heard:
+            self._heard = item.member in self._candidates or self._request.member is not None
+            return self._heard
+        return False
 
     def _check_form(self, answer: Completion) -> None:
         """See that one member's answer has the form that was asked for; one that the client's own limit cut is given as it is."""
