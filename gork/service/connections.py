@@ -25,8 +25,10 @@ if sys.platform != "win32":
 
 LINGER_S: Final = 2.0
 """Seconds for which the rest of a request that was answered early is still read, so that its client sees the answer."""
-LOOKS_S: Final = (0.2, 0.6)
+LOOKS_S: Final = (0.15, 0.4)
 """Seconds after a client said that it sends no more, at which it is looked again whether it is still there."""
+UNANSWERED_S: Final = 0.6
+"""Seconds after that for something to be sent."""
 SILENT_S: Final = 30.0
 """Seconds after which a peer that acknowledges nothing counts as gone (where the system can tell)."""
 _MOST: Final = 256
@@ -147,6 +149,7 @@ class Connection(web.RequestHandler):
         """The client sends no more: between requests that is its end; a client that waits for a reply may have left, or still read it.
 
         What is sent to one that has left comes back as a reset, which ends the next attempt to send: so something is sent soon, twice.
+        Where nothing can be sent before all is done, the client counts as gone.
         """
         pending = self._messages[-1][1] if self._messages else None if self._current_request is None else self._current_request.content
         if pending is None or not pending.is_eof():
@@ -154,7 +157,12 @@ class Connection(web.RequestHandler):
         self._half_closed = True
         self._look()
         self._looks = [self._loop.call_later(seconds, self._look) for seconds in LOOKS_S]
+        self._looks.append(self._loop.call_later(UNANSWERED_S, self._give_up))
         return True
+
+    def _give_up(self) -> None:
+        if self._context is not None and self._context.reply is None:
+            self.abort()
 
     def _look(self) -> None:
         if self._context is not None:
