@@ -12,7 +12,7 @@ import socket
 import sys
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gork.service.logs import note
@@ -107,7 +107,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection: aiohttp's, with deadlines."""
 
-    __slots__ = ("_connections", "_context", "_half_closed", "_head_timer", "_is_idle", "_looks", "_stall_timer")
+    __slots__ = ("_body", "_connections", "_context", "_half_closed", "_head_timer", "_is_idle", "_looks", "_stall_timer")
 
     def __init__(self, connections: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -122,6 +122,8 @@ class Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._context: RequestContext | None = None
+        self._body: StreamReader | None = None
+        """Of the request that came last and has not been answered."""
         self._half_closed = False
         self._looks: list[asyncio.TimerHandle] = []
 
@@ -144,6 +146,8 @@ class Connection(web.RequestHandler):
         if self._is_idle and data and self._head_timer is None:
             self._head_timer = self._loop.call_later(self._connections.head_s, self._late)
         super().data_received(data)
+        if self._messages:
+            self._body = self._messages[-1][1]
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp closes
         """The client sends no more: between requests that is its end; a client that waits for a reply may have left, or still read it.
@@ -151,8 +155,7 @@ class Connection(web.RequestHandler):
         What is sent to one that has left comes back as a reset, which ends the next attempt to send: so something is sent soon, twice.
         Where nothing can be sent before all is done, the client counts as gone.
         """
-        pending = self._messages[-1][1] if self._messages else None if self._current_request is None else self._current_request.content
-        if pending is None or not pending.is_eof():
+        if self._body is None or not self._body.is_eof():
             return False
         self._half_closed = True
         self._look()
@@ -187,6 +190,7 @@ class Connection(web.RequestHandler):
             # What still comes of this request's body is not the head of another one.
             self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
             self._context = None
+            self._body = self._messages[-1][1] if self._messages else None
             self._connections.idle(self)
             if self._half_closed and not self._messages:
                 self.close()  # no other request will come

@@ -318,8 +318,8 @@ class TestGeneratedRequests:
         @given(ollama_chat)
         def right(body):
             status, content_type, reply = client.send("/api/chat", json.dumps(body).encode())
-            if body.get("format"):  # the models of this service answer in prose, which is no JSON
-                assert 502 == status, reply
+            if body.get("format") not in (None, ""):  # the models of this service answer in prose, which is no JSON
+                assert b"its answer does not count" in reply
                 return
             lines = [json.loads(line) for line in reply.splitlines()]
             assert 200 == status, reply
@@ -341,7 +341,7 @@ class TestGeneratedRequests:
         def right(body):
             status, _, reply = client.send("/v1/chat/completions", json.dumps(body).encode())
             if (body.get("response_format") or {}).get("type", "text") != "text":
-                assert 502 == status, reply
+                assert b"its answer does not count" in reply
                 return
             assert 200 == status, reply
             assert reply.endswith(b"data: [DONE]\n\n") if body.get("stream") else json.loads(reply)["choices"][0]["message"]["content"]

@@ -197,9 +197,8 @@ async def test_a_client_that_only_shuts_its_sending_side_gets_the_whole_reply(ol
     """Some do once they have asked; they are not taken for gone, however long the models take."""
     gate = asyncio.Event()
     ollama.say("a", Reply("Paris is the capital", pauses={1: gate}))
-    body = json.dumps(
-        {"model": "a", "stream": stream, "prompt": "x", "input": "x", "messages": [{"role": "user", "content": "x"}]}
-    ).encode()
+    asked = {"prompt": "x"} if path == "/api/generate" else {"input": "x", "messages": [{"role": "user", "content": "x"}]}
+    body = json.dumps({"model": "a", "stream": stream, **asked}).encode()
     async with serving(ollama) as at, connected(at) as (reader, writer):
         writer.write(HEAD.replace(b"/api/test", path.encode()) + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         writer.write_eof()

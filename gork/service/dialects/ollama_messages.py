@@ -172,12 +172,12 @@ class OllamaShowReply(msgspec.Struct):
 
     modelfile: str
     parameters: str
-    system: str | UnsetType
     template: str
     details: OllamaDetails
     model_info: dict[str, Any]
     capabilities: list[str]
     modified_at: Time
+    system: str | UnsetType = UNSET
 
 
 class OllamaAnswer(msgspec.Struct):
