@@ -32,10 +32,11 @@ from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
 from gork.config.settings import Settings
 from gork.engines.call import Completion
 from gork.engines.model import Engine, Model
-from gork.errors import GorkError, ModelError, NoAnswer
+from gork.errors import GorkError, ModelError, NoAnswer, WrongForm
 from gork.flow import Ask
 from gork.judging.computed import by_computed
 from gork.judging.decide import contest_of, decide, prior_order, shortlist
+from gork.judging.json_form import misfit
 from gork.judging.signals import Contest, JudgeSession, SlotPriors
 from gork.rewriting.prompt import clean, refuse, rewrite_messages, worth_rewriting
 from gork.terminal import cli, program
@@ -251,6 +252,9 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         )
         if not completion.text.strip():
             raise ModelError("it answered nothing", member=model.name, where=model.where)
+        cut_as_asked = completion.stop == "length" and "num_predict" in question.options
+        if not cut_as_asked and (why := misfit(completion.text, question.answer_format)) is not None:
+            raise WrongForm(f"its answer does not count: {why}", member=model.name, where=model.where)
     except ModelError as error:
         failure = Failure(member=model.name, kind=error.kind, message=str(error))
         on_event(Failed(failure))

@@ -146,6 +146,12 @@ class BadReply(ModelError):
     kind: ClassVar[str] = "bad_reply"
 
 
+class WrongForm(ModelError):
+    """Raised when an answer does not have the JSON form that was asked for."""
+
+    kind: ClassVar[str] = "wrong_form"
+
+
 class Died(ModelError):
     """Raised when a model's process or connection went away while it was at work; asking once more is worthwhile."""
 

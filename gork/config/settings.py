@@ -61,7 +61,7 @@ def _secret(raw: object) -> Secret:
 
 def _web_origins(raw: object) -> tuple[str, ...]:
     """A list, or a text with commas."""
-    what, parts = "origins such as https://chat.example", raw
+    what, parts = "origins such as https://chat.example or chrome-extension://ID", raw
     if isinstance(raw, str):
         parts = [part.strip() for part in raw.split(",") if part.strip()]
     if not isinstance(parts, list | tuple) or len(parts) > 64:
@@ -72,7 +72,11 @@ def _web_origins(raw: object) -> tuple[str, ...]:
     return tuple(parts)
 
 
-_WEB_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:]{2,39}\](:[0-9]{1,5})?")
+_WEB_ORIGIN = re.compile(
+    r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?"
+    r"|(?!https?:)[a-z][a-z0-9+.-]{1,40}://([a-zA-Z0-9._-]{1,253}|\*)"
+)
+"""Pages of the web by name; pages of programs also all of a scheme: `moz-extension://*`, since each installation has another name."""
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
@@ -118,7 +122,9 @@ class Settings(Record, frozen=True, kw_only=True):
     markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
     watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
     quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False
-    history_tokens: Annotated[_Tokens, Help("Maximum history that models are given, in tokens.")] = 1500
+    history_tokens: Annotated[
+        _Tokens | None, Help("Maximum history that models are given, in tokens; what fits beside question and answer if not given.")
+    ] = None
     save: Annotated[bool, Help("Save the conversations of the prompt.")] = True
     sessions: Annotated[FilePath | None, Help("Where conversations are saved; ~/.local/state/gork/sessions if not given.")] = None
     history: Annotated[bool, Help("Keep what is typed at the prompt in a file for the next time.")] = True
@@ -166,9 +172,19 @@ class Settings(Record, frozen=True, kw_only=True):
     drafts: Annotated[bool, Help("Send other programs drafts and verdict as thinking, unless a request says otherwise.", group="serve")] = (
         True
     )
+    thinking_field: Annotated[
+        Literal["reasoning_content", "reasoning"], Help("Field of OpenAI's dialect in which drafts and verdict come.", group="serve")
+    ] = "reasoning_content"
+    tools: Annotated[
+        Literal["ignore", "refuse"], Help("What to do with tools that a request offers: the models answer in words alone.", group="serve")
+    ] = "ignore"
     cors: Annotated[
         _WebOrigins,
-        Help("Origins whose pages may use the service, separated by commas.", group="serve", placeholder="ORIGIN[,ORIGIN...]"),
+        Help(
+            "Origins whose pages may use the service, besides those of this machine and of desktop programs, separated by commas.",
+            group="serve",
+            placeholder="ORIGIN[,ORIGIN...]",
+        ),
     ] = ()
     log_format: Annotated[Literal["text", "json"], Help("Format of the log.", group="serve")] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Help("Minimum log level.", group="serve")] = "info"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from gork.config.ensemble import Choosing
 from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.errors import ModelError
+from gork.judging.json_form import misfit
 from gork.judging.signals import SIGNAL_FUNCTIONS, Contest, JudgeSession, SignalResult, words_of
 from gork.turn import Answer, Failed, Failure, Fallback, FallbackKind, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
 
@@ -49,8 +50,13 @@ def _refuses(_: Question, text: str) -> bool:
     return _REFUSAL.match(text[:300].replace("’", "'")) is not None
 
 
+def _misses_its_form(question: Question, text: str) -> bool:
+    return misfit(text, question.answer_format) is not None
+
+
 _OUT: Mapping[str, Callable[[Question, str], bool]] = {
     "is empty": _is_empty,
+    "does not have the form that was asked for": _misses_its_form,
     "only repeats the question": _echoes,
     "refuses to answer": _refuses,
 }

@@ -1,16 +1,21 @@
 """Access control: which host names the service answers to, which web pages may use it, and which requests need the token.
 
 - Host: a service that listens on loopback alone is for this machine. A foreign page whose name was made to resolve to 127.0.0.1 (DNS
-  rebinding) is recognised by the name that it asks for. On any other address there is no check: a kubelet asks by the pod's IP, others
-  by names that are not known here.
-- Origin: a browser says which page asks. A foreign page may change nothing unless its origin is allowed (`cors`).
+  rebinding) is recognised by the name that it asks for: a name that its owner's DNS can answer for, which neither an address is nor a name
+  that no public DNS has. On any other address there is no check: others ask by names that are not known here.
+- Origin: a browser says which page asks. A foreign page may change nothing unless its origin is allowed: those that a real Ollama allows
+  (pages of this machine, and of desktop programs), and those of the settings (`cors`).
 - Token: needed by everything below /api and /v1 and by /metrics; the probes and the page's own files are open.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
+import re
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -21,10 +26,13 @@ from gork.errors import Unauthorized, WrongHost, WrongOrigin
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _GUARDED = ("/api", "/v1", "/metrics")
-_HEADERS = frozenset({"authorization", "content-type", "user-agent", "accept", "x-requested-with", "x-request-id", "openai-beta"})
-_HEADER_FAMILIES = ("x-stainless-", "x-openwebui-")
-"""Headers that clients in a browser add: the OpenAI library its telemetry, Open WebUI the purpose of a request."""
+_PRIVATE_NAMES = (".localhost", ".local", ".internal")
+"""Endings that no public DNS answers for."""
+_APPS = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file"})
+"""Schemes of pages that are part of a program on this machine."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _EXPOSED = "X-Request-Id, X-Turn-Id, Retry-After"
+_FOREIGN_PAGE = "pages of that origin may not use this service: allow it with --cors ORIGIN (GORK_CORS)"
 
 
 class AccessPolicy:
@@ -35,10 +43,11 @@ class AccessPolicy:
         self._origins = frozenset(settings.cors)
         self._bound = settings.host.strip("[]").lower()
         self._loopback = is_loopback(self._bound)
-        self._names = frozenset(name for origin in settings.cors if (name := urlsplit(origin).hostname))
+        named = {name for origin in settings.cors if (name := urlsplit(origin).hostname)}
+        self._names = frozenset({*named, self._bound, "localhost", socket.gethostname().lower()})
 
     def check_host(self, request: web.Request) -> None:
-        """Where only this machine can ask, refuse a host name that is not this machine's. Raises `WrongHost`."""
+        """Where only this machine can ask, refuse a host name that may be anybody's. Raises `WrongHost`."""
         hosts = request.headers.getall("Host", [])
         if self._loopback and not all(self._is_here(host) for host in hosts):
             raise WrongHost(
@@ -47,12 +56,16 @@ class AccessPolicy:
             )
 
     def check_origin(self, request: web.Request) -> None:
-        """Refuse a request of a foreign page that could change something. Raises `WrongOrigin`."""
+        """Refuse a request of a foreign page that could change something. Raises `WrongOrigin`.
+
+        A browser itself says that a page asks its own site (`Sec-Fetch-Site`, which no script can set): behind a proxy that passes
+        another name on, origin and host differ.
+        """
         origin = request.headers.get("Origin")
-        if origin is None or request.method in _SAFE or origin in self._origins:
+        if origin is None or request.method in _SAFE or self._allowed(origin):
             return
-        if not _same(origin, request.headers.get("Host", "")):
-            raise WrongOrigin("pages of that origin may not use this service: allow it with --cors ORIGIN (GORK_CORS)")
+        if not _same(origin, request.headers.get("Host", "")) and request.headers.get("Sec-Fetch-Site") != "same-origin":
+            raise WrongOrigin(_FOREIGN_PAGE)
 
     def check_token(self, request: web.Request) -> None:
         """Refuse a request that needs the token and lacks it. Raises `Unauthorized`."""
@@ -62,39 +75,63 @@ class AccessPolicy:
         paths = (request.path,) if resource is None else (request.path, resource.canonical)
         if not any(path == guarded or path.startswith(f"{guarded}/") for path in paths for guarded in _GUARDED):
             return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if scheme.lower() != "bearer" or not right:
+        given = _given_token(request.headers.get("Authorization", ""))
+        if given is None or not hmac.compare_digest(given, self._token):
             raise Unauthorized("this service needs a token: send it as Authorization: Bearer TOKEN")
 
     def preflight(self, request: web.Request) -> web.Response | None:
-        """The reply to a CORS preflight request; None for any other request. Raises `WrongOrigin`."""
+        """The reply to a CORS preflight request; None for any other request. Raises `WrongOrigin`.
+
+        Once an origin is allowed, a list of headers would protect nothing: its pages may send what they like.
+        """
         if request.method != "OPTIONS" or "Origin" not in request.headers or "Access-Control-Request-Method" not in request.headers:
             return None
-        if request.headers["Origin"] not in self._origins:
-            raise WrongOrigin("pages of that origin may not use this service: allow it with --cors ORIGIN (GORK_CORS)")
-        asked = [name.strip().lower() for name in request.headers.get("Access-Control-Request-Headers", "").split(",")]
-        allowed = [name for name in asked if name in _HEADERS or name.startswith(_HEADER_FAMILIES)]
-        return web.Response(
-            status=204,
-            headers={
-                "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
-                "Access-Control-Allow-Headers": ", ".join(allowed),
-                "Access-Control-Max-Age": "600",
-            },
-        )
+        if not self._allowed(request.headers["Origin"]):
+            raise WrongOrigin(_FOREIGN_PAGE)
+        asked = [name.strip() for name in request.headers.get("Access-Control-Request-Headers", "").split(",")]
+        headers = {
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+            "Access-Control-Allow-Headers": ", ".join(name for name in asked if _HEADER_NAME.fullmatch(name)),
+            "Access-Control-Max-Age": "600",
+        }
+        if request.headers.get("Access-Control-Request-Private-Network") == "true":
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        return web.Response(status=204, headers=headers)
 
     def cors_headers(self, request: web.Request) -> Mapping[str, str]:
         """The headers that let a page of an allowed origin read the reply."""
-        if not self._origins:
-            return {}
         origin = request.headers.get("Origin")
-        allowed = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED} if origin in self._origins else {}
-        return {"Vary": "Origin", **{name: value for name, value in allowed.items() if value is not None}}
+        if origin is None or not self._allowed(origin):
+            return {"Vary": "Origin"}
+        return {"Vary": "Origin", "Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED}
+
+    def _allowed(self, origin: str) -> bool:
+        if origin in self._origins:
+            return True
+        scheme, _, place = origin.partition("://")
+        if scheme in {"http", "https"}:
+            name = name_of(place)
+            return is_loopback(name) or name in {"0.0.0.0", "::"}  # noqa: S104 - as browsers call a page of this machine
+        return bool(place) and (scheme in _APPS or f"{scheme}://*" in self._origins)
 
     def _is_here(self, host: str) -> bool:
         name = name_of(host)
-        return name == "localhost" or name.endswith(".localhost") or is_loopback(name) or name == self._bound or name in self._names
+        return name in self._names or name.endswith(_PRIVATE_NAMES) or _is_address(name)
+
+
+def _given_token(authorization: str) -> bytes | None:
+    """The token of an Authorization header: a bearer's, or the password of a URL such as http://user:TOKEN@host."""
+    scheme, _, given = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return given.strip().encode("utf-8", "surrogateescape")
+        case "basic":
+            try:
+                user, _, password = base64.b64decode(given.strip(), validate=True).partition(b":")
+            except (binascii.Error, ValueError):
+                return None
+            return password or user
+    return None
 
 
 def name_of(host: str) -> str:
@@ -123,6 +160,14 @@ def is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same(origin: str, host: str) -> bool:

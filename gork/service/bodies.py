@@ -22,6 +22,10 @@ _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _OTHER = re.compile(rb'\\.|[^][{}"\\]+|\\', re.DOTALL)
 _TEXTS = re.compile(rb'"[^"]*"?')
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape, a pair of them that is one character among them."""
 _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
 
@@ -64,11 +68,36 @@ async def read_body(request: web.Request, form: type[_T]) -> _T:
     if too_deep(raw):
         raise BadRequest(f"the body is nested more than {DEEPEST} deep")
     try:
-        return msgspec.json.decode(raw, type=form)
+        try:
+            return msgspec.json.decode(raw, type=form)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(whole_characters(raw), type=form)
     except msgspec.ValidationError as error:
         raise BadRequest(str(error), param=field_of(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def whole_characters(raw: bytes) -> bytes:
+    r"""JSON with U+FFFD in place of halves of characters: clients in JavaScript cut texts anywhere, others send another encoding.
+
+    Grammatical JSON all the same (RFC 8259, 8.2), and what Go, and so Ollama, makes of it.
+
+    >>> whole_characters(rb'"\ud83d \ud83d\ude00 \\ud83d"'), whole_characters(b'"\xe9"').decode()
+    (b'"\\ufffd \\ud83d\\ude00 \\\\ud83d"', '"\ufffd"')
+    """
+    text = raw if _is_utf8(raw) else raw.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], text)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def field_of(error: msgspec.ValidationError) -> str | None:

@@ -12,11 +12,12 @@ import socket
 import sys
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gork.service.logs import note
 from gork.service.metrics import Metrics
+from gork.service.request_context import RequestContext
 from gork.service.responses import RETRY_AFTER_S
 
 if sys.platform != "win32":
@@ -24,6 +25,10 @@ if sys.platform != "win32":
 
 LINGER_S: Final = 2.0
 """Seconds for which the rest of a request that was answered early is still read, so that its client sees the answer."""
+LOOKS_S: Final = (0.15, 0.4)
+"""Seconds after a client said that it sends no more, at which it is looked again whether it is still there."""
+UNANSWERED_S: Final = 0.6
+"""Seconds after that for something to be sent."""
 SILENT_S: Final = 30.0
 """Seconds after which a peer that acknowledges nothing counts as gone (where the system can tell)."""
 _MOST: Final = 256
@@ -102,7 +107,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection: aiohttp's, with deadlines."""
 
-    __slots__ = ("_connections", "_head_timer", "_is_idle", "_stall_timer")
+    __slots__ = ("_body", "_connections", "_context", "_half_closed", "_head_timer", "_is_idle", "_looks", "_stall_timer")
 
     def __init__(self, connections: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -116,6 +121,11 @@ class Connection(web.RequestHandler):
         self._is_idle = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._context: RequestContext | None = None
+        self._body: StreamReader | None = None
+        """Of the request that came last and has not been answered."""
+        self._half_closed = False
+        self._looks: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a connection beyond the limit gets a 503 and is closed."""
@@ -136,9 +146,36 @@ class Connection(web.RequestHandler):
         if self._is_idle and data and self._head_timer is None:
             self._head_timer = self._loop.call_later(self._connections.head_s, self._late)
         super().data_received(data)
+        if self._messages:
+            self._body = self._messages[-1][1]
 
-    def begun(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp closes
+        """The client sends no more: between requests that is its end; a client that waits for a reply may have left, or still read it.
+
+        What is sent to one that has left comes back as a reset, which ends the next attempt to send: so something is sent soon, twice.
+        Where nothing can be sent before all is done, the client counts as gone.
+        """
+        if self._body is None or not self._body.is_eof():
+            return False
+        self._half_closed = True
+        self._look()
+        self._looks = [self._loop.call_later(seconds, self._look) for seconds in LOOKS_S]
+        self._looks.append(self._loop.call_later(UNANSWERED_S, self._give_up))
+        return True
+
+    def _give_up(self) -> None:
+        if self._context is not None and self._context.reply is None:
+            self.abort()
+
+    def _look(self) -> None:
+        if self._context is not None:
+            self._context.shut()
+
+    def begun(self, context: RequestContext) -> None:
         """A request's head is complete, and it is being answered."""
+        self._context = context
+        if self._half_closed:
+            context.shut()
         self._is_idle = False
         self._connections.busy(self)
         if self._head_timer is not None:
@@ -152,7 +189,11 @@ class Connection(web.RequestHandler):
         finally:
             # What still comes of this request's body is not the head of another one.
             self._is_idle = bool(resp.keep_alive) and request.content.is_eof()
+            self._context = None
+            self._body = self._messages[-1][1] if self._messages else None
             self._connections.idle(self)
+            if self._half_closed and not self._messages:
+                self.close()  # no other request will come
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent; it may do so for a while."""
@@ -210,10 +251,11 @@ class Connection(web.RequestHandler):
                 self.transport.close()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._head_timer, self._stall_timer):
+        for timer in (self._head_timer, self._stall_timer, *self._looks):
             if timer is not None:
                 timer.cancel()
         self._head_timer = self._stall_timer = None
+        self._looks.clear()
 
 
 def _notice_silence(connection: socket.socket | None) -> None:

@@ -17,7 +17,8 @@ from gork.config.urls import quoted
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping
 from gork.health import MemberRow, rows_of
 from gork.service.bodies import read_body
-from gork.service.dialects.requests import RequestOptions, checked_text, understand
+from gork.service.dialects.messages import PlainMessages, checked_text
+from gork.service.dialects.requests import RequestOptions, understand
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.responses import Stream, json_response
 from gork.service.service import NAME, Service
@@ -109,7 +110,7 @@ class DeliberateApi:
                     await stream.write(_event(Notice(note)))
                 await stream.write(_event(Finished(await _followed(job, stream))))
 
-            await stream.begin(HEARTBEAT)
+            await stream.write(HEARTBEAT)
             return await stream.run(send, _broken)
 
     async def members(self, _request: web.Request) -> web.Response:
@@ -138,7 +139,7 @@ class DeliberateApi:
             async def send() -> None:
                 await stream.write(_event(Explained(await _followed(job, stream))))
 
-            await stream.begin(HEARTBEAT)
+            await stream.write(HEARTBEAT)
             return await stream.run(send, _broken)
 
 
@@ -186,7 +187,9 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
         {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
     ]
     messages: list[Message] = [*system, *history, {"role": "user", "content": checked_text(asked.question, "question")}]
-    understood = understand(service, None, messages, RequestOptions(options=read_options(asked.options), seed=asked.seed))
+    understood = understand(
+        service, None, PlainMessages(tuple(messages)), RequestOptions(options=read_options(asked.options), seed=asked.seed)
+    )
     return understood.question, _settings(asked, understood.settings), understood.notes
 
 

@@ -36,9 +36,10 @@ class ClientJob(Generic[T]):
     """Work that runs or waits in line: `async for` gives its events, `result()` its result."""
 
     def __init__(self, heartbeat_s: float) -> None:
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
+        """Seconds without an event after which there is a `Heartbeat`."""
         # Bounded by the work itself: a turn's events are its tokens, and every model's tokens are limited.
-        self._events: asyncio.Queue[Event | Queued | _EndOfEvents] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | Queued | Heartbeat | _EndOfEvents] = asyncio.Queue()
         self._ended = False
         self._given_up: GorkError | None = None
         self.task: asyncio.Task[T] | None = None
@@ -48,6 +49,10 @@ class ClientJob(Generic[T]):
     def on_event(self, event: Event | Queued) -> None:
         """Take in what happened."""
         self._events.put_nowait(event)
+
+    def wake(self) -> None:
+        """Have a `Heartbeat` at once: something should be sent now, to learn whether the client is still there."""
+        self._events.put_nowait(Heartbeat())
 
     def end(self, _: object = None) -> None:
         """Let the iteration end once it has given all events."""
@@ -80,7 +85,7 @@ class ClientJob(Generic[T]):
             raise StopAsyncIteration
         if self._events.empty():
             try:
-                async with asyncio.timeout(self._heartbeat_s):
+                async with asyncio.timeout(self.heartbeat_s):
                     event = await self._events.get()
             except TimeoutError:
                 return Heartbeat()

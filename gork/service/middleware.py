@@ -30,6 +30,11 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """On every reply, unless a handler has set another value."""
+_ADDRESSES = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/embeddings", "/v1/messages"),
+    *("/api/chat", "/api/generate", "/api/tags", "/api/show", "/api/version", "/api/ps", "/api/pull", "/api/embed"),
+)
+"""What clients ask for, below whatever base URL they were given."""
 _STREAMS = frozenset({"text/event-stream", "application/x-ndjson"})
 
 
@@ -41,9 +46,9 @@ def middlewares(service: Service) -> list[Middleware]:
     @web.middleware
     async def contexts(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Give a request its context; send an error in its dialect; log and count how it ends."""
-        if isinstance(request.protocol, Connection):
-            request.protocol.begun()
         context = context_of(request)
+        if isinstance(request.protocol, Connection):
+            request.protocol.begun(context)
         current.set(context)
         reply = await _answered(service, context, request, handler)
         service.metrics.requests.labels(context.route, str(reply.status)).inc()
@@ -101,8 +106,10 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
             raise
         path = request.path[:200]
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        message = f"{error.reason}: {request.method} {path}"
-        reply = error_response(error.status, error_body(request.path, error.status, message), allow)
+        meant = meant_path(request.path) if error.status == 404 else None
+        hint = "" if meant is None else f": the address is {meant}, so the base URL is {base_of(meant)}"
+        message = f"{error.reason}: {request.method} {path}{hint}"
+        reply = error_response(error.status, error_body(meant or request.path, error.status, message), allow)
     except GorkError as error:
         reply = _error_reply(request, error)
     except Exception as error:  # the outermost edge: one request's bug is one request's
@@ -117,6 +124,27 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
     if request.transport is not None:
         request.transport.close()
     return context.reply
+
+
+def meant_path(path: str) -> str | None:
+    """The address of the API that a client with a wrong base URL means; None if none is recognised.
+
+    >>> meant_path("/chat/completions"), meant_path("/v1/api/chat"), meant_path("/v1/v1/models"), meant_path("/favicon.ico")
+    ('/v1/chat/completions', '/api/chat', '/v1/models', None)
+    """
+    for known in _ADDRESSES:
+        if path != known and path.rstrip("/").endswith((known, known.removeprefix("/v1"))):
+            return known
+    return None
+
+
+def base_of(address: str) -> str:
+    """The base URL of the dialect that an address belongs to.
+
+    >>> base_of("/v1/models"), base_of("/api/chat")
+    ('http://HOST:PORT/v1', 'http://HOST:PORT')
+    """
+    return "http://HOST:PORT/v1" if address.startswith("/v1/") else "http://HOST:PORT"
 
 
 def _error_reply(request: web.Request, error: GorkError) -> web.Response:

@@ -14,7 +14,8 @@ from aiohttp import web
 from gork import __version__
 from gork.service import deliberate
 from gork.service.dialects import ollama_messages as ollama
-from gork.service.dialects import openai
+from gork.service.dialects import openai_completions, openai_responses
+from gork.service.dialects import openai_messages as openai
 from gork.service.dialects.requests import LATEST, TASK_HEADER, Catalogue
 from gork.service.responses import OllamaError, OpenAIError, json_response
 from gork.service.service import NAME, Readiness, Service
@@ -57,7 +58,7 @@ def _schemas(models: list[str]) -> Json:
     """The schemas of all records, with what the records leave to later checks: which models there are, and Ollama's words."""
     _, found = msgspec.json.schema_components(_RECORDS, ref_template="#/components/schemas/{name}")
     model: Json = {"type": "string", "enum": models}
-    for name in ("OllamaChatRequest", "OllamaGenerateRequest", "OpenAIChatRequest"):
+    for name in ("OllamaChatRequest", "OllamaGenerateRequest", "OpenAIChatRequest", "OpenAITextRequest", "OpenAIResponsesRequest"):
         found[name]["properties"]["model"] = model
         found[name]["required"] = ["model", *(key for key in found[name].get("required", ()) if key != "model")]
     show = {"model": model, "name": {**TEXT, "deprecated": True, "description": "The old name of `model`."}}
@@ -112,7 +113,9 @@ class _Operation(NamedTuple):
 
 
 _CHAT, _GENERATE = {**_json_of(ollama.OllamaChatReply), **_NDJSON}, {**_json_of(ollama.OllamaGenerateReply), **_NDJSON}
-_COMPLETION = {**_json_of(openai.OpenAICompletion), **_SSE}
+_COMPLETION, _TEXT = {**_json_of(openai.OpenAICompletion), **_SSE}, {**_json_of(openai_completions.OpenAIText), **_SSE}
+_RESPONSE = {**_json_of(openai_responses.OpenAIResponse), **_SSE}
+_PULLED = {**_json_of(ollama.OllamaStatus), **_NDJSON}
 _OPERATIONS = (
     _Operation("/api/version", "The version of Ollama whose API this is", _json_of(ollama.OllamaVersion)),
     _Operation("/api/tags", "List the models", _json_of(ollama.OllamaTags)),
@@ -120,9 +123,12 @@ _OPERATIONS = (
     _Operation("/api/show", "Describe a model", _json_of(ollama.OllamaShowReply), _MISTAKES, ollama.OllamaShowRequest),
     _Operation("/api/chat", "Answer a conversation", _CHAT, _ASKING, ollama.OllamaChatRequest, (_TASK,)),
     _Operation("/api/generate", "Answer a prompt", _GENERATE, _ASKING, ollama.OllamaGenerateRequest, (_TASK,)),
+    _Operation("/api/pull", "Say that a model is there", _PULLED, _MISTAKES, ollama.OllamaPullRequest),
     _Operation("/v1/models", "List the models", _json_of(openai.OpenAIModels)),
     _Operation("/v1/models/{model}", "Describe a model", _json_of(openai.OpenAIModel), _MISTAKES, None, (_MODEL,)),
     _Operation("/v1/chat/completions", "Answer a conversation", _COMPLETION, _ASKING, openai.OpenAIChatRequest, (_TASK,)),
+    _Operation("/v1/completions", "Answer a prompt", _TEXT, _ASKING, openai_completions.OpenAITextRequest, (_TASK,)),
+    _Operation("/v1/responses", "Answer a conversation", _RESPONSE, _ASKING, openai_responses.OpenAIResponsesRequest, (_TASK,)),
     _Operation("/api/deliberate", "Run a turn and send its events", _SSE, _ASKING, deliberate.DeliberateRequest),
     _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
     _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),
@@ -133,6 +139,7 @@ _RECORDS = (
     *(operation.body for operation in _OPERATIONS if operation.body is not None),
     *(ollama.OllamaVersion, ollama.OllamaTags, ollama.OllamaRunning, ollama.OllamaShowReply),
     *(ollama.OllamaChatReply, ollama.OllamaGenerateReply, openai.OpenAIModels, openai.OpenAICompletion, openai.OpenAIChunk),
+    *(ollama.OllamaStatus, openai_completions.OpenAIText, openai_responses.OpenAIResponse),
     *(deliberate.MemberList, OllamaError, OpenAIError, Readiness),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -26,6 +27,16 @@ class RequestContext:
     """The id of the turn that it asked for, once that is known."""
     reply: web.StreamResponse | None = None
     """The reply that has begun to be sent; from then on no other status can be sent."""
+    half_closed: bool = False
+    """Whether the client has said that it sends no more. It may still read, or be gone: only sending something tells."""
+    wake: Callable[[], None] | None = None
+    """Has something sent soon, where work for this request can do that."""
+
+    def shut(self) -> None:
+        """Take in that the client sends no more, or that it is time to look again whether it is there."""
+        self.half_closed = True
+        if self.wake is not None:
+            self.wake()
 
 
 current: ContextVar[RequestContext | None] = ContextVar("request", default=None)

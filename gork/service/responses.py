@@ -106,32 +106,43 @@ def raw_json_response(body: bytes, *, status: int = 200, headers: Mapping[str, s
 
 
 class Stream:
-    """A reply that is sent bit by bit, to a client that may leave at any time."""
+    """A reply that is sent bit by bit, to a client that may leave at any time. Its head goes out with its first bytes."""
 
     def __init__(self, request: web.Request, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         self._request = request
         self._response = web.StreamResponse(headers={"Content-Type": content_type, **(headers or {})})
 
-    async def begin(self, first: bytes) -> None:
-        """Send the head and the first bytes, so that the client knows at once that it was heard."""
-        await self._response.prepare(self._request)
-        await self._response.write(first)
+    @property
+    def begun(self) -> bool:
+        """Whether the head has been sent, and so the status."""
+        return self._response.prepared
 
     async def write(self, data: bytes) -> None:
         """Send more."""
+        if not self._response.prepared:
+            await self._response.prepare(self._request)
         await self._response.write(data)
 
+    async def finish(self, data: bytes) -> None:
+        """Send the last bytes; where they are all, the head says how many."""
+        if not self._response.prepared:
+            self._response.content_length = len(data)
+        await self.write(data)
+
     async def run(self, work: Callable[[], Awaitable[None]], error_bytes: Callable[[GorkError], bytes]) -> web.StreamResponse:
-        """Do the work, which writes; an error that ends it early is sent in the stream, since the status has been sent."""
+        """Do the work, which writes; an error that ends it once the status has been sent is sent in the stream, any other is raised."""
         try:
             try:
                 await work()
             except GorkError as error:
+                if not self.begun:
+                    raise
                 await self._response.write(error_bytes(error))
             except ConnectionError:
                 raise
             except Exception:
-                await self._response.write(error_bytes(InternalError("an internal error: the service's log has more")))
+                if self.begun:
+                    await self._response.write(error_bytes(InternalError("an internal error: the service's log has more")))
                 raise
             await self._response.write_eof()
         except ConnectionError:  # the client has left

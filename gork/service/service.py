@@ -22,6 +22,7 @@ from gork.service.jobs import ClientJob, Jobs, within
 from gork.service.metrics import Metrics
 from gork.service.observe import TurnObserver
 from gork.service.request_context import current
+from gork.service.turns import TurnStore
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
 NAME = "gork-heavy-lite"
@@ -36,6 +37,8 @@ class ServiceLimits:
 
     heartbeat_s: float = 5.0
     """Seconds without an event after which a sign of life is sent: clients and proxies wait for half a minute and more."""
+    head_s: float = 3.0
+    """Seconds that a stream's head waits for the first word of a model, so that what fails at once fails with its status."""
     grace_s: float = 5.0
     """Seconds beyond a turn's limit: the flow's own deadlines end first, and keep what was written by then."""
     idle_s: float = 75.0
@@ -90,6 +93,8 @@ class Service:
             check_s=self.limits.health_check_s,
             wait_s=self.limits.health_wait_s,
         )
+        self.finished = TurnStore()
+        """Turns that ended, for clients that go on from one by its id."""
         self.stopping = False
 
     @property
@@ -158,6 +163,10 @@ class Service:
             except (QueueFull, Stopping) as error:
                 self.observer.refused(error)
                 raise
+            if (request := current.get()) is not None:
+                request.wake = job.wake
+                if request.half_closed:
+                    job.wake()
             try:
                 yield job
             finally:

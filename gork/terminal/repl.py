@@ -171,7 +171,7 @@ class Repl:
             session.tell(str(error))
             return
         before = session.begin(request)
-        kept = before.kept(session.settings.history_tokens)
+        kept = before.kept_beside(request.prompt, session.settings)
         question = Question(
             text=request.prompt,
             history=kept.messages,

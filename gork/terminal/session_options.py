@@ -103,7 +103,7 @@ def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: 
     """The flow for one question that belongs to a session: with what was said before, and saved afterwards."""
 
     async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
-        kept = conversation.kept(how.history_tokens)
+        kept = conversation.kept_beside(question.text, how)
         if (cut := announce(kept)) is not None:
             say(cut)
         turn = await ask(replace(question, history=kept.messages, program=conversation.last_program), on_event, how)

@@ -24,7 +24,7 @@ from gork.service.dialects.ollama import ABSENT as ABSENT_IN_OLLAMA
 from gork.service.dialects.openai import ABSENT as ABSENT_IN_OPENAI
 from tests.support.scripted_service import ANSWERS, scripted_service
 
-POSTS = ("/api/chat", "/api/generate", "/api/show", "/v1/chat/completions")
+POSTS = ("/api/chat", "/api/generate", "/api/show", "/v1/chat/completions", "/v1/completions", "/v1/responses")
 MODEL = "gork-heavy-lite"
 QUICK = settings(
     max_examples=60,
@@ -115,12 +115,8 @@ MALFORMED = {
     "comma": HELLO[:-1] + b",}",
     "NaN": b'{"model": NaN}',
     "infinite": b'{"model": 1e999}',
-    "no UTF-8": b'{"model": "\xff\xfe"}',
-    "half of a long sequence": b'{"model": "\xe2\x82"}',
     "UTF-16": HELLO.decode().encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + HELLO,
-    "first half of a character": b'{"model": "gork-heavy-lite\\ud800"}',
-    "second half of a character": b'{"model": "gork-heavy-lite\\udc00 and more"}',
     "a list": b"[" + HELLO + b"]",
     "a text": b'"hi"',
     "a number": b"1",
@@ -148,21 +144,28 @@ def test_a_huge_body_is_refused(client, path):
     refused(client, path, b'{"model": "' + b"x" * (3 << 20) + b'"}', 413)
 
 
-@pytest.mark.parametrize("character", [rb"\u0000", rb"\ud800", rb"\udc00"])
-@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions"])
-def test_text_that_no_model_can_read_is_a_400(client, path, character):
-    """NUL and halves of characters, as JSON's escapes can bring them, in what the user says."""
-    refused(client, path, HELLO.replace(b'"hi"', b'"a' + character + b'b"'))
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions"])
+def test_text_that_no_model_can_read_is_a_400(client, path):
+    """NUL, as JSON's escapes can bring it, in what the user says."""
+    refused(client, path, HELLO.replace(b'"hi"', rb'"a\u0000b"'))
 
 
-@pytest.mark.parametrize("character", [rb"\u0000", rb"\ud800"])
+@pytest.mark.parametrize("piece", [rb"\ud83d", rb"\udc4d", rb"\ud83d\ud83d\ude00", b"\xff", b"\xe2\x82", b"caf\xe9"])
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions"])
+def test_halves_of_characters_are_taken(client, path, piece):
+    """Clients cut texts anywhere and send other encodings; a conversation must not be dead for it."""
+    status, _, reply = client.send(path, HELLO.replace(b'"hi"', b'"smile ' + piece + b' please"'))
+
+    assert 200 == status, reply
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"question": "a@"}', b'{"question": "q", "system": "a@"}', b'{"question": "q", "history": [{"role": "user", "content": "a@"}]}'],
 )
-def test_text_that_no_model_can_read_is_a_400_in_the_products_own_api_too(client, body, character):
+def test_text_that_no_model_can_read_is_a_400_in_the_products_own_api_too(client, body):
     """In the question, in the instructions, in what was said before."""
-    refused(client, "/api/deliberate", body.replace(b"@", character))
+    refused(client, "/api/deliberate", body.replace(b"@", rb"\u0000"))
 
 
 @pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/v1", "/v1/", "/v1/nothing", "/api/%00", "/v1/%2e%2e/x", "//", "/%ff"])
@@ -315,6 +318,9 @@ class TestGeneratedRequests:
         @given(ollama_chat)
         def right(body):
             status, content_type, reply = client.send("/api/chat", json.dumps(body).encode())
+            if body.get("format") not in (None, ""):  # the models of this service answer in prose, which is no JSON
+                assert b"its answer does not count" in reply
+                return
             lines = [json.loads(line) for line in reply.splitlines()]
             assert 200 == status, reply
             assert body["model"] == lines[-1]["model"]
@@ -334,6 +340,9 @@ class TestGeneratedRequests:
         @given(openai_chat)
         def right(body):
             status, _, reply = client.send("/v1/chat/completions", json.dumps(body).encode())
+            if (body.get("response_format") or {}).get("type", "text") != "text":
+                assert b"its answer does not count" in reply
+                return
             assert 200 == status, reply
             assert reply.endswith(b"data: [DONE]\n\n") if body.get("stream") else json.loads(reply)["choices"][0]["message"]["content"]
 
@@ -389,7 +398,7 @@ class TestGeneratedRequests:
         @given(st.dictionaries(st.sampled_from(fields), value))
         def wrong(body):
             status, _, reply = client.send(path, json.dumps({"model": MODEL, **body}).encode())
-            assert status in {200, 400, 404}, reply
+            assert status in {200, 400, 404, 502}, reply
             assert status == 200 or is_error(path, reply)
 
         wrong()

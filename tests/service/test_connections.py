@@ -191,6 +191,39 @@ async def test_a_closed_connection_stops_every_model_within_a_second(ollama, str
     assert [figures[f"gork_member_inflight{{member={member}}}"] for member in MODELS] == [0] * 5
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_only_shuts_its_sending_side_gets_the_whole_reply(ollama, path, stream):
+    """Some do once they have asked; they are not taken for gone, however long the models take."""
+    gate = asyncio.Event()
+    ollama.say("a", Reply("Paris is the capital", pauses={1: gate}))
+    asked = {"prompt": "x"} if path == "/api/generate" else {"input": "x", "messages": [{"role": "user", "content": "x"}]}
+    body = json.dumps({"model": "a", "stream": stream, **asked}).encode()
+    async with serving(ollama) as at, connected(at) as (reader, writer):
+        writer.write(HEAD.replace(b"/api/test", path.encode()) + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write_eof()
+        await ollama.until(lambda: ollama.in_progress == 1)
+        await asyncio.sleep(1.0)  # longer than it is looked for a client that is gone
+        gate.set()
+        reply = await reader.read()
+
+    assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"capital" in reply
+    assert reply.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_of_a_dialect_that_leaves_stops_the_models(ollama, stream):
+    """The same end of a connection from one that is gone: what is sent to it comes back."""
+    ollama.say("a", Reply("Paris is the capital", pauses={1: asyncio.Event()}))
+    body = json.dumps({"model": "a", "stream": stream, "messages": [{"role": "user", "content": "x"}]}).encode()
+    async with serving(ollama) as at:
+        async with connected(at) as (_, writer):
+            writer.write(HEAD.replace(b"/api/test", b"/api/chat") + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            await ollama.until(lambda: ollama.in_progress == 1)
+        await ollama.until(lambda: ollama.cancelled == ["a"], seconds=1.5)
+
+
 async def test_a_client_that_leaves_while_the_prompt_is_rewritten_stops_it(ollama):
     """In the first stage as in the others; no candidate is asked any more."""
     ollama.say("rewriter", Reply("Better?", gate=asyncio.Event()))

@@ -30,6 +30,10 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 """What Ollama does when an option is not given, so that a member behaves alike on both engines."""
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
 
+GRAMMAR: Mapping[str, object] = {"x-guidance": {"lenient": True, "whitespace_flexible": False}}
+"""How a schema is made a grammar: what is not known in it is passed over (else the whole schema would be, in silence), and between its
+parts there is no white space, of which small models find no end."""
+
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,12 @@ from aiohttp import web
 from msgspec import UNSET
 
 from gork import __version__
+from gork.engines.model import Options
 from gork.errors import BadRequest, GorkError, NotFound
 from gork.service import page
 from gork.service.bodies import read_body
+from gork.service.dialects.generate_context import Remembered, write_context
+from gork.service.dialects.messages import PlainMessages, lacks, offered_tools, plain_messages
 from gork.service.dialects.ollama_messages import (
     OllamaAnswer,
     OllamaChatReply,
@@ -27,17 +31,17 @@ from gork.service.dialects.ollama_messages import (
     OllamaListedDetails,
     OllamaListedModel,
     OllamaLoadedModel,
+    OllamaPullRequest,
     OllamaRunning,
     OllamaShowReply,
     OllamaShowRequest,
+    OllamaStatus,
     OllamaTags,
     OllamaVersion,
     drafts_of,
     format_of,
-    lacks,
-    messages_of,
-    options_of,
     prompt_of,
+    sampling_in,
     unloads,
 )
 from gork.service.dialects.replies import ChatResult, absent, answering
@@ -51,9 +55,9 @@ from gork.service.dialects.requests import (
     tagged,
     understand,
 )
-from gork.service.responses import OllamaError, json_response
+from gork.service.responses import json_response
 from gork.service.service import NAME, Service
-from gork.turn import Message
+from gork.turn import Question
 from gork.wire import json_bytes
 
 VERSION = "0.32.15"
@@ -62,7 +66,6 @@ ARCHITECTURE = "gork"
 NEVER = "2318-01-01T00:00:00Z"
 """When loaded models expire: not while the service runs. Ollama, too, gives a day three hundred years ahead for that."""
 ABSENT = {
-    "pull": "models are not fetched through this service: /api/tags lists those that it has",
     "push": "models are not published by this service",
     "create": "models are not made by this service: write an ensemble file",
     "copy": "models are not copied by this service",
@@ -87,6 +90,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post("/api/show", api.show),
         web.post("/api/chat", api.chat),
         web.post("/api/generate", api.generate),
+        web.post("/api/pull", api.pull),
         *absent("/api", ABSENT),
     ]
 
@@ -131,7 +135,8 @@ class OllamaApi:
         options = {} if model.member is None else self._service.models[model.member].member.options
         described = OllamaShowReply(
             modelfile=f"# {model.name}, served by {NAME} {__version__}\nFROM {model.runs}\n",
-            parameters="\n".join(f"{key:<30} {value}" for key, value in options.items()),
+            parameters="\n".join(_parameter_lines(options)),
+            system=(None if model.member is None else self._service.models[model.member].member.system) or UNSET,
             template="{{ .Prompt }}",
             details=OllamaDetails(*_details(model)),
             model_info={
@@ -148,10 +153,9 @@ class OllamaApi:
         """Answer a conversation."""
         body = await read_body(request, OllamaChatRequest)
         model = self._catalogue.find(body.model)
-        options = self._options(model, body)
-        if body.tools:
-            raise lacks(body.model, "tools")
-        return await self._answer(request, model, body, options, messages_of(body.messages or (), body.model))
+        tools = offered_tools(self._service.settings, body.model, body.tools, body.tool_choice)
+        options = self._options(model, body, tools)
+        return await self._answer(request, model, body, options, plain_messages(body.messages or (), body.model))
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer a prompt."""
@@ -159,7 +163,7 @@ class OllamaApi:
         if not body.model:
             raise NotFound("model '' not found", param="model")
         model = self._catalogue.find(body.model)
-        options = self._options(model, body)
+        options = self._options(model, body, ())
         if body.suffix:
             raise lacks(body.model, "insert")
         if body.images:
@@ -168,7 +172,21 @@ class OllamaApi:
             raise BadRequest("raw prompts and templates are one model's own: the members of an ensemble each have another")
         return await self._answer(request, model, body, options, prompt_of(body))
 
-    def _options(self, model: ServedModel, body: Body) -> RequestOptions:
+    async def pull(self, request: web.Request) -> web.StreamResponse:
+        """Say that a model is there, if it is: programs pull before they ask."""
+        body = await read_body(request, OllamaPullRequest)
+        name = body.model or body.name
+        try:
+            self._catalogue.find(name)
+        except NotFound:
+            names = ", ".join(model.name for model in self._catalogue.models)
+            raise NotFound(f"model '{name}' is not here, and this service fetches none: it has {names}", param="model") from None
+        if body.stream is False:
+            return json_response(OllamaStatus("success"))
+        lines = [json_bytes(OllamaStatus(status)) + b"\n" for status in ("pulling manifest", "success")]
+        return web.Response(body=b"".join(lines), content_type=OllamaEncoder.content_type)
+
+    def _options(self, model: ServedModel, body: Body, notes: tuple[str, ...]) -> RequestOptions:
         """What the request says besides its messages, checked even where nothing is asked."""
         unloads(body.keep_alive)
         if body.logprobs or body.top_logprobs:
@@ -176,17 +194,20 @@ class OllamaApi:
         drafts = drafts_of(body.think)
         if drafts and "thinking" not in model.capabilities:
             raise lacks(body.model, "thinking")
-        options, seed = options_of(body.options, self._service.ensemble.context)
-        return RequestOptions(options=options, seed=seed, answer_format=format_of(body.format), drafts=drafts)
+        sampling = sampling_in(body.options, self._service.ensemble.context)
+        form, unkept = format_of(body.format)
+        notes = (*notes, *sampling.notes, *unkept)
+        return RequestOptions(options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, notes=notes)
 
     async def _answer(
-        self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, messages: Sequence[Message]
+        self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, said: PlainMessages
     ) -> web.StreamResponse:
         """Answer the messages. Clients send none to have a model loaded or unloaded: the ensemble decides that itself and only says so."""
-        encoder = OllamaEncoder(body)
-        if not messages:
-            return json_response(encoder.reply(done=True, done_reason="unload" if unloads(body.keep_alive) else "load"))
-        request = understand(self._service, model.member, messages, options, task=http.headers.get(TASK_HEADER))
+        if not said.messages:
+            done_reason = "unload" if unloads(body.keep_alive) else "load"
+            return json_response(OllamaEncoder(body).reply(done=True, done_reason=done_reason))
+        request = understand(self._service, model.member, said, options, task=http.headers.get(TASK_HEADER))
+        encoder = OllamaEncoder(body, request.question)
         async with answering(self._service, request) as pending:
             return await pending.send(http, encoder, stream=body.stream is not False)
 
@@ -207,13 +228,14 @@ class OllamaEncoder:
 
     content_type = "application/x-ndjson"
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, question: Question | None = None) -> None:
         self._model, self._chats = body.model or "", isinstance(body, OllamaChatRequest)
+        self._question = question
         self._began = time.perf_counter_ns()
 
     def begin(self) -> bytes:
-        """A line without text."""
-        return self._line()
+        """Nothing: the first line is the first that says something."""
+        return b""
 
     def thinking(self, text: str) -> bytes:
         """A line with text for the thinking channel."""
@@ -224,16 +246,16 @@ class OllamaEncoder:
         return self._line(text)
 
     def keep_alive(self) -> bytes:
-        """A line without text."""
-        return self._line()
+        """A blank before the next line: an empty line of JSON would be a piece of the answer to some, a blank line an error to others."""
+        return b" "
 
     def end(self, result: ChatResult) -> bytes:
         """The last line: the figures."""
         return json_bytes(self._last(result)) + b"\n"
 
     def error(self, error: GorkError) -> bytes:
-        """The last line of a stream that failed."""
-        return json_bytes(OllamaError(str(error))) + b"\n"
+        """The last line of a stream that failed; with the fields of all others, for clients that read those first."""
+        return json_bytes(self.reply(done=True, done_reason="error", error=str(error))) + b"\n"
 
     def whole(self, result: ChatResult, thinking: str) -> Reply:
         """Text, thinking and figures in one object."""
@@ -250,6 +272,7 @@ class OllamaEncoder:
         return json_bytes(self.reply(text, thinking, done=False)) + b"\n"
 
     def _last(self, result: ChatResult, text: str = "", thinking: str = "") -> Reply:
+        context = {} if self._chats or self._question is None else {"context": _context(self._question, result.text)}
         return self.reply(
             text,
             thinking,
@@ -261,6 +284,7 @@ class OllamaEncoder:
             prompt_eval_duration=_ns(result.first_token_s),
             eval_count=result.tokens,
             eval_duration=_ns(max(result.seconds - result.first_token_s, 0.0)),
+            **context,
         )
 
 
@@ -275,6 +299,20 @@ def now() -> str:
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _context(question: Question, answer: str) -> list[int]:
+    """The conversation with this turn, as `context` holds it."""
+    earlier = [message["content"] for message in question.history]
+    exchanges = [*zip(earlier[::2], earlier[1::2], strict=True), (question.text, answer)]
+    return write_context(Remembered(question.system, exchanges))
+
+
+def _parameter_lines(options: Options) -> Iterator[str]:
+    """Options as Ollama prints them: a line of key and value for each, texts in double quotes."""
+    for key, value in options.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            yield f"{key:<30} {json.dumps(one)}"
 
 
 def _loaded(model: ServedModel) -> OllamaLoadedModel:

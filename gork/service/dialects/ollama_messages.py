@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gork.config.ensemble import OllamaOptions, OptionValue
 from gork.errors import BadRequest
-from gork.service.dialects.json_schema import checked_schema
-from gork.service.dialects.requests import checked_text
-from gork.turn import AnswerFormat, Message
+from gork.service.dialects.generate_context import FOREIGN_CONTEXT, Remembered, read_context
+from gork.service.dialects.json_schema import kept_schema
+from gork.service.dialects.messages import ChatMessage, PlainMessages, checked_text
+from gork.service.dialects.sampling import Number, Sampling, sampling_of
+from gork.turn import AnswerFormat, Message, as_messages
 
 Count = Annotated[int, Meta(ge=0)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-DoneReason = Literal["stop", "length", "load", "unload"]
+DoneReason = Literal["stop", "length", "load", "unload", "error"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 LEVELS = ("high", "medium", "low", "max")
 _DURATION = re.compile(r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)")
 
 
-class OllamaSampling(OllamaOptions, frozen=True, kw_only=True):
-    """`options`: how the candidates choose their tokens. Options that a model is loaded with are accepted and change nothing."""
+class OllamaSampling(msgspec.Struct, kw_only=True):
+    """`options`: how the candidates choose their tokens. Any number is taken; options that are not here are ignored."""
 
-    num_predict: Annotated[int, Meta(ge=-2, le=2**31 - 1)] | None = None
-    """Most tokens of one answer; -1 and -2 leave it to the ensemble."""
-    seed: int | None = None
-    """-1 draws one."""
-
-
-class OllamaMessage(msgspec.Struct):
-    """One message."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | None = None
-    images: list[Any] | None = None
-    tool_calls: list[Any] | None = None
+    temperature: Number | None = None
+    top_k: Number | None = None
+    """0 and less: all tokens."""
+    top_p: Number | None = None
+    min_p: Number | None = None
+    typical_p: Number | None = None
+    num_predict: Number | None = None
+    """Most tokens of one answer; 0 and less leave it to the ensemble."""
+    num_keep: Number | None = None
+    repeat_last_n: Number | None = None
+    repeat_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    frequency_penalty: Number | None = None
+    seed: Number | None = None
+    """Below 0 one is drawn."""
+    stop: str | list[str] | None = None
 
 
 class OllamaQuestion(msgspec.Struct):
@@ -60,9 +63,11 @@ class OllamaQuestion(msgspec.Struct):
 class OllamaChatRequest(OllamaQuestion):
     """The body of `POST /api/chat`."""
 
-    messages: list[OllamaMessage] | None = None
+    messages: list[ChatMessage] | None = None
     """None or an empty list: nothing is asked, and the reply says that the model is loaded."""
     tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    """Not Ollama's own: some clients send OpenAI's."""
 
 
 class OllamaGenerateRequest(OllamaQuestion):
@@ -74,6 +79,23 @@ class OllamaGenerateRequest(OllamaQuestion):
     template: str | None = None
     raw: bool | None = None
     images: list[Any] | None = None
+    context: list[Any] | None = None
+    """What an earlier reply gave as `context`: the conversation goes on."""
+
+
+class OllamaPullRequest(msgspec.Struct):
+    """The body of `POST /api/pull`."""
+
+    model: str | None = None
+    name: str | None = None
+    """The old name of `model`."""
+    stream: bool | None = None
+
+
+class OllamaStatus(msgspec.Struct):
+    """How far a pull is."""
+
+    status: str
 
 
 class OllamaShowRequest(msgspec.Struct):
@@ -155,6 +177,7 @@ class OllamaShowReply(msgspec.Struct):
     model_info: dict[str, Any]
     capabilities: list[str]
     modified_at: Time
+    system: str | UnsetType = UNSET
 
 
 class OllamaAnswer(msgspec.Struct):
@@ -179,6 +202,8 @@ class OllamaChatReply(msgspec.Struct, kw_only=True):
     prompt_eval_duration: Count | UnsetType = UNSET
     eval_count: Count | UnsetType = UNSET
     eval_duration: Count | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    """In the last line of a stream that failed."""
 
 
 class OllamaGenerateReply(msgspec.Struct, kw_only=True):
@@ -190,38 +215,34 @@ class OllamaGenerateReply(msgspec.Struct, kw_only=True):
     thinking: str | UnsetType = UNSET
     done: bool
     done_reason: DoneReason | UnsetType = UNSET
+    context: list[int] | UnsetType = UNSET
+    """The conversation so far, to be sent with the next prompt."""
     total_duration: Count | UnsetType = UNSET
     load_duration: Count | UnsetType = UNSET
     prompt_eval_count: Count | UnsetType = UNSET
     prompt_eval_duration: Count | UnsetType = UNSET
     eval_count: Count | UnsetType = UNSET
     eval_duration: Count | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    """In the last line of a stream that failed."""
 
 
-def options_of(sampling: OllamaSampling | None, context: int) -> tuple[dict[str, OptionValue], int | None]:
-    """The options that candidates get, and the turn's seed. `context` bounds the answer's tokens. Raises `BadRequest`."""
-    if sampling is None:
-        return {}, None
-    given = sampling.given()
-    seed = given.pop("seed", None)
-    most = given.pop("num_predict", None)
-    if most == 0:
-        raise BadRequest("options.num_predict must be at least 1, or -1 to leave it to the ensemble", param="options.num_predict")
-    if isinstance(most, int) and most > 0:
-        given["num_predict"] = min(most, context)
-    if not given.get("stop", True):
-        del given["stop"]
-    return given, seed if isinstance(seed, int) and seed >= 0 else None
+def sampling_in(options: OllamaSampling | None, context: int) -> Sampling:
+    """What candidates get of `options`; `context` bounds the answer's tokens."""
+    given = msgspec.structs.asdict(options or OllamaSampling())
+    stop = given.pop("stop")
+    return sampling_of(given, stop, context)
 
 
-def format_of(raw: str | dict[str, Any] | None) -> AnswerFormat | None:
-    """The meaning of `format`. Raises `BadRequest` in Ollama's words."""
+def format_of(raw: str | dict[str, Any] | None) -> tuple[AnswerFormat | None, tuple[str, ...]]:
+    """The meaning of `format`, and a line for each part of a schema that is not kept. Raises `BadRequest` in Ollama's words."""
     if not raw and not isinstance(raw, dict):
-        return None
+        return None, ()
     if raw == "json":
-        return "json"
+        return "json", ()
     if isinstance(raw, dict):
-        return checked_schema(raw, "format")
+        kept = kept_schema(raw, "format")
+        return kept.schema, kept.notes
     raise BadRequest(f'invalid format: "{raw[:100]}"; expected "json" or a valid JSON Schema object', param="format")
 
 
@@ -249,26 +270,14 @@ def unloads(keep_alive: float | str | None) -> bool:
     return keep_alive == 0
 
 
-def messages_of(given: Sequence[OllamaMessage], model: str | None) -> list[Message]:
-    """The messages in plain form. Raises `BadRequest` for images and tools."""
-    messages: list[Message] = []
-    for index, message in enumerate(given):
-        if message.images:
-            raise lacks(model, "vision")
-        if message.role == "tool" or message.tool_calls:
-            raise lacks(model, "tools")
-        messages.append({"role": message.role, "content": checked_text(message.content or "", f"messages[{index}].content")})
-    return messages
-
-
-def prompt_of(body: OllamaGenerateRequest) -> list[Message]:
-    """The prompt and its instructions in plain form; an empty list if nothing is asked. Raises `BadRequest`."""
+def prompt_of(body: OllamaGenerateRequest) -> PlainMessages:
+    """The prompt with its instructions and what was said before it; no messages if nothing is asked. Raises `BadRequest`."""
     if not body.prompt:
-        return []
-    messages: list[Message] = [{"role": "system", "content": checked_text(body.system, "system")}] if body.system else []
-    return [*messages, {"role": "user", "content": checked_text(body.prompt, "prompt")}]
-
-
-def lacks(model: str | None, capability: str) -> BadRequest:
-    """The error for a capability that a model does not have, in Ollama's words."""
-    return BadRequest(f'"{model}" does not support {capability}', param=capability)
+        return PlainMessages(())
+    earlier, notes = Remembered(), ()
+    if body.context:
+        earlier, notes = (found, ()) if (found := read_context(body.context)) is not None else (earlier, (FOREIGN_CONTEXT,))
+    system = checked_text(body.system or earlier.system, "system")
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages += [*as_messages(earlier.exchanges), {"role": "user", "content": checked_text(body.prompt, "prompt")}]
+    return PlainMessages(tuple(messages), notes)

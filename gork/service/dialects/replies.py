@@ -16,10 +16,12 @@ from aiohttp import web
 
 from gork.engines.call import Completion
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, PromptTooLong, Refused
+from gork.judging.json_form import misfit
 from gork.service.dialects.requests import UnderstoodRequest, messages_for_member
 from gork.service.jobs import ClientJob, Heartbeat
-from gork.service.responses import Stream, json_response
-from gork.service.service import Service
+from gork.service.request_context import current
+from gork.service.responses import Stream, error_bytes
+from gork.service.service import Service, ServiceLimits
 from gork.text.structure import in_fence
 from gork.turn import (
     Answer,
@@ -37,7 +39,7 @@ from gork.turn import (
     Turn,
     Verdict,
 )
-from gork.wire import Queued
+from gork.wire import Queued, json_bytes
 
 END = "\n\n"
 """After every paragraph."""
@@ -118,24 +120,40 @@ class Encoder(Protocol):
 class PendingReply:
     """The work on one request, and the parts of its reply as they come."""
 
-    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], heartbeat_s: float) -> None:
+    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], limits: ServiceLimits) -> None:
         self._request, self._job = request, job
         self._clock = asyncio.get_running_loop().time
         self._sent = self._clock()
-        self._quiet_s = heartbeat_s / 2
+        self._limits = limits
+        self._head_until = self._sent + limits.head_s
+        self._quiet_s = limits.heartbeat_s / 2
+        job.heartbeat_s = min(limits.heartbeat_s, limits.head_s)
         self._channel = ThinkingChannel()
+        self._candidates = {member.name for member in request.settings.ensemble.candidates}
         self._loading: dict[str, float] = {}
         self._loaded: dict[str, float] = {}
         self._failed: dict[str, str] = {}
+        self._heard = False
         self._result: ChatResult | None = None
 
     async def send(self, http: web.Request, encoder: Encoder, *, stream: bool) -> web.StreamResponse:
         """Send the reply, bit by bit or whole. Raises the `GorkError` that ended the work if nothing has been sent."""
-        if stream:
-            return await self._stream(Stream(http, encoder.content_type), encoder)
-        async with aclosing(self._parts()) as parts:
-            thinking = "".join([part.text async for part in parts if isinstance(part, Thinking)])
-        return json_response(encoder.whole(self.result, thinking.rstrip()))
+        return await (self._stream(http, encoder) if stream else self._whole(http, encoder))
+
+    async def _whole(self, http: web.Request, encoder: Encoder) -> web.StreamResponse:
+        reply = Stream(http, "application/json; charset=utf-8")
+        thinking: list[str] = []
+
+        async def work() -> None:
+            async with aclosing(self._parts()) as parts:
+                async for part in parts:
+                    if isinstance(part, Thinking):
+                        thinking.append(part.text)
+                    elif isinstance(part, KeepAlive) and _half_closed():
+                        await reply.write(b" ")  # blanks may stand before JSON: whether it comes back tells whether the client has left
+            await reply.finish(json_bytes(encoder.whole(self.result, "".join(thinking).rstrip())))
+
+        return await reply.run(work, lambda error: error_bytes(http.path, error))
 
     @property
     def result(self) -> ChatResult:
@@ -144,26 +162,38 @@ class PendingReply:
             raise RuntimeError("the work has not ended")
         return self._result
 
-    async def _stream(self, stream: Stream, encoder: Encoder) -> web.StreamResponse:
+    async def _stream(self, http: web.Request, encoder: Encoder) -> web.StreamResponse:
+        stream = Stream(http, encoder.content_type)
+        early = bytearray(encoder.begin())  # what is said before the head is sent
+
+        async def write(data: bytes) -> None:
+            if stream.begun:
+                await stream.write(data)
+                return
+            early.extend(data)
+            if self._heard or self._clock() >= self._head_until or _half_closed():
+                self._job.heartbeat_s = self._limits.heartbeat_s
+                await stream.write(bytes(early) or encoder.keep_alive())
+
         async def work() -> None:
-            begun = False
+            answered = False
             async with aclosing(self._parts()) as parts:
                 async for part in parts:
                     match part:
                         case Thinking(text):
-                            await stream.write(encoder.thinking(text))
+                            await write(encoder.thinking(text))
                         case Content(text):
-                            begun = True
-                            await stream.write(encoder.content(text))
+                            answered = True
+                            await write(encoder.content(text))
                         case KeepAlive():
-                            await stream.write(encoder.keep_alive())
-                        case Restart(why) if begun:
+                            await write(encoder.keep_alive() if stream.begun else b"")
+                        case Restart(why) if answered and stream.begun:
                             raise GorkError(f"{why}, after a part of its answer had been sent: ask again")
                         case Restart():
-                            pass
-            await stream.write(encoder.end(self.result))
+                            early[:] = encoder.begin()
+                            answered = False
+            await stream.write((b"" if stream.begun else bytes(early)) + encoder.end(self.result))
 
-        await stream.begin(encoder.begin())
         return await stream.run(work, encoder.error)
 
     async def _parts(self) -> AsyncGenerator[ReplyPart, None]:
@@ -180,6 +210,7 @@ class PendingReply:
         except (NoAnswer, PromptTooLong) as error:
             raise self._blamed(error) from None
         if isinstance(result, Completion):
+            self._check_form(result)
             self._result = self._figures(result, self._request.member or "")
             return
         for text in cut(result.answer):
@@ -187,18 +218,33 @@ class PendingReply:
         self._result = self._figures(result.winner, result.winner.member)
 
     def _parts_of(self, item: Event | Queued | Heartbeat) -> Iterator[ReplyPart]:
-        if isinstance(item, MemberState):
-            self._time_loads(item)
-        elif isinstance(item, Failed):
-            self._failed[item.failure.member] = item.failure.kind
+        first_word = self._take_in(item)
         if self._request.member is not None and isinstance(item, Token):
             yield Content(item.text)
         elif self._request.member is not None and isinstance(item, Restarted):
             yield Restart(item.why)
         elif self._request.drafts and not isinstance(item, Heartbeat) and (paragraph := self._channel.of(item)) is not None:
             yield from map(Thinking, cut(paragraph))
-        elif self._clock() - self._sent > self._quiet_s:
+        elif first_word or self._clock() - self._sent > self._quiet_s or (isinstance(item, Heartbeat) and _half_closed()):
             yield KeepAlive()
+
+    def _take_in(self, item: Event | Queued | Heartbeat) -> bool:
+        """Note what the reply will need of an event; whether it is the first word of an answer."""
+        if isinstance(item, MemberState):
+            self._time_loads(item)
+        elif isinstance(item, Failed):
+            self._failed[item.failure.member] = item.failure.kind
+        elif isinstance(item, Token) and not self._heard:
+            self._heard = item.member in self._candidates or self._request.member is not None
+            return self._heard
+        return False
+
+    def _check_form(self, answer: Completion) -> None:
+        """See that one member's answer has the form that was asked for; one that the client's own limit cut is given as it is."""
+        if answer.stop == "length" and "num_predict" in self._request.options.options:
+            return
+        if (why := misfit(answer.text, self._request.options.answer_format)) is not None:
+            raise NoAnswer([f"{self._request.member}: its answer does not count: {why}"])
 
     def _time_loads(self, state: MemberState) -> None:
         if state.state is State.LOADING:
@@ -219,8 +265,7 @@ class PendingReply:
 
     def _blamed(self, error: GorkError) -> GorkError:
         """The error as the client's own mistake, where the models' failures say that it is."""
-        candidates = [member.name for member in self._request.settings.ensemble.candidates]
-        kinds = {self._failed.get(name) for name in candidates} if isinstance(error, NoAnswer) else {PromptTooLong.kind}
+        kinds = {self._failed.get(name) for name in self._candidates} if isinstance(error, NoAnswer) else {PromptTooLong.kind}
         if kinds == {PromptTooLong.kind}:
             return BadRequest(str(error), param="messages", code="context_length_exceeded")
         if kinds == {Refused.kind} and isinstance(self._request.options.answer_format, dict):
@@ -233,14 +278,20 @@ async def answering(service: Service, request: UnderstoodRequest) -> AsyncIterat
     """Begin to answer; leaving stops all models. Raises `QueueFull` or `Stopping` before anything is done."""
     if request.member is None:
         async with service.turn(request.question, request.settings) as turn:
-            yield PendingReply(request, turn, service.turns.heartbeat_s)
+            yield PendingReply(request, turn, service.limits)
         return
     options = dict(request.options.options)
     if request.options.seed is not None and request.settings.seed is not None:
         options["seed"] = request.settings.seed
     messages = messages_for_member(service, request)
     async with service.call(request.member, messages, options=options, answer_format=request.options.answer_format) as call:
-        yield PendingReply(request, call, service.calls.heartbeat_s)
+        yield PendingReply(request, call, service.limits)
+
+
+def _half_closed() -> bool:
+    """Whether the client has shut its side of the connection: it may be gone, or wait for the reply."""
+    context = current.get()
+    return context is not None and context.half_closed
 
 
 def cut(text: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What a client of a chat dialect asks: which model, and its messages as a question for the ensemble or for one member alone.
 
 Both dialects come here with the same plain messages. Instructions may stand anywhere among them, the last of the others is the
-question, and what was said before it is history: whole turns, the newest first, as much as models are given.
+question, and what was said before it is history: whole turns, the newest first, as many as fit.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from gork.config.ensemble import LONGEST_TOKEN_BYTES, OptionValue
 from gork.config.settings import Settings
-from gork.conversation.thread import Conversation, Exchange, announce
+from gork.conversation.thread import Conversation, Exchange, announce, room_for_history
 from gork.errors import BadRequest, NotFound
 from gork.judging.decide import prior_order
+from gork.service.dialects.messages import PlainMessages
 from gork.service.logs import note
 from gork.service.service import NAME, Service
 from gork.turn import AnswerFormat, Message, Question
@@ -115,6 +116,8 @@ class RequestOptions:
     answer_format: AnswerFormat | None = None
     drafts: bool | None = None
     """Whether drafts and verdict are wanted in the thinking channel; None leaves it to the settings."""
+    notes: tuple[str, ...] = ()
+    """Lines for the client: something of these is not as it asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,15 +142,18 @@ class UnderstoodRequest:
 
 
 def understand(
-    service: Service, member: str | None, messages: Sequence[Message], options: RequestOptions, *, task: str | None = None
+    service: Service, member: str | None, said: PlainMessages, options: RequestOptions, *, task: str | None = None
 ) -> UnderstoodRequest:
     """A client's request; `member` is None for the ensemble, `task` the value of `TASK_HEADER`. Raises `BadRequest`."""
     settings = service.settings
     side_call = member is None and task is not None and bool(task.strip())
     member = smallest(service) if side_call else member
-    system, history, text, notes = _split(messages)
+    system, history, text, notes = _split(said.messages)
     _check_size(system + text, settings.ensemble.context)
-    kept = Conversation(history).kept(settings.history_tokens)
+    readers = settings.ensemble.candidates if member is None else (service.models[member].member,)
+    context = min(service.models[reader.name].context for reader in readers)
+    room = room_for_history(settings, readers, text, system=system, context=context)
+    kept = Conversation(history).kept(room, settings.history_tokens)
     cut = announce(kept)
     question = Question(
         text=text,
@@ -156,9 +162,9 @@ def understand(
         options=options.options,
         answer_format=options.answer_format,
     )
-    notes = (*notes, *((cut,) if cut else ()))
+    notes = (*options.notes, *said.notes, *notes, *((cut,) if cut else ()))
     for line in notes:
-        note("a conversation was cut", why=line)
+        note("a request is not answered as it stands", why=line)
     return UnderstoodRequest(
         member=member,
         question=question,
@@ -193,29 +199,28 @@ def messages_for_member(service: Service, request: UnderstoodRequest) -> list[Me
     return [*messages, *question.history, {"role": "user", "content": question.text}]
 
 
-def checked_text(text: str, place: str) -> str:
-    """A text of a client, unchanged. Raises `BadRequest` for what no model can read."""
-    if "\0" in text:
-        raise BadRequest(f"{place} has a NUL character in it: is it a binary file?", param=place)
-    return text
-
-
 def _split(messages: Sequence[Message]) -> tuple[str, list[Exchange], str, tuple[str, ...]]:
-    """Instructions, earlier turns, the question, and lines about what was left out. Raises `BadRequest`."""
+    """Instructions, earlier turns, the question, and lines about what was left out. Raises `BadRequest` where nothing is asked.
+
+    Messages without text are none. The last of the user's is the question; instructions alone are asked as they stand.
+    """
     system = "\n\n".join(message["content"] for message in messages if message["role"] == "system" and message["content"].strip())
-    talk = _joined([message for message in messages if message["role"] != "system"])
+    talk = _joined([message for message in messages if message["role"] != "system" and message["content"].strip()])
+    notes: list[str] = []
+    if len(talk) > 1 and talk[-1]["role"] == "assistant":
+        notes.append("the last message is the assistant's: it is left out, since an answer that has been begun is not continued here")
+        talk = talk[:-1]
+    if len(talk) > 1 and talk[0]["role"] == "assistant":
+        notes.append("the conversation began with a message of the assistant's: it is left out of this turn")
+        talk = talk[1:]
+    if not talk and not system:
+        raise BadRequest("there is nothing to answer in messages: none has text", param="messages")
     if not talk:
-        raise BadRequest("there is no message of the user's in messages", param="messages")
-    if talk[-1]["role"] != "user":
-        raise BadRequest("the last message must be the user's: an answer that has been begun is not continued here", param="messages")
-    text = talk[-1]["content"]
-    if not text.strip():
-        raise BadRequest("the last message is empty", param="messages")
-    notes: tuple[str, ...] = ()
-    if talk[0]["role"] == "assistant":
-        talk, notes = talk[1:], ("the conversation began with a message of the assistant's: it is left out of this turn",)
+        return "", [], system, ("there is no message of the user's: the instructions are asked as the question",)
+    if talk[-1]["role"] == "assistant":
+        notes.append("there is no message of the user's: the assistant's is asked as the question")
     pairs = zip(talk[:-1:2], talk[1:-1:2], strict=True)
-    return system, [Exchange(user["content"], assistant["content"]) for user, assistant in pairs], text, notes
+    return system, [Exchange(user["content"], assistant["content"]) for user, assistant in pairs], talk[-1]["content"], tuple(notes)
 
 
 def _joined(messages: Sequence[Message]) -> list[Message]:

@@ -22,7 +22,7 @@ async def history(session: Session, _argument: str) -> Outcome:
     if not session.turns:
         session.say("the conversation is empty")
         return None
-    dropped = session.conversation.kept(session.settings.history_tokens).dropped
+    dropped = session.conversation.kept_beside("", session.settings).dropped
     for number, (exchange, turn) in enumerate(zip(session.conversation.exchanges, session.turns, strict=True), 1):
         asked, answered = f"{number}. ", f"   {turn.winner.member if turn else 'earlier'}: "
         gone = " (no longer fits)" if number <= dropped else ""
