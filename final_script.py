@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages
-from gork.computing.results import of_questions_code, with_result
+from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
@@ -306,11 +306,12 @@ def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[M
 async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
     """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
     usable = shortlist(question, answers)
-    for note in usable.notes:
+    tried = Tried(usable.answers) if team.sandbox is None else await tried_on_examples(question, usable.answers, team.sandbox)
+    for note in (*usable.notes, *tried.notes):
         on_event(Notice(note))
-    verdict = by_computed(question, usable.answers, team.prior)
+    verdict = by_computed(question, tried.answers, team.prior)
     if verdict is None:
-        verdict = await decide(team.contest(question, usable.answers), team.judge_session(on_event, seed=seed))
+        verdict = await decide(team.contest(question, tried.answers), team.judge_session(on_event, seed=seed))
     if verdict.fallback is not None:
         on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
@@ -332,7 +333,9 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
 
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
         limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
-        team = replace(Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None)
+        team = replace(
+            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None
+        )
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 
     return ask_team

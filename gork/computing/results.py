@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gork.computing.blocks import NoProgram, program_in
+from gork.computing.examples import check_examples, examples_in
 from gork.computing.question_code import program_of
 from gork.computing.sandbox import Ran, Sandbox
 from gork.turn import QUESTIONS_CODE, Answer, Computed, Kind, Question
@@ -26,12 +28,41 @@ async def with_result(answer: Answer, sandbox: Sandbox, *, seed: int) -> Answer:
     return replace(answer, computed=Computed(program=found, output=None, seconds=outcome.seconds, problem=problem))
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The answers that stand after they were tried on the question's examples, and one line on each that does not."""
+
+    answers: tuple[Answer, ...]
+    notes: tuple[str, ...] = ()
+
+
+async def tried_on_examples(question: Question, answers: Sequence[Answer], sandbox: Sandbox) -> Tried:
+    """Run answers that are code on the examples that the question states; where one passes them all, those that do not are left out.
+
+    Failing alone says little (a right answer fails one example in five, where the example is misread): it counts beside one that passes.
+    """
+    examples = examples_in(question.text) if question.kind is Kind.CODE and len(answers) > 1 else ()
+    if not examples:
+        return Tried(tuple(answers))
+    examined = {answer.member: await check_examples(answer.text, examples, sandbox) for answer in answers}
+    passing = tuple(answer for answer in answers if examined[answer.member].passes)
+    if not passing or len(passing) == len(answers):
+        return Tried(tuple(answers))
+    notes = []
+    for answer in answers:
+        said = examined[answer.member]
+        if answer not in passing:
+            why = f"fails {said.failed} of {len(examples)} examples of the question" if said.failed else "could not be run on the examples"
+            notes.append(f"{answer.member}'s code {why}, and another one passes: not judged")
+    return Tried(passing, tuple(notes))
+
+
 async def of_questions_code(question: Question, sandbox: Sandbox, *, seed: int) -> Answer | None:
     """The answer that the code in a question gives when it is run as it stands; None where there is none, or it did not run."""
     source = program_of(question.text) if question.kind is Kind.CODE_OUTPUT else None
     if source is None:
         return None
-    outcome = await sandbox.run(source, seed=seed)
+    outcome = await sandbox.run(source, seed=seed, none_counts=True)
     if not isinstance(outcome, Ran):
         return None
     computed = Computed(program=source, output=outcome.output, seconds=outcome.seconds)

@@ -26,7 +26,9 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
     if not agreeing:
         return Verdict(winner=winner.member, policy="computed", computed_by=winner.member, note=f"{where}: its output is the answer")
     words = min(agreeing, key=lambda answer: _rank(answer, prior))
-    return Verdict(winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same")
+    return Verdict(
+        winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same"
+    )
 
 
 def _rank(answer: Answer, prior: Sequence[str]) -> int:

@@ -74,6 +74,10 @@ def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
         if out and len(out) < len(kept):
             kept = [a for a in kept if a not in out]
             notes += [f"{a.member}'s answer {reason}: not judged" for a in out]
+    fruitless = [a for a in kept if a.computed is not None and not a.ran]
+    if fruitless and len(fruitless) < len(kept):
+        kept = [a for a in kept if a not in fruitless]
+        notes += [f"{a.member}'s program gave no answer ({_problem(a)}): not judged" for a in fruitless]
     complete = [a for a in kept if a.complete]
     if len(complete) >= 2:
         notes += [f"{a.member}'s answer was cut short: not judged" for a in kept if not a.complete]
@@ -81,6 +85,10 @@ def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
     elif len(complete) < len(kept) and len(kept) > 1:
         notes.append("fewer than two answers are complete: those that were cut short are judged too")
     return Shortlist(tuple(kept), tuple(notes))
+
+
+def _problem(answer: Answer) -> str:
+    return "" if answer.computed is None else answer.computed.problem or ""
 
 
 def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:

@@ -190,7 +190,7 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
     understood = understand(
         service, None, PlainMessages(tuple(messages)), RequestOptions(options=read_options(asked.options), seed=asked.seed)
     )
-    return understood.question, _settings(asked, understood.settings), understood.notes
+    return dataclasses.replace(understood.question, program=asked.program), _settings(asked, understood.settings), understood.notes
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:

@@ -1,0 +1,27 @@
+"""Calls in the middle of a text."""
+
+from __future__ import annotations
+
+
+def balanced_call(text: str, start: int, opening: int) -> str | None:
+    """A call from its name, at `start`, to the bracket that closes the one at `opening`, quotations skipped; None if it never closes.
+
+    >>> balanced_call("see f(')', [1]) there", 4, 5)
+    "f(')', [1])"
+    """
+    depth, quote, at = 0, "", opening
+    while at < len(text):
+        char = text[at]
+        if quote:
+            if char == "\\":
+                at += 1
+            elif char == quote:
+                quote = ""
+        elif char in "\"'":
+            quote = char
+        else:
+            depth += (char in "([{") - (char in ")]}")
+            if depth == 0:
+                return text[start : at + 1]
+        at += 1
+    return None

@@ -1,0 +1,148 @@
+"""Examples that a question states for the code that it wants: found in the question, and run against an answer."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+import warnings
+from dataclasses import dataclass
+
+from gork.computing.calls import balanced_call
+from gork.computing.sandbox import Broke, BrokeKind, Ran, Sandbox
+from gork.text.structure import split_code
+
+MOST_EXAMPLES = 8
+_LONGEST = 20_000
+_PYTHON = frozenset({"", "python", "python3", "py", "py3"})
+_DOCTEST = re.compile(r"^[ \t]*>>> (.{1,400})\n[ \t]*(?!>>>|\.\.\.)(\S.{0,400})$", re.MULTILINE)
+_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,60})\(")
+_GIVES = re.compile(
+    r"\s*(?:[#;,]\s*)?(?:->|=>|==>|==|➞|→|=|:|(?:#\s*)?(?:(?:it|this|which)\s+)?(?:should|must|will|would)?\s*(?:returns?|gives?|be|is|equals?"
+    r"|evaluates? to|yields?|outputs?)\s)\s*",
+    re.IGNORECASE,
+)
+_FOR = re.compile(
+    r"\b(?:returns?|give|gives|yields?)\s+(\S.{0,80}?)\s+(?:for|when given|if given|with|on)\s+(?:input\s+)?(\S.{0,80})", re.IGNORECASE
+)
+_NOT_A_FAULT = frozenset({BrokeKind.NOT_KNOWN, BrokeKind.UNAVAILABLE, BrokeKind.MEMORY, BrokeKind.OUTPUT, BrokeKind.EMPTY})
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call and what it must give, both as Python source; a call without a name (`(2)`) is of the answer's only function."""
+
+    call: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """How many examples an answer's code met, failed and could not be tried on."""
+
+    passed: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+    @property
+    def passes(self) -> bool:
+        """Whether it meets some and fails none."""
+        return self.passed > 0 and self.failed == 0
+
+
+def examples_in(question: str) -> tuple[Example, ...]:
+    """The examples that a question states, at most eight: doctest lines, `f(2) -> 4`, asserts, "returns 4 for 2".
+
+    >>> examples_in("write f that doubles: f(2) -> 4, f(3) should be 6")
+    (Example(call='f(2)', expected='4'), Example(call='f(3)', expected='6'))
+    >>> examples_in("write a function that squares a number. It returns 9 for 3.")
+    (Example(call='(3)', expected='9'),)
+    """
+    question = question[:_LONGEST]
+    found: dict[str, Example] = {}
+    for call, expected in _DOCTEST.findall(question):
+        _note(found, call.strip(), expected)
+    for match in _CALL.finditer(question):
+        call = balanced_call(question, match.start(), match.end() - 1)
+        if call is not None and (gives := _GIVES.match(question, match.start() + len(call))) is not None:
+            _note(found, call, question[gives.end() : gives.end() + 400].split("\n", 1)[0])
+    if not found:
+        for expected, given in _FOR.findall(question):
+            value = _literal(given)
+            if value is not None:
+                _note(found, f"({value})", expected)
+    return tuple(found.values())[:MOST_EXAMPLES]
+
+
+def _note(found: dict[str, Example], call: str, said: str) -> None:
+    expected = _literal(said)
+    if expected is not None and _read(call) is not None:
+        found.setdefault(call, Example(call, expected))
+
+
+def _literal(text: str) -> str | None:
+    """The longest beginning of a line that is one of Python's literals; None if there is none."""
+    text = text.strip().strip("`")
+    for end in sorted({len(text), *(match.start() for match in re.finditer(r"[\s,.;)#`]", text))}, reverse=True):
+        piece = text[:end].rstrip(" .,;`")
+        if re.match(r"\s*[-+*/%=]", text[end:]):  # the beginning of a calculation
+            continue
+        try:
+            ast.literal_eval(piece)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        return piece
+    return None
+
+
+def _read(code: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+async def check_examples(answer: str, examples: tuple[Example, ...], sandbox: Sandbox) -> Examined:
+    """Run the code of an answer on each example. What the sandbox lacks, and functions that the answer does not define, are unknown."""
+    code = _code_of(answer)
+    if code is None:
+        return Examined(unknown=len(examples))
+    tree = _read(code)
+    if tree is None:
+        return Examined(failed=len(examples))
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    passed = failed = 0
+    for example in examples:
+        held = await _holds(code, defined, example, sandbox)
+        passed += held is True
+        failed += held is False
+    return Examined(passed, failed, len(examples) - passed - failed)
+
+
+async def _holds(code: str, defined: list[str], example: Example, sandbox: Sandbox) -> bool | None:
+    call = example.call
+    if call.startswith("("):
+        if len(defined) != 1:
+            return None
+        call = f"{defined[0]}{call}"
+    elif not any(re.search(rf"(?<!\w){re.escape(name)}\(", call) for name in defined):
+        return None
+    close = "isinstance(got, (int, float)) and isinstance(wanted, (int, float)) and abs(got - wanted) < 1e-6"
+    outcome = await sandbox.run(f"{code}\ngot = {call}\nwanted = {example.expected}\nprint()\nprint(got == wanted or ({close}))", seed=0)
+    match outcome:
+        case Ran(output=output):
+            return output.rstrip("\n").rpartition("\n")[2] == "True"
+        case Broke(kind=kind):
+            return None if kind in _NOT_A_FAULT else False
+
+
+def _code_of(answer: str) -> str | None:
+    """The Python of an answer: its blocks one after the other, or the answer itself where that is code."""
+    _, blocks = split_code(answer[:_LONGEST])
+    if blocks:
+        pieces = [textwrap.dedent(block.text) for block in blocks if block.language in _PYTHON]
+        defining = [piece for piece in pieces if re.search(r"(?m)^\s*(?:def|class)\s", piece)]
+        return "\n".join(defining) if defining else None
+    return answer if re.search(r"(?m)^(?:def|class)\s", answer) and _read(answer) is not None else None
