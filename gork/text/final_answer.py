@@ -271,8 +271,14 @@ def _asks_truth(question: QuestionParts) -> bool:
     return bool(_ASKS_TRUTH.search(question.prose)) or {"true", "false"} <= question.words or "true" in question.words
 
 
+_TIMEDELTA = re.compile(r"(-?\d{1,9}) days?, 0:00:00")
+"""How Python prints a difference of dates."""
+
+
 def _dates(text: str, question: QuestionParts) -> FinalAnswer | None:
     asked = question.words
+    if delta := _TIMEDELTA.fullmatch(text):
+        return NumberAnswer(Fraction(int(delta[1])))
     if _asks_truth(question):
         return _truth(text)
     if (

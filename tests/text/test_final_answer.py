@@ -53,6 +53,8 @@ CAPITAL = "What is the capital of France?"
         ("what weekday is july 4 2026", Kind.DATES, "July 4, 2026 is a Saturday.", PhraseAnswer(("saturday",))),
         ("what date is 90 days after 5 november 2025", Kind.DATES, "It is February 3rd, 2026.", DateAnswer(2026, 2, 3)),
         ("what date is 90 days after 5 november 2025", Kind.DATES, "2026-02-03", DateAnswer(2026, 2, 3)),
+        ("days between march 3 and april 17", Kind.DATES, "45 days, 0:00:00", NumberAnswer(Fraction(45))),
+        ("from 9:45 to 17:20, how long is that", Kind.DATES, "7:35:00", DurationAnswer(Fraction(455))),
         ("from 9:45 to 17:20, how long is that", Kind.DATES, "That is 7 hours and 35 minutes.", DurationAnswer(Fraction(455))),
         ("what time is 100 minutes after 11:35 pm", Kind.DATES, "1:15 am", DurationAnswer(Fraction(75))),
         ("what does [1, 2] + [3] give", Kind.CODE_OUTPUT, "It returns `[1,2,3]`.", ValueAnswer("[1, 2, 3]")),
