@@ -25,8 +25,7 @@ from gork.turn import COMPUTABLE, Kind
 _ROOT = Path(__file__).parent.parent
 _OWN = (
     _ROOT / "bench/judge/questions/development.yaml",
-    _ROOT / "tests/text/everyday_kinds.yaml",
-    _ROOT / "tests/text/everyday_kinds_unseen.yaml",
+    *sorted((_ROOT / "tests/text").glob("everyday_kinds*.yaml")),
 )
 _COMPUTED_TEXT = re.compile(r"(?:word-sorting|object-counting|boolean-expressions|cruxeval)-\d+|text-alphabet-.*|text-sort-.*")
 """The ids of questions whose kind in the file is `text` or `code` and which can be computed all the same."""

@@ -16,13 +16,13 @@ from gork.text import task_words
 from gork.text.claims import negated
 from gork.text.code import commands, fenced
 from gork.text.final_number import final_number
-from gork.text.kinds import Kind
 from gork.text.language import LIGHT, word_set
 from gork.text.numbers import NUMBER, spelt_to_digits
 from gork.text.question_parts import QuestionParts, parts_of
-from gork.text.questions import instructions
+from gork.text.questions import QUOTED, instructions
 from gork.text.structure import bare, items, split_code, unwrapped
 from gork.text.tokens import TextToken, tokens
+from gork.turn import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,10 @@ _LONGEST = 20_000
 _LONGEST_PHRASE = 8
 _LETTERED = re.compile(r"(?:^|[\s(])\(?([A-Ha-h])[.):]\s+(\S.{0,300}?)(?=\s+\(?[B-Hb-h][.):]\s|\s*$)", re.MULTILINE)
 _STATED = re.compile(
-    r"(?:\banswer\b(?:\s+(?:here|to \w+ question))?\s*(?:is|would be|:|=)+|\bthe (?:result|output|correct (?:answer|option)) is|\banswer\W{1,4}$)",
-    re.IGNORECASE | re.MULTILINE,
+    r"""\banswer\b (?:\s+(?:here|to\s\w+\squestion))? \s* (?:is|would\sbe|:|=)+
+    | \bthe\s(?:result|output|correct\s(?:answer|option))\sis\b
+    | \banswer\W{1,4}$""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}\n]{1,200})\}")
 _BOLD = re.compile(r"(?:\*\*|__)([^*_\n]{1,200})(?:\*\*|__)")
@@ -118,7 +120,8 @@ _MONTH_PATTERN = "|".join(sorted(_MONTH, key=len, reverse=True))
 _DATES = (
     re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})\b"),
     re.compile(
-        rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.?\s(?:of\s)?(?P<name>{_MONTH_PATTERN})\b\.?,?(?:\s(?P<year>\d{{4}})\b)?", re.IGNORECASE
+        rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.?\s(?:of\s)?(?P<name>{_MONTH_PATTERN})\b\.?,?(?:\s(?P<year>\d{{4}})\b)?",
+        re.IGNORECASE,
     ),
     re.compile(rf"\b(?P<name>{_MONTH_PATTERN})\b\.?\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<year>\d{{4}})\b)?", re.IGNORECASE),
     re.compile(r"\b(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})\b"),
@@ -150,7 +153,7 @@ def final_answer(text: str, question: str, kind: Kind) -> FinalAnswer | None:
 def same(one: FinalAnswer, other: FinalAnswer) -> bool:
     """Whether two final answers say the same: numbers up to rounding to two decimals, names also where one is part of the other.
 
-    >>> same(NumberAnswer(Fraction("41.67")), NumberAnswer(Fraction(125, 3))), same(PhraseAnswer(("neil", "armstrong")), PhraseAnswer(("armstrong",)))
+    >>> same(NumberAnswer(Fraction("41.67")), NumberAnswer(Fraction(125, 3))), same(PhraseAnswer(("mr", "bell")), PhraseAnswer(("bell",)))
     (True, True)
     """
     match one, other:
@@ -199,17 +202,16 @@ def _singular(word: str) -> str:
 
 def _conclusion(text: str) -> str:
     """The part of an answer that says what it says in the end: what is boxed, stated or bold, else its last line."""
-    if boxed := _BOXED.findall(text):
-        return str(boxed[-1])
-    stated = None
-    for stated in _STATED.finditer(text):
-        pass
+    boxed: list[str] = _BOXED.findall(text)
+    if boxed:
+        return boxed[-1]
+    stated = next(iter([*_STATED.finditer(text)][::-1]), None)
     if stated and (rest := text[stated.end() :].strip(" \n:*")):
         return rest.splitlines()[0]
     prose, blocks = split_code(text)
-    bold = [piece.strip(" :.") for piece in _BOLD.findall(prose)]
-    if bold and not bold[-1].endswith(":"):
-        return bold[-1]
+    bold: list[str] = [piece for piece in _BOLD.findall(prose) if not piece.rstrip().endswith(":")]
+    if bold:
+        return bold[-1].strip(" .")
     lines = [line for line in prose.splitlines() if line.strip()]
     return lines[-1] if lines else (blocks[-1].text if blocks else "")
 
@@ -246,7 +248,7 @@ def _truth(text: str) -> TruthAnswer | None:
         said = [token.folded for token in words if token.kind == "word"]
         if said and said[0] in _YES | _NO and said[1:3] != ["and", "no"] and said[1:3] != ["or", "no"]:
             return TruthAnswer(said[0] in _YES)
-    ends = {word in _YES for word in said if word in _YES | _NO}
+    ends = {token.folded in _YES for token in tokens(_conclusion(text)) if token.folded in _YES | _NO}
     return TruthAnswer(ends.pop()) if len(ends) == 1 else None
 
 
@@ -269,8 +271,14 @@ def _asks_truth(question: QuestionParts) -> bool:
     return bool(_ASKS_TRUTH.search(question.prose)) or {"true", "false"} <= question.words or "true" in question.words
 
 
+_TIMEDELTA = re.compile(r"(-?\d{1,9}) days?, 0:00:00")
+"""How Python prints a difference of dates."""
+
+
 def _dates(text: str, question: QuestionParts) -> FinalAnswer | None:
     asked = question.words
+    if delta := _TIMEDELTA.fullmatch(text):
+        return NumberAnswer(Fraction(int(delta[1])))
     if _asks_truth(question):
         return _truth(text)
     if (
@@ -326,14 +334,21 @@ def _counting(text: str, question: QuestionParts) -> FinalAnswer | None:
         return _items(text)
     if question.has(task_words.AMOUNT) or {"count", "number"} & question.words:
         return _number(text, question)
-    return _truth(text) if _asks_truth(question) else _phrase(text, question)
+    if _asks_truth(question):
+        return _truth(text)
+    quoted = [piece for piece in QUOTED.findall(_conclusion(text)) if piece[1:-1] not in question.text]
+    return PhraseAnswer(_folded(quoted[-1])) if quoted else _phrase(text, question)
+
+
+_BRACKETED = re.compile(r"\[([^\[\]\n]{3,4000})\]")
 
 
 def _items(text: str) -> ItemsAnswer | None:
     """The items of the last list: of its lines, of a line's commas, or the words of a line; brackets and quotes are no part of them."""
     listed = [item.text for item in items(text)]
     if len(listed) < 2:
-        line = _conclusion(text).rpartition(": ")[2].strip("[](){}. ")
+        bracketed: list[str] = _BRACKETED.findall(text)
+        line = (bracketed[-1] if bracketed else _conclusion(text).rpartition(": ")[2]).strip("[](){}. ")
         separated = [
             piece for piece in re.split(r"\s*(?:,|;|<|>|→|->|、|\n)\s*(?:(?:and|und|et|y)\s+)?|\s+(?:and|und|et|y)\s+", line) if piece
         ]
@@ -408,10 +423,13 @@ def _fact(text: str, question: QuestionParts) -> FinalAnswer | None:
 def _counted(text: str, question: QuestionParts) -> NumberAnswer | None:
     """The only number that stands before what the question counts: "six legs, three on each side"."""
     noun = re.search(r"\bhow many (\w{2,30})", question.line)
-    if noun is None:
+    if noun is None or _DENIES.search(text):
         return None
     found = {Fraction(number) for number in re.findall(rf"\b(\d{{1,15}})\s(?:\w+\s)?{re.escape(noun[1])}\b", spelt_to_digits(text.lower()))}
     return NumberAnswer(found.pop()) if len(found) == 1 else None
+
+
+_DENIES = re.compile(r"\b(?:not|never|no)\b|n't\b")
 
 
 def _phrase(text: str, question: QuestionParts) -> PhraseAnswer | None:

@@ -33,10 +33,10 @@ _NUMBER = r"[$€£]?\d[\d.,]{0,30}%?"
 _EXPRESSION = re.compile(
     rf"""{_NUMBER} \s? \)* \s? (?:[+*×·÷^]|\*\*|//) \s? \(* \s? -?{_NUMBER}  # 2 + 3
     | \d\)* \s+ [-−–x/:] \s+ \(*\d                                       # 100 / 7, but not 24/7
-    | \d \s? [-+*/×x÷] \s? \d{1, 30} \s? =
+    | \d \s? [-+*/×x÷] \s? \d{{1,30}} \s? =
     | \d \s? [-+*/] \s? \d+ \s? [-+*/] \s? \d+ \s? [=?]
-    | \b\d{1, 9}x\d{1, 9}\b | \d[\w\s]{{1,9}}\s\+\s\d
-    | \bsqrt\b | √ | \b\d{1, 9}!(?=$|\s*[=?]) | [²³]""",
+    | \b\d{{1,9}}x\d{{1,9}}\b | \d[\w\s]{{1,9}}\s\+\s\d
+    | \bsqrt\b | √ | \b\d{{1,9}}!(?=$|\s*[=?]) | [²³]""",
     re.VERBOSE,
 )
 _BARE_EXPRESSION = re.compile(
@@ -208,7 +208,7 @@ _ASKS_OUTPUT = re.compile(
     rf"""\b(?:what|whats|what's|que|qué|was)\b .{{0,120}} \b(?:{_GIVES})\b
     | \b(?:output|result|value|ausgabe|résultat) \s (?:of|is)\b
     | \b(?:output|result|prints|returns) \s* [?:]? \s* $
-    | \b(?:prints|returns|gives) \s what\b
+    | \b(?:prints|returns|gives|outputs) \s what\b
     | (?:->|=|→) \s* \? \s* $
     | \bevaluate\b | \bgibt\b .{{0,100}} \baus\b
     | \b(?:whats|what's|what\sis) \s (?: [a-z]\b (?!\s\w) | \w+\( | ["'“\[] )""",
@@ -260,8 +260,11 @@ def _asks_for_output(parts: QuestionParts) -> bool:
     return bool(_ASKS_OUTPUT.search(parts.prose if parts.fenced else _CODE_LIKE.sub("“”", parts.text)))
 
 
+_CODE_PAIRS = (frozenset({"select", "table"}), frozenset({"shell", "command"}), frozenset({"terminal", "command"}))
+
+
 def _is_about_code(parts: QuestionParts) -> bool:
-    if parts.fenced or not words.CODE_LANGUAGES.isdisjoint(parts.words) or {"select", "table"} <= parts.words:
+    if parts.fenced or not words.CODE_LANGUAGES.isdisjoint(parts.words) or any(pair <= parts.words for pair in _CODE_PAIRS):
         return True
     start = frozenset(parts.tokens[:6])
     if _CODE_SURE.search(parts.text):

@@ -193,8 +193,7 @@ MANNER = terms(
 JUDGEMENT = terms("enough ok okay legal safe healthy normal worth dangerous problem fair better useful possible")
 """They ask for a judgement, where no amount is asked for."""
 CODE_LANGUAGES = word_set(
-    """python javascript typescript java sql excel regex bash css html rust golang php kotlin git docker kubectl leetcode js
-    c++"""
+    "python javascript typescript java sql excel regex bash css html golang php kotlin git docker kubectl leetcode linux js c++"
 )
 CODE_THINGS = word_set(
     """function program script query command code class method regex formula api unit_test funktion programm fonction función
