@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -138,9 +139,8 @@ class Sandbox:
     async def warm(self) -> None:
         """Have a worker ready, so that the first program need not wait for it; says nothing if there can be none."""
         with contextlib.suppress(_Unavailable):
-            async with self._places:
-                async with self._starting:
-                    self._idle.append(await self._worker())
+            async with self._places, self._starting:
+                self._idle.append(await self._worker())
 
     async def available(self) -> str | None:
         """None if programs run here, tried by one; else the reason in one line."""
@@ -232,6 +232,14 @@ class _Missing(_Unavailable):
     """Raised when no worker can ever be had here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """What is said to a worker, and what it says."""
+
+    stdin: asyncio.StreamWriter
+    stdout: asyncio.StreamReader
+
+
 class _Worker:
     """One process of `worker.py`, which runs one program at a time."""
 
@@ -292,9 +300,11 @@ class _Worker:
             return None
         return msgspec.json.decode(line, type=dict[str, Any]) if line.endswith(b"\n") else None
 
-    def _running(self) -> Any:
-        assert self._process is not None
-        return self._process
+    def _running(self) -> Pipes:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise RuntimeError("the worker was not started")
+        return Pipes(process.stdin, process.stdout)
 
     def kill(self) -> None:
         """End it and the interpreter that it keeps, now."""

@@ -20,7 +20,10 @@ import threading
 import time
 import warnings
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic_monty import Monty, MontyError, OSPolicy, ResourceLimits
 
 _NAME = "last_value_of_the_program"
 _LONGEST_MESSAGE = 300
@@ -79,20 +82,17 @@ def _serve(requests: SimpleQueue[str]) -> None:
             _say({"ready": True})
             while True:
                 _say(_answer(pool, json.loads(requests.get())))
-    except Exception as exc:  # noqa: BLE001 - whatever it is, the parent must hear of it
+    except Exception as exc:  # whatever it is, the parent must hear of it
         _say({"unavailable": _line(f"{type(exc).__name__}: {exc}")})
     finally:
         _end()
 
 
-def _answer(pool: Any, request: dict[str, Any]) -> dict[str, object]:
+def _answer(pool: Monty, request: dict[str, Any]) -> dict[str, object]:
     """What came of one program: its output, or what kind of thing stopped it and the words for that."""
     started = time.perf_counter()
     source, fault = _with_last_value(request["source"])
-    if fault is None:
-        answer = _run(pool, source, request)
-    else:
-        answer = {"kind": fault[0], "message": _line(fault[1])}
+    answer = _run(pool, source, request) if fault is None else {"kind": fault[0], "message": _line(fault[1])}
     return answer | {"seconds": time.perf_counter() - started}
 
 
@@ -136,13 +136,13 @@ class _Output:
                 os.kill(self._pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
-def _run(pool: Any, source: str, request: dict[str, Any]) -> dict[str, object]:
+def _run(pool: Monty, source: str, request: dict[str, Any]) -> dict[str, object]:
     from pydantic_monty import MontyError  # noqa: PLC0415 - `_serve` has imported it
 
-    policy: dict[str, object] = {"sleep": "zero", "timezone": request["timezone"]}
+    policy: OSPolicy = {"sleep": "zero", "timezone": request["timezone"]}
     if request["seed"] is not None:
         policy["random_start"] = {"seed": request["seed"]}
-    limits = {
+    limits: ResourceLimits = {
         "max_feed_duration_secs": request["seconds"],
         "max_memory": request["memory_mb"] * 2**20,
         "max_suspensions": _MOST_SUSPENSIONS,
@@ -163,7 +163,7 @@ def _run(pool: Any, source: str, request: dict[str, Any]) -> dict[str, object]:
     return {"output": output.text}
 
 
-def _read(error: Any) -> tuple[str, str]:
+def _read(error: MontyError) -> tuple[str, str]:
     """The kind of an error and its words in one line."""
     from pydantic_monty import MontyCrashedError, MontySyntaxError  # noqa: PLC0415
 

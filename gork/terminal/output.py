@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import TextIO
 
 from gork.config.ensemble import Ensemble
-from gork.terminal import screen, views
+from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import Turn, Verdict
+from gork.turn import Computed, Turn, Verdict
 
 READER_LEFT = 141
 """The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
@@ -59,7 +59,7 @@ def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown:
     show_answer(turn.answer, prefix=prefix, markdown=markdown and not turn.winner.ran)
     if not quiet:
         if turn.computed is not None:
-            for line in views.computed(turn.computed).splitlines():
+            for line in computed(turn.computed).splitlines():
                 progress.say(line)
         progress.say(summary(turn))
 
@@ -128,6 +128,17 @@ def discard(*fds: int) -> None:
     for fd in fds:
         with suppress(OSError):
             os.dup2(null, fd)
+
+
+def computed(said: Computed) -> str:
+    """The program behind an answer, and what it printed when it was run; or why there is no output."""
+    if said.output is None:
+        return f"this program gave no answer ({said.problem}):\n{_indented(said.program)}"
+    return f"computed by this program:\n{_indented(said.program)}\nit printed:\n{_indented(said.output)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
 
 
 def is_degraded(turn: Turn) -> bool:

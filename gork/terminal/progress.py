@@ -229,9 +229,7 @@ class Rows:
                 row = self._row(answer.member)
                 row.end(State.DONE, now)
                 row.first_s, row.tokens, row.rate, row.seconds = answer.first_token_s, answer.tokens, answer.tokens_per_s, answer.seconds
-                if answer.computed is not None:
-                    row.text = _ran(answer).removeprefix(", ")
-                    self._drop_draft(answer.member)
+                self._replace(row, answer)
             case Failed(failure):
                 row = self._row(failure.member)
                 row.end(State.FAILED, now)
@@ -245,6 +243,12 @@ class Rows:
                     row.text = f"chose {verdict.winner}" if row.state is State.DONE else row.text
             case _:
                 pass
+
+    def _replace(self, row: MemberProgress, answer: Answer) -> None:
+        """What a program printed stands where its source was written."""
+        if answer.computed is not None:
+            row.text = _ran(answer).removeprefix(", ")
+            self._drop_draft(answer.member)
 
     def _drop_draft(self, member: str) -> None:
         if member == self._watched:

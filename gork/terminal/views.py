@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
+from gork.terminal.output import computed
 from gork.terminal.session import SessionStats
 from gork.text.structure import in_fence
-from gork.turn import Answer, Computed, Turn
+from gork.turn import Answer, Turn
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -48,17 +49,6 @@ def heading(number: int, answer: Answer, turn: Turn | None) -> str:
         remarks.append(f"score {turn.verdict.scores[answer.member]:+.2f}")
     chosen = " <- chosen" if turn is not None and answer.member == turn.winner.member else ""
     return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
-
-
-def computed(said: Computed) -> str:
-    """The program behind an answer, and what it printed when it was run; or why there is no output."""
-    if said.output is None:
-        return f"this program gave no answer ({said.problem}):\n{_indented(said.program)}"
-    return f"computed by this program:\n{_indented(said.program)}\nit printed:\n{_indented(said.output)}"
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
 
 
 def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:

@@ -12,6 +12,7 @@ from gork.judging.explain import letters_of
 from gork.terminal import views
 from gork.terminal.commands.table import Edited, Outcome
 from gork.terminal.editor import edit as edit_text
+from gork.terminal.output import computed
 from gork.terminal.session import Request, Session
 from gork.text.structure import split_code
 from gork.turn import Answer, Event, MemberState, Restarted, State, Token, Turn
@@ -58,7 +59,7 @@ def _show(session: Session, answer: Answer) -> None:
     if answer.computed is None:
         session.show_answer(answer.text)
     else:
-        session.tell(views.computed(answer.computed))
+        session.tell(computed(answer.computed))
 
 
 def _found(session: Session, argument: str) -> tuple[int, Answer]:
