@@ -30,10 +30,9 @@ from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
 from gork.config.settings import Settings
-from gork.engines.call import Completion
 from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer, WrongForm
-from gork.flow import Ask
+from gork.flow import Ask, Limits
 from gork.judging.computed import by_computed
 from gork.judging.decide import contest_of, decide, prior_order, shortlist
 from gork.judging.json_form import misfit
@@ -61,24 +60,6 @@ from gork.turn import (
     Verdict,
     as_messages,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Seconds for each stage of a turn; loading a model is outside of them all."""
-
-    rewrite: float = 20.0
-    candidate: float = 180.0
-    judge: float = 60.0
-    """At least this for judging; more where the turn has more left."""
-    turn: float = 300.0
-
-    def within_turn(self) -> Limits:
-        """The same limits, cut so that together they fit the turn, with a reserve for the judge."""
-        rewrite = min(self.rewrite, self.turn / 6)
-        reserve = min(self.judge, self.turn / 4)
-        candidate = min(self.candidate, self.turn - rewrite - reserve)
-        return replace(self, rewrite=rewrite, candidate=candidate, judge=self.turn - rewrite - candidate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,28 +240,11 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         failure = Failure(member=model.name, kind=error.kind, message=str(error))
         on_event(Failed(failure))
         return failure
-    answer = answer_of(model, completion)
+    answer = model.answer(completion)
     if sandbox is not None:
         answer = await with_result(answer, sandbox, seed=seed)
     on_event(Answered(answer))
     return answer
-
-
-def answer_of(model: Model, completion: Completion) -> Answer:
-    """What a model wrote, as a candidate's answer."""
-    return Answer(
-        member=model.name,
-        model=model.model,
-        text=completion.text,
-        complete=completion.complete,
-        stop=completion.stop,
-        tokens=completion.tokens,
-        prompt_tokens=completion.prompt_tokens,
-        first_token_s=completion.first_token_s,
-        seconds=completion.seconds,
-        tokens_per_s=completion.tokens_per_s,
-        confidence=completion.confidence,
-    )
 
 
 async def run_questions_code(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | None:

@@ -12,11 +12,12 @@ from bench.judge.concurrency import each
 from bench.judge.graders import Broken, Grade, Right
 from bench.judge.questions import Item
 from bench.judge.reply_cache import CachedModel, ReplyStore
-from final_script import Limits, Team, ask_all, promptimize
+from final_script import Team, ask_all, promptimize
 from gork.computing.asking import kind_in_thread
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
 from gork.engines.model import Engine
+from gork.flow import Limits
 from gork.turn import Answer, Event, Failure, Question
 
 

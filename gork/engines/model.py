@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 from gork.config.ensemble import Member, OptionValue
 from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, Slot, estimate_prompt
 from gork.errors import Died, TimedOut, advised
-from gork.turn import AnswerFormat, MemberState, Message, OnEvent, Restarted, State
+from gork.turn import Answer, AnswerFormat, MemberState, Message, OnEvent, Restarted, State
 
 Options = Mapping[str, OptionValue]
 _T = TypeVar("_T")
@@ -95,6 +95,22 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def weights_id(self) -> str:
         """Equal for models that run on the same weights (their confidences can be compared)."""
+
+    def answer(self, completion: Completion) -> Answer:
+        """What it wrote, as a candidate's answer."""
+        return Answer(
+            member=self.name,
+            model=self.model,
+            text=completion.text,
+            complete=completion.complete,
+            stop=completion.stop,
+            tokens=completion.tokens,
+            prompt_tokens=completion.prompt_tokens,
+            first_token_s=completion.first_token_s,
+            seconds=completion.seconds,
+            tokens_per_s=completion.tokens_per_s,
+            confidence=completion.confidence,
+        )
 
     async def chat(
         self,

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 import final_script
-from final_script import Limits, Team
+from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble
 from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
+from gork.flow import Limits
 from gork.turn import Answered, Failed, Fallback, FallbackKind, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
 from tests.support.judges import letters_liking
 from tests.support.scripted_model import ScriptedModel
