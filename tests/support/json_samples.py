@@ -50,10 +50,12 @@ def _of_type(schema: Mapping[str, Any], root: Any) -> Any:
             return first + [sample(schema.get("items", {}), root)] * max(schema.get("minItems", 0) - len(first), 0)
         case "integer" | "number":
             return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-        case "boolean":
-            return True
-        case "null":
-            return None
+        case "boolean" | "null" as name:
+            return {"boolean": True, "null": None}[name]
+    return _text(schema)
+
+
+def _text(schema: Mapping[str, Any]) -> str:
     if "pattern" in schema:
         return _matching(parser.parse(schema["pattern"]))
     return FORMATS.get(schema.get("format"), "x" * max(schema.get("minLength", 1), 1))
