@@ -130,13 +130,13 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read(ollama):
         asked = {
             "Origin": ALLOWED,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization, content-type, x-stainless-os, x-openwebui-task, a b, dangerously-allow-browser",
+            "Access-Control-Request-Headers": "authorization, x-stainless-os, x-openwebui-task, a b, dangerously-allow-browser",
         }
         async with at.client.options(f"{at.url}/v1/test", headers=asked) as reply:
             assert reply.status == 204
             assert reply.headers["Access-Control-Allow-Origin"] == ALLOWED
             assert reply.headers["Access-Control-Allow-Headers"] == (
-                "authorization, content-type, x-stainless-os, x-openwebui-task, dangerously-allow-browser"
+                "authorization, x-stainless-os, x-openwebui-task, dangerously-allow-browser"
             )
             assert "Access-Control-Allow-Private-Network" not in reply.headers
             assert "POST" in reply.headers["Access-Control-Allow-Methods"]
