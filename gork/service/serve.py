@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -106,7 +107,9 @@ async def _bound(settings: Settings, protocol: Callable[[], asyncio.BaseProtocol
         loop = asyncio.get_running_loop()
         return await loop.create_server(protocol, settings.host.strip("[]"), settings.port, backlog=_BACKLOG)
     except OSError as error:
-        raise EngineError(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror or error}") from None
+        if error.errno == errno.EADDRINUSE:
+            raise EngineError(f"port {settings.port} of {settings.host} is in use", fix="choose another with --port") from None
+        raise EngineError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from None
 
 
 @contextmanager

@@ -234,7 +234,7 @@ async def test_a_port_that_is_taken_is_one_line_and_an_exit_code(tmp_path, fake)
     async with served(tmp_path, fake) as service:
         code, out, err = await Program(tmp_path, fake.url).run("serve", "--port", service.url.rpartition(":")[2])
     assert (code, out) == (1, b"")
-    assert "cannot be listened on" in err.splitlines()[-1]
+    assert "is in use; choose another with --port" in err.splitlines()[-1]
 
 
 async def test_in_json_every_line_of_the_log_is_json(tmp_path, fake):
