@@ -326,7 +326,7 @@ class TestTurns:
 
     async def test_the_history_tells_what_no_longer_fits(self, tmp_path):
         """Of earlier sessions too."""
-        desk = Desk(tmp_path, conversation=Conversation([Exchange("earlier", "said " * 2000)]))
+        desk = Desk(tmp_path, conversation=Conversation([Exchange("earlier", "said " * 5000)]))
         desk.asked("now")
         await desk.run("/history")
 
@@ -439,7 +439,7 @@ class TestSetting:
         await desk.run("/set")
         assert "optimize = true  (default)" == desk.lines[0]
         await desk.run("/set --history-tokens")
-        assert ["history_tokens = 1500  (default)"] == desk.lines
+        assert ["history_tokens = none  (default)"] == desk.lines
 
     @pytest.mark.parametrize(
         ("text", "attribute", "value"),
