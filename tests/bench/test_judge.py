@@ -6,16 +6,21 @@ import asyncio
 import json
 import math
 import random
+import re
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.judge import cases, fit, metrics, policies, report
+from bench.judge.concurrency import each
 from bench.judge.questions import Item
 from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Team
-from gork.config.ensemble import Choosing, Ensemble
+from gork.config.ensemble import Choosing, Ensemble, Member
+from gork.engines.call import Completion, PartialCompletion
 from gork.errors import ConfigError
 from gork.turn import Answer, Question, Verdict
 from tests.support.judges import letters_liking
@@ -93,6 +98,32 @@ class TestKeeping:
             assert "one" == await chat(CachedModel(inner, again), seed=1)
         assert (3, 1) == (store.asked, store.kept)
 
+    async def test_a_reply_is_known_by_what_decides_it_alone(self, store, tmp_path):
+        """Not by its member's name, its ensemble's context, where the weights lie or, where nothing is drawn, the seed."""
+        (tmp_path / "here.gguf").write_bytes(b"weights")
+        (tmp_path / "there.gguf").write_bytes(b"weights")
+        first = ScriptedModel("a", replies=["one", "two"], weights=str(tmp_path / "here.gguf"))
+        second = ScriptedModel("b", replies=["three"], weights=str(tmp_path / "there.gguf"))
+        second.context_size = 512
+
+        assert ["one", "one"] == [await chat(CachedModel(model, store), seed=1) for model in (first, second)]
+        assert ["two", "two"] == [await chat(CachedModel(first, store), seed=seed, temperature=0) for seed in (1, 2)]
+
+    async def test_a_reply_without_log_probabilities_is_asked_again_where_they_are_wanted_and_serves_where_they_are_not(self, store):
+        """So that ensembles that read confidences and ensembles that do not share their replies."""
+        inner = ScriptedModel(replies=["one", "two"])
+
+        async def confidence(*, logprobs: bool) -> float | None:
+            messages = [{"role": "user", "content": "hi"}]
+            found = await CachedModel(inner, store).chat(messages, options={}, on_event=lambda _: None, logprobs=logprobs)
+            return found.confidence
+
+        assert await confidence(logprobs=False) is None
+        inner.confidence = -0.5
+        assert [-0.5, -0.5] == [await confidence(logprobs=True) for _ in range(2)]
+        assert await confidence(logprobs=False) is None
+        assert 2 == len(inner.asked)
+
     async def test_choices_are_kept_with_what_they_cost(self, store):
         """A kept choice has the same probabilities, mass, tokens and seconds."""
         judge = ScriptedModel(letters=letters_liking("Paris"))
@@ -120,6 +151,83 @@ class TestKeeping:
 
         with pytest.raises(ConfigError, match="--cache names another file"):
             ReplyStore(tmp_path / "file" / "replies.sqlite")
+
+
+class TestAsking:
+    def items(self, count: int) -> list[Item]:
+        return [replace(item(f"q{number}"), ask=f"Question {number}, which is it?") for number in range(count)]
+
+    async def test_several_questions_are_asked_at_once_and_no_more(self, store):
+        """The cases come in the questions' order all the same."""
+        at_work, most = 0, 0
+
+        async def slow(partial: PartialCompletion) -> Completion:
+            nonlocal at_work, most
+            at_work += 1
+            most = max(most, at_work)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            at_work -= 1
+            partial.add("Paris")
+            return partial.completion("stop", tokens=1, prompt_tokens=1)
+
+        asked = team(None, Choosing(policy="agreement"), store)
+        asked = replace(asked, candidates=(CachedModel(ScriptedModel("a", replies=[slow], parallel=64), store),))
+        given = self.items(12)
+
+        found = await cases.ask(given, asked, [1, 2], rewriting=True, at_once=3, told=lambda *_: None)
+
+        assert 3 == most
+        assert [*given, *given] == [one.item for one in found.cases]
+
+    async def test_a_run_that_was_stopped_asks_only_what_is_missing(self, store):
+        """What was answered before the end is kept, also with several questions at once."""
+        stuck = asyncio.Event()
+
+        async def answers_four(partial: PartialCompletion) -> Completion:
+            if len(inner.asked) > 4:
+                stuck.set()
+                await asyncio.Event().wait()
+            partial.add("Paris")
+            return partial.completion("stop", tokens=1, prompt_tokens=1)
+
+        inner = ScriptedModel("a", replies=[answers_four], parallel=3)
+        asked = replace(team(None, Choosing(policy="agreement"), store), candidates=(CachedModel(inner, store),))
+        running = asyncio.create_task(cases.ask(self.items(10), asked, [1], rewriting=False, at_once=3, told=lambda *_: None))
+        await stuck.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        inner.replies, before = ["Paris"], len(inner.asked)
+
+        found = await cases.ask(self.items(10), asked, [1], rewriting=False, at_once=3, told=lambda *_: None)
+
+        assert (10, 10 - 4) == (len(found.cases), len(inner.asked) - before)
+
+    async def test_an_error_is_raised_as_it_is_and_ends_the_others(self):
+        """So that the command says it in one line, and no request is left behind."""
+        ended = []
+
+        async def work(number: int) -> None:
+            if number == 2:
+                raise ConfigError(["a mistake"])
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(number)
+
+        with pytest.raises(ConfigError, match="a mistake"):
+            await each(range(5), work, at_once=3)
+
+        assert [0, 1] == sorted(ended)
+
+    def test_each_member_gets_slots_for_the_questions_at_once(self):
+        """All members, with what their file says times the number."""
+        plain = Ensemble(name="e", candidates=(Member(name="a", parallel=2), Member(name="b")), judge=Member(name="j"))
+
+        wide = cases.widened(plain, 4)
+
+        assert {"a": 8, "b": 4, "j": 4} == {member.name: member.parallel for member in wide.members}
 
 
 class TestComparing:
@@ -299,14 +407,24 @@ def test_it_says_whether_the_ensemble_is_worth_more_than_its_best_member(lead, s
     assert said in whole_report(lead)
 
 
+def one_of_many(number: int) -> str:
+    """One of many short questions, as it stands in a file."""
+    return f"  - {{id: q{number}, kind: fact, ask: name {number}, check: {{says: Paris}}, right: [Paris], wrong: [Lyon]}}\n"
+
+
+def alone(cwd: Path) -> dict[str, str]:
+    """An environment without the user's settings."""
+    return {"PATH": "", "HOME": str(cwd), "GORK_CACHE": str(cwd), "GORK_THREADS": "1"}
+
+
 async def bench(*arguments: str, cwd: Path) -> tuple[int, str, str]:
     """Run the command."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.judge", *arguments),
         cwd=ROOT,
-        env={"PATH": "", "HOME": str(cwd), "GORK_CACHE": str(cwd), "GORK_THREADS": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        env=alone(cwd),
+        stdout=PIPE,
+        stderr=PIPE,
     )
     async with asyncio.timeout(100):
         out, err = await process.communicate()
@@ -334,6 +452,34 @@ class TestCommand:
         assert 2 == json.loads((tmp_path / "out.json").read_text())["cases"]
         assert "\n0 replies asked of models" in f"\n{err_again}"
         assert out == out_again
+
+    @pytest.mark.slow
+    async def test_a_run_that_is_ended_by_a_signal_goes_on_where_it_was(self, tmp_path):
+        """SIGTERM as Ctrl-C: it says so in one line; the next start asks the rest."""
+        write_tiny(tmp_path / "a.gguf", "qwen2", seed=1)
+        (tmp_path / "mine.yaml").write_text(
+            "name: mine\ncandidates: [{name: a, path: ./a.gguf, options: {num_predict: 32, temperature: 0}}]\ncontext: 512\n"
+        )
+        (tmp_path / "q").mkdir()
+        (tmp_path / "q" / "many.yaml").write_text("name: many\nquestions:\n" + "".join(map(one_of_many, range(60))))
+        given = ["--ensemble", "./mine.yaml", "--engine", "embedded", "--questions", "q", "--seeds", "1", "--cache", "kept.sqlite"]
+        given[1], given[5], given[9] = (str(tmp_path / name) for name in ("mine.yaml", "q", "kept.sqlite"))
+
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.judge", *given), cwd=ROOT, env=alone(tmp_path), stdout=DEVNULL, stderr=PIPE
+        )
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            while b"questions: 6 of 60" not in await process.stderr.readline():
+                pass
+            process.terminate()
+            said = await process.stderr.read()
+        assert (130, "bench.judge: stopped") == (await process.wait(), said.decode().strip().splitlines()[-1][:20])
+
+        _, _, second = await bench(*given, cwd=tmp_path)
+
+        asked, kept = (int(number) for number in re.findall(r"(\d+) (?:replies asked|of those kept)", second))
+        assert 6 <= 60 - asked <= kept
 
     async def test_a_question_file_with_mistakes_is_refused_with_all_of_them_and_their_lines(self, tmp_path):
         """Nothing is asked of any model."""

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from bench.judge.graders import Right, Wrong
-from bench.judge.questions import KINDS, load_questions
+from bench.judge.questions import KINDS, load_questions, load_sets
 from gork.config.ensemble import load_ensemble, shipped_ensembles
 from gork.errors import ConfigError
 from tests.support.paths import ROOT
@@ -249,6 +249,37 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path):
 def test_a_file_that_is_no_question_set_is_refused(tmp_path, text, what):
     """With one clear line, never with a traceback."""
     assert what in "\n".join(mistakes(tmp_path, text))
+
+
+def test_sets_come_from_files_from_folders_and_by_their_names(tmp_path):
+    """In the given order, a folder's by name, each once; every question knows its set."""
+    (tmp_path / "more").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "more" / f"{name}.yaml").write_text(GOOD.replace("mine", name))
+    (tmp_path / "more" / "notes.txt").write_text("no questions")
+    mine = written(tmp_path, GOOD)
+
+    sets = load_sets([str(mine), "development", str(tmp_path / "more"), str(mine)])
+
+    assert ["mine", "development", "a", "b"] == [found.name for found in sets]
+    assert all(item.set == found.name for found in sets for item in found.items)
+
+
+def test_the_mistakes_of_all_files_are_told_at_once_and_a_name_stands_for_one_set(tmp_path):
+    """A second set of a name would be lost in the figures of the first."""
+    (tmp_path / "a.yaml").write_text(GOOD.replace("kind: fact", "kind: riddle"))
+    (tmp_path / "b.yaml").write_text(GOOD)
+    (tmp_path / "c.yaml").write_text(GOOD)
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(ConfigError) as refused:
+        load_sets([str(tmp_path)])
+
+    assert ["a.yaml:4:", "c.yaml: its name, mine, is taken by"] == [
+        re.sub(r"(?<=:4:).*|(?<=taken by).*", "", line.removeprefix(f"{tmp_path}/")) for line in refused.value.mistakes
+    ]
+    with pytest.raises(ConfigError, match="has no question set"):
+        load_sets([str(tmp_path / "empty")])
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
