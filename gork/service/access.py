@@ -131,7 +131,8 @@ def _given_token(authorization: str) -> bytes | None:
             except (binascii.Error, ValueError):
                 return None
             return password or user
-    return None
+        case _:
+            return None
 
 
 def name_of(host: str) -> str:

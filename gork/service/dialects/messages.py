@@ -153,7 +153,8 @@ def _part(part: object, place: str) -> _Content:
             return _Content("", ((_CAPABILITY[kind], place),))
         case {"text": str(text)}:
             return _Content(checked_text(text, place))
-    raise BadRequest(f"{place} is not a part that has text", param=place)
+        case _:
+            raise BadRequest(f"{place} is not a part that has text", param=place)
 
 
 def _calls_of(message: ChatMessage) -> Iterator[tuple[str, str]]:
@@ -167,6 +168,8 @@ def _calls_of(message: ChatMessage) -> Iterator[tuple[str, str]]:
                 words = f"Result of {name}({shown})"
                 yield str(call.get("id") or name), words
                 yield name, words
+            case _:
+                continue  # of a form that has no name
 
 
 def _called(message: ChatMessage, calls: dict[str, str]) -> str:

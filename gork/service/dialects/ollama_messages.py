@@ -274,9 +274,9 @@ def prompt_of(body: OllamaGenerateRequest) -> PlainMessages:
     """The prompt with its instructions and what was said before it; no messages if nothing is asked. Raises `BadRequest`."""
     if not body.prompt:
         return PlainMessages(())
-    earlier, notes = Remembered(), ()
-    if body.context:
-        earlier, notes = (found, ()) if (found := read_context(body.context)) is not None else (earlier, (FOREIGN_CONTEXT,))
+    found = read_context(body.context) if body.context else Remembered()
+    earlier = found or Remembered()
+    notes = () if found is not None else (FOREIGN_CONTEXT,)
     system = checked_text(body.system or earlier.system, "system")
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     messages += [*as_messages(earlier.exchanges), {"role": "user", "content": checked_text(body.prompt, "prompt")}]

@@ -145,7 +145,9 @@ class OpenAIEncoder:
 
     def thinking(self, text: str) -> bytes:
         """A chunk for the thinking channel."""
-        return self._chunk(OpenAIDelta(**{self._field: text}))
+        delta = OpenAIDelta()
+        setattr(delta, self._field, text)
+        return self._chunk(delta)
 
     def content(self, text: str) -> bytes:
         """A chunk of the answer."""
@@ -168,7 +170,8 @@ class OpenAIEncoder:
 
     def whole(self, result: ChatResult, thinking: str) -> OpenAICompletion:
         """A completion."""
-        answer = OpenAIAnswer(content=result.text, **{self._field: thinking or UNSET})
+        answer = OpenAIAnswer(content=result.text)
+        setattr(answer, self._field, thinking or UNSET)
         return OpenAICompletion(**self._head, choices=[OpenAIChoice(0, answer, result.stop)], usage=OpenAIUsage.of(result))
 
     def _chunk(self, delta: OpenAIDelta, finish_reason: FinishReason | None = None) -> bytes:

@@ -109,7 +109,8 @@ def _prompt_of(prompt: str | list[Any] | None) -> str:
     match prompt:
         case str(text) | [str(text)]:
             return checked_text(text, "prompt")
-    raise BadRequest("prompt must be one text: neither several nor numbers of tokens are read here", param="prompt")
+        case _:
+            raise BadRequest("prompt must be one text: neither several nor numbers of tokens are read here", param="prompt")
 
 
 class TextEncoder:

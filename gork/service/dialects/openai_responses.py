@@ -183,17 +183,17 @@ def messages_in(given: str | Sequence[str | Json] | None, turns: TurnStore) -> I
         match item:
             case str(text):
                 yield ChatMessage(content=text)
-            case {"type": "function_call", "name": name, **call}:
-                function = {"name": name, "arguments": call.get("arguments")}
-                yield ChatMessage(role="assistant", tool_calls=[{"id": call.get("call_id"), "function": function}])
-            case {"type": "function_call_output", "output": output, **answered}:
-                yield ChatMessage(role="tool", content=_content(output), tool_call_id=str(answered.get("call_id")))
+            case {"type": "function_call", "name": name}:
+                function = {"name": name, "arguments": item.get("arguments")}
+                yield ChatMessage(role="assistant", tool_calls=[{"id": item.get("call_id"), "function": function}])
+            case {"type": "function_call_output", "output": output}:
+                yield ChatMessage(role="tool", content=_content(output), tool_call_id=str(item.get("call_id")))
             case {"type": "item_reference", "id": str(reference)}:
                 yield from _referred(reference, turns, f"input[{index}]")
             case {"type": "reasoning"}:
                 continue
-            case {"content": content, **rest} if rest.get("type") in {None, "message"}:
-                yield ChatMessage(role=str(rest.get("role") or "user"), content=_content(content))
+            case {"content": content} if item.get("type") in {None, "message"}:
+                yield ChatMessage(role=str(item.get("role") or "user"), content=_content(content))
             case {"type": str(kind)} if kind.endswith(("_call", "_call_output")):
                 continue  # of tools that the API has built in, and that left their words in an answer
             case _:
@@ -305,8 +305,8 @@ class ResponsesEncoder:
             closed += self._event("response.output_item.done", output_index=0, item=self._reasoning(text, "completed"))
         item = {**self._message("", "in_progress"), "content": []}
         opened = self._event("response.output_item.added", output_index=self._index, item=item)
-        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        return closed + opened + self._event("response.content_part.added", **self._at_text, part=part)
+        empty: Json = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        return closed + opened + self._event("response.content_part.added", **self._at_text, part=empty)
 
     def _reasoning(self, text: str, status: str) -> Json:
         summary = [{"type": "summary_text", "text": text}] if text else []

@@ -155,5 +155,6 @@ def _places_of(kind: Any, value: Any) -> int:  # noqa: ANN401 - the parser's own
         return _places(list(value[3]))
     if kind in {op.MAX_REPEAT, op.MIN_REPEAT}:
         least, most, nodes = value
-        return max(least if most is op.MAXREPEAT else most, 1) * _places(list(nodes))
+        times = int(least if most is op.MAXREPEAT else most)
+        return max(times, 1) * _places(list(nodes))
     return 0 if kind is op.AT else 1
