@@ -12,12 +12,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from gork.config.settings import load_settings
 from gork.engines.choose import ollama_engine
 from gork.errors import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
+from gork.turn import Kind
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import MODELS, likes_paris
 from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
@@ -315,6 +317,106 @@ class TestTurn:
         await visitor.ask_to_the_end("and of Spain?")
         messages = [body for body in fake.chats if body["model"] == "llama3.2:1b"][-1]["messages"]
         assert ["capital of france pls", PARIS] == [message["content"] for message in messages if message["role"] != "system"][:2]
+
+
+PROGRAM = "print('strawberry'.count('r'))"
+LINES = "for number in range(3):\n    print('#' * number, number)"
+
+
+def in_block(program: str) -> str:
+    """A program as models write it."""
+    return f"```python\n{program}\n```"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def computing(house):
+    """The same models, of which qwen answers by a program what can be computed."""
+    settings = load_settings({"port": "0"}, {"OLLAMA_HOST": house[0].url})
+    ensemble = settings.ensemble
+    ways = {Kind.ARITHMETIC: "program", Kind.COUNTING: "program"}
+    members = tuple(replace(member, answers=ways) if member.name == "qwen" else member for member in ensemble.candidates)
+    settings = settings.with_ensemble(replace(ensemble, candidates=members))
+    async with ollama_engine(settings) as engine, serving(settings, engine) as served:
+        yield served
+
+
+@together
+class TestComputed:
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def visitor(self, house, fake, computing):
+        """Somebody at a desk, on a page where programs are run."""
+        async with tab(house[2], computing.url) as somebody:
+            yield somebody
+
+    async def test_an_output_is_the_answer_and_its_program_is_below_it(self, fake, visitor):
+        """The program that was written gives way to what it printed; the fold below has both; nobody was judged."""
+        gate = asyncio.Event()
+        fake.say("qwen2.5-coder:1.5b", Reply(in_block(PROGRAM), pauses={1: gate}))
+        await visitor.ask("how many times does the letter r occur in strawberry?")
+        await expect(visitor.text("qwen")).to_contain_text("python")
+        gate.set()
+        await expect(visitor.text("qwen")).to_have_text("3")
+        await expect(visitor.card.locator(".verdict-line")).to_have_text("Computed: qwen")
+        await expect(visitor.card.locator(".verdict-note")).to_have_text("qwen's program was run: its output is the answer")
+        await expect(visitor.button("Ask the judge why")).to_be_hidden()
+        await visitor.column("qwen").get_by_text("Computed by this program").click()
+        await expect(visitor.column("qwen").locator(".computed code")).to_have_text([PROGRAM, "3"])
+        await expect(visitor.column("llama").get_by_text("Computed by this program")).to_be_hidden()
+
+    async def test_words_that_say_the_same_win_with_the_program_below_them(self, fake, visitor):
+        """The chosen answer is in words, and under it stands what computed the same."""
+        fake.say("qwen2.5-coder:1.5b", in_block(PROGRAM))
+        fake.say("llama3.2:1b", "The letter r occurs **3** times.")
+        await visitor.ask_to_the_end("how many times does the letter r occur in strawberry?")
+        await expect(visitor.card.locator(".verdict-line")).to_have_text("Computed: llama")
+        await expect(visitor.text("llama")).to_have_text("The letter r occurs 3 times.")
+        await visitor.column("llama").get_by_text("Computed by this program").click()
+        await expect(visitor.column("llama").locator(".computed code").first).to_have_text(PROGRAM)
+
+    async def test_lines_that_were_printed_are_shown_as_they_stand(self, fake, visitor):
+        """An output of several lines is no Markdown, nor is one line of it; after a reload it is the same."""
+        fake.say("qwen2.5-coder:1.5b", in_block("print('# one\\n\\n  *two*')"))
+        await visitor.ask_to_the_end("how many times does the letter r occur in strawberry?")
+        for _ in range(2):
+            await expect(visitor.text("qwen").locator("pre")).to_have_text("# one\n\n  *two*")
+            await expect(visitor.text("qwen").locator("h4, em")).to_have_count(0)
+            await visitor.come()
+        fake.say("qwen2.5-coder:1.5b", in_block("print('*3*')"))
+        await visitor.ask_to_the_end("how many times does the letter r occur in strawberry?")
+        await expect(visitor.text("qwen")).to_have_text("*3*")
+
+    async def test_a_program_that_did_not_run_says_so_in_one_line(self, fake, visitor):
+        """The column keeps what the model wrote; a fold as of something computed is nowhere."""
+        fake.say("qwen2.5-coder:1.5b", in_block("print(1 / 0)"))
+        await visitor.ask_to_the_end("how many times does the letter r occur in strawberry?")
+        await expect(visitor.column("qwen").locator(".cut")).to_have_text(re.compile("^Its program did not run: .*division by zero"))
+        await expect(visitor.text("qwen").locator("code")).to_have_text("print(1 / 0)")
+        await expect(visitor.turn.get_by_text("Computed by this program").and_(visitor.page.locator(":visible"))).to_have_count(0)
+
+    async def test_the_code_in_a_question_answers_for_itself(self, fake, visitor):
+        """Its output is an answer of nobody's, which comes when the turn has begun, and decides."""
+        gate = hold(fake, "llama")
+        await visitor.ask(f"What does this print?\n\n{in_block(LINES)}")
+        await expect(visitor.text("computed").locator("pre")).to_have_text(" 0\n# 1\n## 2")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        gate.set()
+        await expect(visitor.card.locator(".verdict-line")).to_have_text("Computed: the code in your question")
+        await expect(visitor.column("computed").locator("h3")).to_have_text("the code in your question")
+        await visitor.come()
+        await expect(visitor.text("computed").locator("pre")).to_have_text(" 0\n# 1\n## 2")
+
+    async def test_the_next_question_and_the_file_have_the_program(self, fake, visitor):
+        """A follow-up is asked with the program; Markdown has output and program in fences."""
+        fake.say("qwen2.5-coder:1.5b", in_block("print(200 * 15 / 100)"))
+        await visitor.ask_to_the_end("what is 15 percent of 200?")
+        await visitor.button("Export").click()
+        async with visitor.page.expect_download() as download:
+            await visitor.button("As Markdown").click()
+        text = Path(await (await download.value).path()).read_text()
+        assert "Computed by this program:\n\n```python\nprint(200 * 15 / 100)\n```\n\nIt printed:\n\n```text\n30" in text
+        async with visitor.page.expect_request("**/api/deliberate") as asked:
+            await visitor.ask_to_the_end("and with 20 percent?")
+        assert (await asked.value).post_data_json["program"] == "print(200 * 15 / 100)"
 
 
 @together

@@ -108,7 +108,7 @@ class Visitor:
 
     def text(self, member: str) -> Locator:
         """What a member wrote."""
-        return self.column(member).locator(".prose")
+        return self.column(member).locator("> .prose")
 
     def button(self, name: str, *, within: Locator | None = None) -> Locator:
         """A button by its name."""

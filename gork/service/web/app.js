@@ -173,6 +173,7 @@ class Page {
     const request = {
       question: turn.question,
       history: this.conversation.historyBefore(entry),
+      program: this.conversation.programBefore(entry),
       optimize: turn.optimize,
       seed: Math.floor(Math.random() * 2 ** 31),
     };

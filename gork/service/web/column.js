@@ -3,7 +3,8 @@
 import { copyOf, setAttribute, setIcon, setText, show } from "./elements.js";
 import { LiveText } from "./live_text.js";
 import { copy } from "./copying.js";
-import { CUTS, duration, STATES } from "./wording.js";
+import { ComputedView, problemOf, ran } from "./computed.js";
+import { CUTS, duration, many, nameOf, STATES } from "./wording.js";
 
 /** Milliseconds in one state after which a remark explains the wait. */
 const LONG = 12_000;
@@ -27,12 +28,13 @@ export class ColumnView {
     this.member = member;
     root.id = id;
     root.dataset.member = member;
-    setText(parts.name, member);
+    setText(parts.name, nameOf(member));
     parts.name.id = `${id}-name`;
     root.setAttribute("aria-labelledby", parts.name.id);
     root.tabIndex = -1;
-    setAttribute(parts.prefer, "aria-label", `I prefer the answer of ${member}`);
+    setAttribute(parts.prefer, "aria-label", `I prefer the answer of ${nameOf(member)}`);
     this.live = new LiveText(parts.text);
+    this.computed = new ComputedView(parts.computed);
     this.whole = "";
     parts.copy.addEventListener("click", () => copy(this.whole, parts.copy));
     parts.prefer.addEventListener("click", onPrefer);
@@ -40,9 +42,10 @@ export class ColumnView {
 
   /**
    * @param {import("./turn.js").Column} column
-   * @param {{now: number, model: string, chosen: boolean, over: boolean, vote: string | null}} around
+   * @param {{now: number, model: string, chosen: boolean, over: boolean, vote: string | null, program: import("./computed.js").Computed | null}} around
+   *   `program` is what computed this answer, or the same as it says
    */
-  update(column, { now, model, chosen, over, vote }) {
+  update(column, { now, model, chosen, over, vote, program }) {
     const { parts, root } = this;
     const [words, icon] = STATES[column.state] ?? STATES.waiting;
     setAttribute(root, "data-state", column.state);
@@ -54,9 +57,11 @@ export class ColumnView {
     setText(parts.state, column.failure ? "Failed" : words);
     setText(parts.numbers, column.answer ? final(column.answer) : live(column, now, over));
     const done = column.state === "done";
-    this.live.show(column.text, over || done);
+    if (ran(column.answer)) this.live.showPrinted(column.text);
+    else this.live.show(column.text, over || done);
+    this.computed.update(program);
     this.whole = column.text;
-    const remark = column.failure || cut(column, over) || waiting(column, now, over);
+    const remark = column.failure || problemOf(column.answer) || cut(column, over) || waiting(column, now, over);
     setText(parts.cut, remark);
     show(parts.cut, remark !== "");
     show(parts.foot, (over || done) && column.text !== "");
@@ -67,7 +72,8 @@ export class ColumnView {
 
 /** @param {any} answer */
 function final({ tokens, seconds, tokens_per_s: rate, first_token_s: first }) {
-  const numbers = [duration(seconds), `${tokens} tokens`];
+  const numbers = [duration(seconds)];
+  if (tokens) numbers.push(many(tokens, "token"));
   if (rate) numbers.push(`${rate.toFixed(1)} tok/s`);
   if (first) numbers.push(`first after ${duration(first)}`);
   return numbers.join(" · ");

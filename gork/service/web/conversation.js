@@ -1,11 +1,14 @@
 // The conversation: the questions with all versions of their turns, kept in the tab.
 
+import { decidedBy } from "./computed.js";
 import { answerOf, endEarly, isRunning } from "./turn.js";
 
 const KEY = "gork.conversation";
 const FORM = 1;
 /** Characters of history that are sent at most: far more than any of the models reads. */
 const MOST_HISTORY = 200_000;
+/** Characters of a program that the service takes. */
+const LONGEST_PROGRAM = 20_000;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
@@ -62,6 +65,16 @@ export class Conversation {
       messages.unshift({ role: "user", content: turn.question }, { role: "assistant", content: answer });
     }
     return messages;
+  }
+
+  /**
+   * The program that computed the answer before `entry`, for a question that goes on with it; undefined where none did.
+   * @param {Entry} entry
+   */
+  programBefore(entry) {
+    const before = this.entries.slice(0, this.entries.indexOf(entry)).map(shownOf).filter(answerOf).at(-1);
+    const program = before && decidedBy(before)?.program;
+    return program && program.length <= LONGEST_PROGRAM ? program : undefined;
   }
 
   /** Keep it in the tab; the oldest is left out when there is no room. Returns whether all of it is kept. */

@@ -1,7 +1,9 @@
 // The conversation as a file.
 
 import { shownOf } from "./conversation.js";
+import { decidedBy, problemOf, ran } from "./computed.js";
 import { winnerOf } from "./turn.js";
+import { nameOf } from "./wording.js";
 
 /**
  * @typedef {import("./conversation.js").Conversation} Conversation
@@ -37,9 +39,25 @@ function section(turn, votes) {
   if (vote) lines.push("", `Your vote: ${vote}`);
   for (const column of columns) {
     const remark = column.member === winner ? `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
-    lines.push("", `### ${column.member}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "", column.failure || column.text || "*nothing*");
+    lines.push("", `### ${nameOf(column.member)}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "");
+    lines.push(column.failure || (ran(column.answer) ? fenced(column.text, "text") : column.text) || "*nothing*");
+    const program = ran(column.answer) ? column.answer.computed : column.member === winner ? decidedBy(turn) : null;
+    if (program) lines.push("", "Computed by this program:", "", fenced(program.program, "python"), "", "It printed:", "", fenced(program.output, "text"));
+    const problem = problemOf(column.answer);
+    if (problem) lines.push("", `*${problem}*`);
   }
   return lines.join("\n");
+}
+
+/**
+ * A text in a fence that nothing within it ends.
+ * @param {string} text
+ * @param {string} language
+ */
+function fenced(text, language) {
+  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = "`".repeat(longest + 1);
+  return `${fence}${language}\n${text.replace(/\n$/, "")}\n${fence}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Markdown that is still being written: blocks that are over stay as they are, only the last one is made anew, and not for every token.
 
-import { blocks, elementsOf } from "./markdown.js";
+import { blocks, elementsOf, verbatim } from "./markdown.js";
 import { colour } from "./highlighting.js";
 import { addCopyButtons } from "./copying.js";
 import { follow } from "./following.js";
@@ -19,6 +19,8 @@ export class LiveText {
     /** @type {ChildNode[]} */
     this.open = [];
     this.complete = false;
+    /** Whether the text was what a program printed. */
+    this.printed = false;
     this.pause = 0;
     this.drawn = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -59,7 +61,7 @@ export class LiveText {
     try {
       this.grow(text);
     } catch (error) {
-      this.plain(text, error);
+      this.unparsed(text, error);
     }
     this.drawn = performance.now();
     this.pause = Math.max(SHORTEST_PAUSE, (this.drawn - begun) / SHARE);
@@ -81,20 +83,42 @@ export class LiveText {
     this.home.append(fragment);
   }
 
+  /**
+   * Show what a program printed: never as Markdown, several lines as they stand.
+   * @param {string} text
+   */
+  showPrinted(text) {
+    if (this.complete && this.printed && text === this.text) return;
+    this.end(text);
+    this.printed = true;
+    if (text.includes("\n")) {
+      this.home.append(verbatim(text, "text"));
+      addCopyButtons(this.home);
+    } else this.plain(text);
+    this.text = text;
+  }
+
   /** @param {string} text the whole of it */
   finish(text) {
-    clearTimeout(this.later);
-    this.later = undefined;
-    this.clear();
-    this.text = this.wanted = text;
-    this.complete = true;
+    this.end(text);
     try {
       this.home.append(elementsOf(blocks(text)));
       addCopyButtons(this.home);
       void colour(this.home);
     } catch (error) {
-      this.plain(text, error);
+      this.unparsed(text, error);
+      this.text = text;
     }
+  }
+
+  /** @param {string} text after which nothing else comes */
+  end(text) {
+    clearTimeout(this.later);
+    this.later = undefined;
+    this.clear();
+    this.text = this.wanted = text;
+    this.complete = true;
+    this.printed = false;
   }
 
   /**
@@ -102,10 +126,16 @@ export class LiveText {
    * @param {string} text
    * @param {unknown} error
    */
-  plain(text, error) {
+  unparsed(text, error) {
     console.warn("shown as plain text:", error);
+    this.plain(text);
+  }
+
+  /** @param {string} text */
+  plain(text) {
     const pre = document.createElement("div");
     pre.className = "plain";
+    pre.dir = "auto";
     pre.textContent = text;
     this.home.replaceChildren(pre);
     this.open = [];

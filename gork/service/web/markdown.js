@@ -104,6 +104,23 @@ function frame(wide, kind) {
 }
 
 /**
+ * A text as it is, whatever it looks like: in a frame of its own, as code is.
+ * @param {string} text
+ * @param {string} language
+ */
+export function verbatim(text, language) {
+  const fragment = document.createDocumentFragment();
+  const pre = document.createElement("pre");
+  const code = document.createElement("code");
+  code.className = `language-${language}`;
+  code.textContent = text;
+  pre.append(code);
+  fragment.append(pre);
+  frame(pre, "code");
+  return fragment;
+}
+
+/**
  * The highlighter's markup as elements.
  * @param {string} markup
  * @returns {DocumentFragment}

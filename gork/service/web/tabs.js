@@ -1,7 +1,7 @@
 // Answers side by side where there is room; else one at a time, with tabs that arrow keys move through.
 
 import { element, setAttribute, setText } from "./elements.js";
-import { STATES } from "./wording.js";
+import { nameOf, STATES } from "./wording.js";
 
 const NARROW = matchMedia("(max-width: 899px)");
 
@@ -9,20 +9,21 @@ export class Tabs {
   /**
    * @param {HTMLElement} bar
    * @param {HTMLElement[]} panels with ids and `data-member`
+   * @param {Tabs | null} before the tabs of some of the same panels, whose state these take over
    */
-  constructor(bar, panels) {
+  constructor(bar, panels, before) {
     this.bar = bar;
     this.panels = panels;
     this.tabs = panels.map((panel) => this.tabOf(panel));
-    this.selected = 0;
+    this.selected = before ? Math.max(panels.indexOf(before.panels[before.selected]), 0) : 0;
     /** Whether the user chose the tab; then nothing else does. */
-    this.byHand = false;
+    this.byHand = this.selected > 0 && before?.byHand === true;
     bar.replaceChildren(...this.tabs);
     this.end = new AbortController();
     const { signal } = this.end;
     bar.addEventListener("keydown", (event) => this.key(event), { signal });
     NARROW.addEventListener("change", () => this.select(this.selected), { signal });
-    this.select(0);
+    this.select(this.selected);
   }
 
   /** Make room for other tabs in the same bar. */
@@ -37,7 +38,7 @@ export class Tabs {
     tab.setAttribute("role", "tab");
     tab.id = `${panel.id}-tab`;
     tab.setAttribute("aria-controls", panel.id);
-    tab.append(element("span", "", panel.dataset.member), element("small"));
+    tab.append(element("span", "", nameOf(panel.dataset.member ?? "")), element("small"));
     tab.addEventListener("click", () => {
       this.byHand = true;
       this.select(this.panels.indexOf(panel));

@@ -111,13 +111,31 @@ export function apply(turn, kind, data, now) {
  */
 const columnOf = (turn, member) => turn.columns.find((column) => column.member === member);
 
+/**
+ * The column of an answer's author; what the code in a question gives is nobody's, and gets one when it comes.
+ * @param {Turn} turn
+ * @param {any} answer
+ */
+function authorOf(turn, { member, computed }) {
+  const known = columnOf(turn, member);
+  if (known || !computed || typeof member !== "string") return known;
+  const column = newColumn(member);
+  turn.columns.push(column);
+  return column;
+}
+
+/** @param {string} member @returns {Column} */
+const newColumn = (member) => ({
+  member, model: "", state: "waiting", detail: "", text: "", tokens: 0, since: 0, begun: 0, first: 0, answer: null, failure: "",
+});
+
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
   accepted(turn, { id, ensemble, members }) {
     Object.assign(turn, { id, ensemble, roles: members, status: "running" });
     turn.columns = Object.entries(members)
       .filter(([, role]) => role === "candidate")
-      .map(([member]) => ({ member, model: "", state: "waiting", detail: "", text: "", tokens: 0, since: 0, begun: 0, first: 0, answer: null, failure: "" }));
+      .map(([member]) => newColumn(member));
   },
   queued(turn, { ahead }) {
     turn.status = "queued";
@@ -158,8 +176,7 @@ const HANDLERS = {
     turn.rewrite = { text: "", accepted: rewrite, refused, over: true };
   },
   answered(turn, answer) {
-    const column = columnOf(turn, answer.member);
-    if (column) settle(column, answer);
+    settle(turn, answer);
   },
   failed(turn, { member, message }) {
     const column = columnOf(turn, member);
@@ -173,10 +190,7 @@ const HANDLERS = {
     turn.notices.push(text);
   },
   finished(turn, result) {
-    for (const answer of result.answers) {
-      const column = columnOf(turn, answer.member);
-      if (column) settle(column, answer);
-    }
+    for (const answer of result.answers) settle(turn, answer);
     const verdict = { ...result.verdict, winner: result.winner };
     Object.assign(turn, { result, verdict, status: "finished", stage: "" });
   },
@@ -186,10 +200,12 @@ const HANDLERS = {
 };
 
 /**
- * @param {Column} column
+ * @param {Turn} turn
  * @param {any} answer
  */
-function settle(column, answer) {
+function settle(turn, answer) {
+  const column = authorOf(turn, answer);
+  if (!column) return;
   const { text, ...rest } = answer;
   Object.assign(column, { state: "done", detail: "", text, model: answer.model, answer: rest });
 }

@@ -2,6 +2,7 @@
 
 import { copyOf, element, setAttribute, setText, show } from "./elements.js";
 import { ColumnView } from "./column.js";
+import { decidedBy, ran } from "./computed.js";
 import { VerdictView } from "./verdict.js";
 import { Tabs } from "./tabs.js";
 import { isRunning, winnerOf } from "./turn.js";
@@ -73,7 +74,7 @@ export class TurnView {
   update({ now, last, busy }) {
     const turn = shownOf(this.entry);
     if (turn !== this.turn) this.begin(turn);
-    if (this.columns.length !== turn.columns.length) this.build(turn);
+    if (this.columns.length < turn.columns.length) this.build(turn);
     const running = isRunning(turn);
     this.head(turn, running);
     this.tools(turn, { running, last, busy });
@@ -84,7 +85,8 @@ export class TurnView {
     this.columns.forEach((view, index) => {
       const column = turn.columns[index];
       const chosen = column.member === winner;
-      view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote });
+      const program = ran(column.answer) ? column.answer.computed : chosen ? decidedBy(turn) : null;
+      view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote, program });
       this.tabs?.update(index, column.state, chosen);
     });
     if (winner) this.tabs?.suggest(winner);
@@ -94,20 +96,27 @@ export class TurnView {
   /** @param {Turn} turn another one than before */
   begin(turn) {
     this.turn = turn;
+    this.columns = [];
+    this.parts.columns.replaceChildren();
     this.build(turn);
     this.parts.verdict.replaceChildren();
     this.verdict = new VerdictView(this.parts.verdict, (member) => this.goTo(member), this.actions.changed);
   }
 
-  /** @param {Turn} turn */
+  /**
+   * Make the columns that are not there yet.
+   * @param {Turn} turn
+   */
   build(turn) {
-    this.tabs?.leave();
-    this.columns = turn.columns.map(
-      ({ member }, index) => new ColumnView(`${this.root.id}-answer-${index + 1}`, member, () => this.actions.vote(shownOf(this.entry), member)),
-    );
-    this.parts.columns.replaceChildren(...this.columns.map((view) => view.root));
+    const before = this.tabs;
+    before?.leave();
+    for (const { member } of turn.columns.slice(this.columns.length)) {
+      const view = new ColumnView(`${this.root.id}-answer-${this.columns.length + 1}`, member, () => this.actions.vote(shownOf(this.entry), member));
+      this.columns.push(view);
+      this.parts.columns.append(view.root);
+    }
     this.parts.columns.dataset.count = String(this.columns.length);
-    this.tabs = new Tabs(this.parts.tabs, this.columns.map((view) => view.root));
+    this.tabs = new Tabs(this.parts.tabs, this.columns.map((view) => view.root), before);
   }
 
   /** Give up what watches the window. */

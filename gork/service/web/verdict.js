@@ -4,7 +4,7 @@ import { copyOf, element, setAttribute, setIcon, setText, show } from "./element
 import { isRunning } from "./turn.js";
 import { LiveText } from "./live_text.js";
 import { explain, ServiceError } from "./service.js";
-import { duration, list, many } from "./wording.js";
+import { duration, list, many, nameOf } from "./wording.js";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 
@@ -80,8 +80,8 @@ export class VerdictView {
     const { verdict } = turn;
     const { parts } = this;
     setText(parts.label, labelOf(verdict));
-    setText(parts.winner, verdict.winner);
-    setAttribute(parts.winner, "title", `Go to the answer of ${verdict.winner}`);
+    setText(parts.winner, nameOf(verdict.winner));
+    setAttribute(parts.winner, "title", `Go to the answer of ${nameOf(verdict.winner)}`);
     const tags = tagsOf(turn);
     if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
     show(parts.tags, tags.length > 0);
@@ -89,7 +89,7 @@ export class VerdictView {
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
-    show(parts.why, Boolean(turn.result) && Object.values(turn.roles).includes("judge") && turn.columns.length > 1);
+    show(parts.why, Boolean(turn.result) && verdict.judge_calls > 0);
     if (turn.reason) this.tell(turn.reason, true);
   }
 
@@ -130,15 +130,15 @@ export class VerdictView {
 }
 
 /** @param {any} verdict */
-function labelOf({ note, fallback }) {
-  return fallback ? "Chosen by the configured order:" : note ? "Chosen without a verdict:" : "The judge chose";
+function labelOf({ note, fallback, computed_by: by }) {
+  return by ? "Computed:" : fallback ? "Chosen by the configured order:" : note ? "Chosen without a verdict:" : "The judge chose";
 }
 
 /** @param {Turn} turn @returns {[string, string][]} */
 function tagsOf({ verdict, columns, result }) {
   /** @type {[string, string][]} */
   const tags = [];
-  const judged = !verdict.fallback && !verdict.note;
+  const judged = !verdict.fallback && !verdict.note && !verdict.computed_by;
   if (verdict.fallback) tags.push(["warn", "No verdict"]);
   if (judged && verdict.close) tags.push(["warn", "A close call"]);
   if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}${verdict.sure ? `, ${(100 * verdict.sure).toFixed()}% sure` : ""}`]);
@@ -174,7 +174,7 @@ function scoresOf({ scores, winner }) {
     fill.style.setProperty("--share", String(Math.abs(score) / most));
     bar.append(fill);
     bar.setAttribute("aria-hidden", "true");
-    row.append(element("span", "who", member), bar, element("span", "points", `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`));
+    row.append(element("span", "who", nameOf(member)), bar, element("span", "points", `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`));
     return row;
   });
 }
@@ -187,5 +187,5 @@ export function spoken(turn) {
   const { verdict } = turn;
   const how = verdict.fallback ? "no verdict, the configured order decided" : verdict.note ? verdict.note : verdict.close ? "a close call" : "";
   const of = turn.columns.length > 1 ? ` of ${many(turn.columns.length, "answer")}` : "";
-  return `Chosen${of}: ${verdict.winner}${how ? ` (${how})` : ""}.`;
+  return `Chosen${of}: ${nameOf(verdict.winner)}${how ? ` (${how})` : ""}.`;
 }

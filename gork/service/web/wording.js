@@ -18,6 +18,15 @@ export function list(words) {
   return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
+/** The author of what the code in a question gives; no member can have this name. */
+const QUESTIONS_CODE = "computed";
+
+/**
+ * What somebody is called on the page.
+ * @param {string} member
+ */
+export const nameOf = (member) => (member === QUESTIONS_CODE ? "the code in your question" : member);
+
 /** A state of a member, and its icon. @type {Record<string, [string, string]>} */
 export const STATES = {
   waiting: ["Waiting", "wait"],
