@@ -118,6 +118,7 @@ class Sandbox:
         self._places = asyncio.Semaphore(self.limits.at_once)
         self._starting = asyncio.Lock()
         self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
         self._ended: set[asyncio.Task[None]] = set()
         self._missing: str | None = None
         self._closed = False
@@ -129,10 +130,11 @@ class Sandbox:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the workers. A program that runs meanwhile is ended by its own caller; nothing starts any more."""
+        """End the workers and what runs in them; nothing starts any more."""
         self._closed = True
-        while self._idle:
-            self._end(self._idle.pop())
+        for worker in (*self._idle, *self._busy):
+            self._end(worker)
+        self._idle.clear()
         if self._ended:
             await asyncio.wait(self._ended)
 
@@ -183,12 +185,14 @@ class Sandbox:
         async with self._places:
             async with self._starting:
                 worker = await self._worker()
+            self._busy.add(worker)
             try:
                 yield worker
             except BaseException:
                 worker.kill()
                 raise
             finally:
+                self._busy.discard(worker)
                 if worker.up and not self._closed:
                     self._idle.append(worker)
                 else:

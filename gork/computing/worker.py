@@ -33,9 +33,11 @@ _MOST_SUSPENSIONS = 100
 """How often a program may look for something that is not there."""
 _COMPARED = (
     *("math", "re", "json", "random", "time", "collections", "itertools", "functools", "copy", "bisect", "decimal", "datetime"),
-    *("typing", "dataclasses", "sys", "os"),
+    *("typing", "dataclasses", "sys", "os", "pathlib"),
 )
 """Modules of which the sandbox has a part: what the whole one has and the part has not is not known, rather than wrong."""
+_WITHOUT_NAME = {kind.__name__: kind for kind in map(type, (lambda: 0, len, re, iter(lambda: 0, 1), (a for a in ())))}
+"""Types that no module has under their name: of functions, modules, generators."""
 _NO_ATTRIBUTE = re.compile(r"(?:(module )|type object )?'([\w.]{1,60})'(?: object)? has no attribute '(\w{1,60})'")
 _NO_NAME = re.compile(r"name '(\w{1,60})' is not defined")
 _NO_KEYWORD = re.compile(r"(?:\w+\.)?(\w{1,60})\(\)(?: got)? .*(?:keyword argument|at most|exactly|positional)")
@@ -189,6 +191,8 @@ def _is_lack(exc: BaseException) -> bool:
             return True
         case NotImplementedError() | RuntimeError():
             return "support" in words
+        case re.error():
+            return "executing" in words  # a limit on backtracking that CPython has not
         case NameError():
             return (found := _NO_NAME.search(words)) is not None and hasattr(builtins, found[1])
         case AttributeError():
@@ -203,12 +207,14 @@ def _has_attribute(owner: str, name: str, *, module: bool) -> bool:
     """Whether CPython's module or type of this name has the attribute."""
     if module:
         return owner in _COMPARED and hasattr(importlib.import_module(owner), name)
-    return any(isinstance(found, type) and hasattr(found, name) for found in _named(owner.rpartition(".")[2]))
+    every = name.startswith("__") and hasattr(type, name)  # what every object or class has
+    return every or any(isinstance(found, type) and hasattr(found, name) for found in _named(owner.rpartition(".")[2]))
 
 
 def _named(name: str) -> list[object]:
     modules = [builtins, *map(importlib.import_module, _COMPARED)]
-    return [found for module in modules if (found := getattr(module, name, None)) is not None]
+    named = [found for module in modules if (found := getattr(module, name, None)) is not None]
+    return [*named, _WITHOUT_NAME[name]] if name in _WITHOUT_NAME else named
 
 
 def _is_known_callable(name: str) -> bool:

@@ -157,3 +157,13 @@ def test_the_notices_say_what_the_licences_ask_for():
     assert "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n" in notice
     for member in load_ensemble("heavy-lite").members:
         assert str(member.model) in notice
+
+
+def test_the_sandbox_comes_with_its_licence_in_the_image_that_installs_it():
+    """Monty's packages bring no licence text, and the MIT licence asks for it in all copies."""
+    text = (ROOT / "licences" / "pydantic-monty.txt").read_text()
+
+    assert "pydantic-monty>=" in (ROOT / "requirements-core.txt").read_text()
+    assert "Permission is hereby granted" in text
+    assert "Pydantic Services" in text
+    assert ("COPY", "licences licences/") in instructions(dockerfile("final_script"))
