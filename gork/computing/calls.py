@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+_LONGEST = 1000
+"""Characters of a call that are read."""
+
 
 def balanced_call(text: str, start: int, opening: int) -> str | None:
-    """A call from its name, at `start`, to the bracket that closes the one at `opening`, quotations skipped; None if it never closes.
+    """A call from its name, at `start`, to the bracket that closes the one at `opening`, quotations skipped; None if it does not close.
 
     >>> balanced_call("see f(')', [1]) there", 4, 5)
     "f(')', [1])"
     """
     depth, quote, at = 0, "", opening
-    while at < len(text):
+    while at < min(len(text), start + _LONGEST):
         char = text[at]
         if quote:
             if char == "\\":

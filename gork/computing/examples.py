@@ -7,24 +7,36 @@ import re
 import textwrap
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 
 from gork.computing.calls import balanced_call
 from gork.computing.sandbox import Broke, BrokeKind, Ran, Sandbox
 from gork.text.structure import split_code
 
 MOST_EXAMPLES = 8
+_MOST_CALLS = 200
+"""Calls of a question that are looked at: reading what follows one takes a millisecond."""
+_MOST_ENDS = 40
 _LONGEST = 20_000
 _PYTHON = frozenset({"", "python", "python3", "py", "py3"})
 _DOCTEST = re.compile(r"^[ \t]*>>> (.{1,400})\n[ \t]*(?!>>>|\.\.\.)(\S.{0,400})$", re.MULTILINE)
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,60})\(")
 _GIVES = re.compile(
-    r"\s*(?:[#;,]\s*)?(?:->|=>|==>|==|➞|→|=|:|(?:#\s*)?(?:(?:it|this|which)\s+)?(?:should|must|will|would)?\s*(?:returns?|gives?|be|is|equals?"
+    r"`?\s*(?:[#;,]\s*)?(?:->|=>|==>|==|➞|→|=|:|(?:#\s*)?(?:(?:it|this|which)\s+)?(?:should|must|will|would)?\s*(?:returns?|gives?|be|is|equals?"
     r"|evaluates? to|yields?|outputs?)\s)\s*",
     re.IGNORECASE,
 )
 _FOR = re.compile(
     r"\b(?:returns?|give|gives|yields?)\s+(\S.{0,80}?)\s+(?:for|when given|if given|with|on)\s+(?:input\s+)?(\S.{0,80})", re.IGNORECASE
 )
+_INPUT = re.compile(
+    r"(?:^[ \t>*]*(?:sample )?input[ \t*]*:[ \t*]*|\b(?:for|if|when) (?=\w{1,40} = ))(\S.{0,400}?)"
+    r"(?:\n\s*[>*]*(?:sample |expected )?output[ \t*]*:[ \t*]*|,? (?:the|your) (?:output|result|answer) (?:should|must|will) be )(\S.{0,400})$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""An input and its output, in lines of their own as exercises have them, or in a sentence."""
+_WORKED = re.compile(r"[\d\s.+*/()-]{1,200}=(?!=)([^=\n]{1,200})$")
+"""A calculation with its result: "19 - 5 - 6 = 8"."""
 _NOT_A_FAULT = frozenset({BrokeKind.NOT_KNOWN, BrokeKind.UNAVAILABLE, BrokeKind.MEMORY, BrokeKind.OUTPUT, BrokeKind.EMPTY})
 
 
@@ -51,7 +63,7 @@ class Examined:
 
 
 def examples_in(question: str) -> tuple[Example, ...]:
-    """The examples that a question states, at most eight: doctest lines, `f(2) -> 4`, asserts, "returns 4 for 2".
+    """The examples that a question states, at most eight: doctest lines, `f(2) -> 4`, asserts, input and output, "returns 4 for 2".
 
     >>> examples_in("write f that doubles: f(2) -> 4, f(3) should be 6")
     (Example(call='f(2)', expected='4'), Example(call='f(3)', expected='6'))
@@ -62,10 +74,15 @@ def examples_in(question: str) -> tuple[Example, ...]:
     found: dict[str, Example] = {}
     for call, expected in _DOCTEST.findall(question):
         _note(found, call.strip(), expected)
-    for match in _CALL.finditer(question):
-        call = balanced_call(question, match.start(), match.end() - 1)
+    for match in islice(_CALL.finditer(question), _MOST_CALLS):
+        defines = question[: match.start()].rpartition("\n")[2].split()[-1:] in (["def"], ["class"])
+        call = None if defines else balanced_call(question, match.start(), match.end() - 1)
         if call is not None and (gives := _GIVES.match(question, match.start() + len(call))) is not None:
             _note(found, call, question[gives.end() : gives.end() + 400].split("\n", 1)[0])
+    if not found:
+        for given, expected in _INPUT.findall(question):
+            if (values := _arguments(given)) is not None:
+                _note(found, values, expected)
     if not found:
         for expected, given in _FOR.findall(question):
             value = _literal(given)
@@ -74,8 +91,23 @@ def examples_in(question: str) -> tuple[Example, ...]:
     return tuple(found.values())[:MOST_EXAMPLES]
 
 
+def _arguments(given: str) -> str | None:
+    """What a function is called with for an input, by position: "a = [4], k = 2" is `([4], 2)`; None for what is no Python literal."""
+    tree = _read(f"f({given.strip().strip('`')})")
+    match tree.body if tree is not None else None:
+        case [ast.Expr(value=ast.Call(args=values, keywords=named))]:
+            values = [*values, *(keyword.value for keyword in named)]
+        case _:
+            return None
+    try:
+        return f"({', '.join(repr(ast.literal_eval(value)) for value in values)})" if values else None
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return None
+
+
 def _note(found: dict[str, Example], call: str, said: str) -> None:
-    expected = _literal(said)
+    worked = _WORKED.match(said.rstrip(" ."))
+    expected = _literal(worked[1] if worked else said)
     if expected is not None and _read(call) is not None:
         found.setdefault(call, Example(call, expected))
 
@@ -83,7 +115,8 @@ def _note(found: dict[str, Example], call: str, said: str) -> None:
 def _literal(text: str) -> str | None:
     """The longest beginning of a line that is one of Python's literals; None if there is none."""
     text = text.strip().strip("`")
-    for end in sorted({len(text), *(match.start() for match in re.finditer(r"[\s,.;)#`]", text))}, reverse=True):
+    ends = {len(text), *(match.start() for match in islice(re.finditer(r"[\s,.;)#`]", text), _MOST_ENDS))}
+    for end in sorted(ends, reverse=True):
         piece = text[:end].rstrip(" .,;`")
         if re.match(r"\s*[-+*/%=]", text[end:]):  # the beginning of a calculation
             continue

@@ -11,8 +11,10 @@ import ast
 import builtins
 import re
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from gork.computing.calls import balanced_call
 from gork.text.structure import split_code
@@ -20,7 +22,8 @@ from gork.text.structure import split_code
 _LONGEST = 20_000
 _LONGEST_SENTENCE = 800
 """Characters of prose in which code is looked for word by word."""
-_MOST_TRIES = 3000
+_MOST_TRIES = 1500
+_MOST_LINES = 60
 _OTHER_LANGUAGE = re.compile(
     r"(?i)(?<!\w)(?:javascript|js|java|typescript|ruby|php|golang|rust|perl|lua|bash|sql|swift|kotlin|haskell|c\+\+|c#|node|excel)(?!\w)"
 )
@@ -29,8 +32,10 @@ _INLINE = re.compile(r"`([^`\n]{3,400})`")
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.)(?: |$)")
 _ASSERTED = re.compile(r"(?m)^[ \t]*assert[ \t]+(.{1,400}?)[ \t]*==[ \t]*\?{1,4}[ \t]*$")
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,60})\(")
-_VARIABLE = re.compile(r"\b(?:value of|is|what'?s|in|equals?|contains?|variable)\s+`?([A-Za-z_]\w{0,60})`?(?=\W|\Z)")
+_VARIABLE = re.compile(r"\b(?:value of|is|what'?s|in|equals?|contains?|variable)\s+(?=`?([A-Za-z_]\w{0,60})`?(?:\W|\Z))")
 _SPACE = re.compile(r"\s+")
+_SIGN = re.compile(r"[(\[=+*/%<>-]|\b(?:and|or|not|in|is)\b")
+"""What code that does something has and most words have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def program_of(question: str) -> str | None:
     r"""A program that prints what a question asks of its own code; None where there is none that can be run as it stands.
 
     >>> program_of("what does len('hello') return"), program_of("x = 5; x += 3; what is x?"), program_of("what is a list?")
-    ("print(repr(len('hello')))", 'x = 5; x += 3\\nprint(repr(x))', None)
+    ("print(repr(len('hello')))", 'x = 5; x += 3\nprint(repr(x))', None)
     """
     found = _code_in(question[:_LONGEST])
     if found is None:
@@ -83,15 +88,27 @@ def _code_in(question: str) -> _Found | None:
         code = _without_prompts("\n".join(line for line in prose.splitlines() if _PROMPT.match(line)))
         tree = _doing(code)
         return None if tree is None else _Found(code, tree, "")
-    return _within_prose(prose)
+    return _asserted_in(prose) or _within_prose(prose)
+
+
+def _asserted_in(prose: str) -> _Found | None:
+    """Lines of code without a fence that end with an assertion to be completed."""
+    if (asserted := _ASSERTED.search(prose)) is None:
+        return None
+    starts = [0, *(match.end() for match in re.finditer(r"\n", prose[: asserted.start()]))]
+    for start in starts[-_MOST_LINES:]:
+        code = prose[start : asserted.end()]
+        if (tree := _read(_ASSERTED.sub("pass", code))) is not None:
+            return _Found(code, tree, "")
+    return None
 
 
 def _within_prose(prose: str) -> _Found | None:
     """The first piece of a sentence that is Python and does something, as long as it can be; lines of code stay together."""
     prose = prose[:_LONGEST_SENTENCE]
-    for tries, (start, end) in enumerate(_pieces(prose)):
-        if tries > _MOST_TRIES:
-            return None
+    signs = [match.start() for match in _SIGN.finditer(prose)]
+    signed = ((start, end) for start, end in _pieces(prose) if bisect_left(signs, start) < bisect_left(signs, end))
+    for start, end in islice(signed, _MOST_TRIES):
         code = prose[start:end].rstrip(" \t\n?.,;:")
         if (tree := _doing(code)) is not None:
             return _Found(code, tree, f"{prose[:start]} {prose[end:]}")
