@@ -31,7 +31,8 @@ _FOR = re.compile(
 )
 _INPUT = re.compile(
     r"(?:^[ \t>*]*(?:sample )?input[ \t*]*:[ \t*]*|\b(?:for|if|when) (?=\w{1,40} = ))(\S.{0,400}?)"
-    r"(?:\n\s*[>*]*(?:sample |expected )?output[ \t*]*:[ \t*]*|,? (?:the|your) (?:output|result|answer) (?:should|must|will) be )(\S.{0,400})$",
+    r"(?:\n\s*[>*]*(?:(?:sample|expected) )?output[ \t*]*:[ \t*]*|,? (?:the|your) (?:output|result|answer) (?:should|must|will) be )"
+    r"(\S.{0,400})$",
     re.IGNORECASE | re.MULTILINE,
 )
 """An input and its output, in lines of their own as exercises have them, or in a sentence."""

@@ -171,13 +171,19 @@ class Sandbox:
             "output_bytes": self.limits.output_bytes,
         }
         try:
-            async with self._place() as worker:
-                outcome = await worker.ask(request, within_s=2 * self.limits.seconds + _MARGIN_S)
+            outcome = await self._asked(request) or await self._asked(request)  # it may have died while it waited
         except _Unavailable as exc:
             return Broke(BrokeKind.UNAVAILABLE, str(exc), 0.0)
+        if outcome is None:
+            return Broke(BrokeKind.NOT_KNOWN, "ended the process that ran it", 0.0)
         if isinstance(outcome, Ran) and outcome.output.strip() in ("", *(() if none_counts else ("None",))):
             return Broke(BrokeKind.EMPTY, "printed nothing", outcome.seconds)
         return outcome
+
+    async def _asked(self, request: Mapping[str, object]) -> Outcome | None:
+        """What one worker says; None if it died. Raises `_Unavailable`."""
+        async with self._place() as worker:
+            return await worker.ask(request, within_s=2 * self.limits.seconds + _MARGIN_S)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[_Worker]:
@@ -276,10 +282,9 @@ class _Worker:
             raise _Missing(f"pydantic-monty does not work here: {hello['unavailable']}")
         self.up = True
 
-    async def ask(self, request: Mapping[str, object], *, within_s: float) -> Outcome:
-        """Run one program; a worker that does not answer in time is killed."""
+    async def ask(self, request: Mapping[str, object], *, within_s: float) -> Outcome | None:
+        """Run one program; a worker that does not answer in time is killed. None if it died of itself."""
         process = self._running()
-        started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(within_s):
                 with contextlib.suppress(ConnectionError):  # it has just died; the reply says so
@@ -291,7 +296,7 @@ class _Worker:
             return Broke(BrokeKind.TIME, f"did not end within {within_s:g} s", within_s)
         if reply is None or "unavailable" in reply:
             self.kill()
-            return Broke(BrokeKind.NOT_KNOWN, "ended the process that ran it", asyncio.get_running_loop().time() - started)
+            return None
         if "output" in reply:
             return Ran(reply["output"], reply["seconds"])
         return Broke(BrokeKind(reply["kind"]), reply["message"], reply["seconds"])

@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import types
 import warnings
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ _COMPARED = (
     *("typing", "dataclasses", "sys", "os", "pathlib"),
 )
 """Modules of which the sandbox has a part: what the whole one has and the part has not is not known, rather than wrong."""
-_WITHOUT_NAME = {kind.__name__: kind for kind in map(type, (lambda: 0, len, re, iter(lambda: 0, 1), (a for a in ())))}
+_WITHOUT_NAME = {kind.__name__: kind for kind in (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.GeneratorType)}
 """Types that no module has under their name: of functions, modules, generators."""
 _NO_ATTRIBUTE = re.compile(r"(?:(module )|type object )?'([\w.]{1,60})'(?: object)? has no attribute '(\w{1,60})'")
 _NO_NAME = re.compile(r"name '(\w{1,60})' is not defined")
@@ -189,10 +190,8 @@ def _is_lack(exc: BaseException) -> bool:
     match exc:
         case ImportError() | OSError():
             return True
-        case NotImplementedError() | RuntimeError():
-            return "support" in words
-        case re.error():
-            return "executing" in words  # a limit on backtracking that CPython has not
+        case NotImplementedError() | RuntimeError() | re.error():
+            return "support" in words or "executing regex" in words  # the latter is a limit on backtracking that CPython has not
         case NameError():
             return (found := _NO_NAME.search(words)) is not None and hasattr(builtins, found[1])
         case AttributeError():

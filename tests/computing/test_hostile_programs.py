@@ -154,7 +154,7 @@ PROGRAMS: dict[str, list[tuple[str, BrokeKind | str]]] = {
 
 def of_this_machine() -> set[str]:
     """Words that only this machine can have said."""
-    words = {SECRET, os.getcwd(), sys.executable, socket.gethostname(), platform.release(), str(Path.home())}
+    words = {SECRET, str(Path.cwd()), sys.executable, socket.gethostname(), platform.release(), str(Path.home())}
     words |= {getpass.getuser() + ":", "root:", "uid=", "GORK_"}
     return {word for word in words if len(word) > 3}
 
