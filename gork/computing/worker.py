@@ -81,7 +81,7 @@ def _serve(requests: SimpleQueue[str]) -> None:
     try:
         from pydantic_monty import Monty  # noqa: PLC0415 - what is missing is said to the parent
 
-        with Monty(min_processes=1, max_processes=1, feed_duration_limit_grace=_GRACE_S) as pool:
+        with Monty(min_processes=1, max_processes=1, max_checkouts_per_worker=1, feed_duration_limit_grace=_GRACE_S) as pool:
             _say({"ready": True})
             while True:
                 _say(_answer(pool, json.loads(requests.get())))
