@@ -344,10 +344,21 @@ class TestWorkers:
         assert len(left) == 2
         assert await until_gone(*left) < 1
 
+    async def test_each_program_has_an_interpreter_of_its_own(self):
+        """What one took of memory is given back with it, and what it did to its interpreter is gone."""
+        async with Sandbox() as sandbox:
+            await sandbox.warm()
+            worker = process_of(sandbox)
+            (first,) = descendants(worker)
+            await sandbox.run("x = []\nwhile True: x.append('a' * 1000)")
+
+            assert process_of(sandbox) == worker
+            assert await until_gone(first) < 1
+
     async def test_no_more_run_at_once_than_may(self):
         """Further ones wait for their turn, and none is lost."""
         most, others = 0, len(descendants(os.getpid()))
-        async with Sandbox(Limits(seconds=0.1, at_once=2)) as sandbox:
+        async with Sandbox(Limits(seconds=5, at_once=2)) as sandbox:
             running = [asyncio.create_task(sandbox.run(f"sum(range(200000))\nprint({number})")) for number in range(8)]
             while not all(task.done() for task in running):
                 most = max(most, len(descendants(os.getpid())) - others)
