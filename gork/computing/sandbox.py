@@ -92,6 +92,13 @@ class Broke(msgspec.Struct, frozen=True):
 Outcome = Ran | Broke
 
 
+def missing() -> str | None:
+    """Why there can be no sandbox here, found without starting or importing anything; None if its package is there."""
+    if importlib.util.find_spec(_PACKAGE) is not None:
+        return None
+    return "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel for it"
+
+
 def without_noise(number: str) -> str:
     """A float as `repr` writes it, without the noise of its binary form; any other number as it is.
 
@@ -213,8 +220,7 @@ class Sandbox:
             self._end(worker)
         if self._closed:
             raise _Unavailable("the sandbox was closed")
-        if self._missing is None and importlib.util.find_spec(_PACKAGE) is None:
-            self._missing = "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel"
+        self._missing = self._missing or missing()
         if self._missing is not None:
             raise _Unavailable(self._missing)
         worker = _Worker()

@@ -248,6 +248,17 @@ class TestWorkers:
 
             assert process_of(sandbox) == warm
 
+    @pytest.mark.parametrize(
+        "source", ["while True: print('x')", "try:\n    while True: print('x' * 5000)\nexcept BaseException:\n    pass"]
+    )
+    async def test_a_flood_of_output_is_ended_as_it_comes(self, source: str):
+        """Not only when the time is over."""
+        async with Sandbox(Limits(seconds=20)) as sandbox:
+            started = time.monotonic()
+
+            assert await kind_of(sandbox, source) is BrokeKind.OUTPUT
+            assert time.monotonic() - started < 5
+
     async def test_nothing_is_left_after_closing(self):
         """Neither the process nor the interpreter that it keeps, be it idle or busy."""
         sandbox = Sandbox()
@@ -384,6 +395,7 @@ class TestAvailable:
         """It computes, and rightly."""
         async with Sandbox() as sandbox:
             assert await sandbox.available() is None
+            assert sandbox_module.missing() is None
 
     async def test_without_the_package_it_says_what_is_missing(self, monkeypatch: pytest.MonkeyPatch):
         """On a platform without wheels nothing is tried, and no program counts as wrong."""
@@ -393,6 +405,7 @@ class TestAvailable:
 
             assert reason is not None
             assert "pydantic-monty is not installed" in reason
+            assert sandbox_module.missing() == reason
             assert await kind_of(sandbox, "print(1)") is BrokeKind.UNAVAILABLE
             await sandbox.warm()
 
