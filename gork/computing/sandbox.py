@@ -34,6 +34,7 @@ _LONGEST_REQUEST = 100_000
 """Characters of a program and its variables; a model that writes for a whole answer stays far below."""
 _KEPT_ENVIRONMENT = ("HOME", "USERPROFILE", "APPDATA", "PYTHONUSERBASE", "SYSTEMROOT", "PATH")
 """What a worker needs to find the package's program and to start; tokens and keys are not among it."""
+_ADDRESS = re.compile(r"<\w[^\n]{0,200}? at 0x[0-9a-f]{1,16}>")
 _FLOAT = re.compile(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?(?!\w|\.\d)")
 
 
@@ -51,7 +52,7 @@ class BrokeKind(StrEnum):
     OUTPUT = "output"
     """It printed more than is read."""
     EMPTY = "empty"
-    """It printed nothing, or None."""
+    """It printed nothing, or None, or an object that has no form but its place in memory."""
     UNAVAILABLE = "unavailable"
     """There is no sandbox here, or none could be started."""
 
@@ -185,6 +186,8 @@ class Sandbox:
             return Broke(BrokeKind.NOT_KNOWN, "ended the process that ran it", 0.0)
         if isinstance(outcome, Ran) and outcome.output.strip() in ("", *(() if none_counts else ("None",))):
             return Broke(BrokeKind.EMPTY, "printed nothing", outcome.seconds)
+        if isinstance(outcome, Ran) and _ADDRESS.search(outcome.output):
+            return Broke(BrokeKind.EMPTY, "printed where an object is in memory", outcome.seconds)
         return outcome
 
     async def _asked(self, request: Mapping[str, object]) -> Outcome | None:

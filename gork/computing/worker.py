@@ -39,8 +39,16 @@ _COMPARED = (
 """Modules of which the sandbox has a part: what the whole one has and the part has not is not known, rather than wrong."""
 _WITHOUT_NAME = {kind.__name__: kind for kind in (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.GeneratorType)}
 """Types that no module has under their name: of functions, modules, generators."""
+_SPECIAL_METHODS = re.compile(
+    r"__(?:init|post_init|str|repr|eq|hash|getitem|setitem|contains|iter|next|call|enter|exit|neg|pos|invert|abs|int|float|index|round|divmod"
+    r"|[ri]?(?:add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|lshift|rshift))__"
+)
+"""Special methods of a class that the sandbox calls. It passes over all others without a word (`__bool__`, `__lt__`, `__format__`), and
+what such a program prints may be wrong."""
 _NO_ATTRIBUTE = re.compile(r"(?:(module )|type object )?'([\w.]{1,60})'(?: object)? has no attribute '(\w{1,60})'")
 _NO_NAME = re.compile(r"name '(\w{1,60})' is not defined")
+_NOT_AN_ITERATOR = re.compile(r"'\w+' object is not an iterator")
+"""What `next` says of a generator expression, which is a list here; of what is no iterator in CPython either, it says the same."""
 _NO_KEYWORD = re.compile(r"(?:\w+\.)?(\w{1,60})\(\)(?: got)? .*(?:keyword argument|at most|exactly|positional)")
 
 
@@ -100,7 +108,7 @@ def _answer(pool: Monty, request: dict[str, Any]) -> dict[str, object]:
 
 
 def _with_last_value(source: str) -> tuple[str, tuple[str, str] | None]:
-    """The program with the value of its last expression kept under a name; or, if CPython refuses it, the kind and the words."""
+    """The program with the value of its last expression kept under a name; or, if it is not to be run, the kind and the words."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,6 +118,8 @@ def _with_last_value(source: str) -> tuple[str, tuple[str, str] | None]:
         return "", ("syntax", str(exc))
     except (RecursionError, MemoryError, OverflowError) as exc:
         return "", ("not_known", f"too deeply nested to be read ({type(exc).__name__})")
+    if (ignored := _ignored(tree)) is not None:
+        return "", ("not_known", f"the special method {ignored} is not supported")
     last = tree.body[-1] if tree.body else None
     if not isinstance(last, ast.Expr) or last.end_lineno is None or last.end_col_offset is None:
         return source, None
@@ -117,6 +127,13 @@ def _with_last_value(source: str) -> tuple[str, tuple[str, str] | None]:
     lines[last.end_lineno - 1] = _inserted(lines[last.end_lineno - 1], last.end_col_offset, b")")
     lines[last.lineno - 1] = _inserted(lines[last.lineno - 1], last.col_offset, f"{_NAME} = (".encode())
     return b"".join(lines).decode(), None
+
+
+def _ignored(tree: ast.Module) -> str | None:
+    """The first special method of a class that the sandbox would pass over in silence."""
+    methods = (part for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for part in node.body if isinstance(part, ast.FunctionDef))
+    names = (method.name for method in methods if method.name.startswith("__") and method.name.endswith("__"))
+    return next((name for name in names if not _SPECIAL_METHODS.fullmatch(name)), None)
 
 
 def _inserted(line: bytes, at: int, what: bytes) -> bytes:
@@ -197,7 +214,8 @@ def _is_lack(exc: BaseException) -> bool:
         case AttributeError():
             return (found := _NO_ATTRIBUTE.search(words)) is not None and _has_attribute(found[2], found[3], module=bool(found[1]))
         case TypeError():
-            return (found := _NO_KEYWORD.search(words)) is not None and _is_known_callable(found[1])
+            found = _NO_KEYWORD.search(words)
+            return _NOT_AN_ITERATOR.search(words) is not None or (found is not None and _is_known_callable(found[1]))
         case _:
             return False
 
