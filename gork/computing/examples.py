@@ -86,7 +86,7 @@ def examples_in(question: str) -> tuple[Example, ...]:
                 _note(found, values, expected)
     if not found:
         for expected, given in _FOR.findall(question):
-            value = _literal(given)
+            value = leading_literal(given)
             if value is not None:
                 _note(found, f"({value})", expected)
     return tuple(found.values())[:MOST_EXAMPLES]
@@ -108,12 +108,12 @@ def _arguments(given: str) -> str | None:
 
 def _note(found: dict[str, Example], call: str, said: str) -> None:
     worked = _WORKED.match(said.rstrip(" ."))
-    expected = _literal(worked[1] if worked else said)
+    expected = leading_literal(worked[1] if worked else said)
     if expected is not None and _read(call) is not None:
         found.setdefault(call, Example(call, expected))
 
 
-def _literal(text: str) -> str | None:
+def leading_literal(text: str) -> str | None:
     """The longest beginning of a line that is one of Python's literals; None if there is none."""
     text = text.strip().strip("`")
     ends = {len(text), *(match.start() for match in islice(re.finditer(r"[\s,.;)#`]", text), _MOST_ENDS))}
