@@ -136,6 +136,12 @@ class Sandbox:
         if self._ended:
             await asyncio.wait(self._ended)
 
+    def lacking(self) -> str | None:
+        """Why no program can be run here, as far as that is known without starting anything; None if nothing speaks against it."""
+        if self._missing is None and importlib.util.find_spec(_PACKAGE) is None:
+            self._missing = "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel"
+        return self._missing
+
     async def warm(self) -> None:
         """Have a worker ready, so that the first program need not wait for it; says nothing if there can be none."""
         with contextlib.suppress(_Unavailable):
@@ -203,10 +209,8 @@ class Sandbox:
             self._end(worker)
         if self._closed:
             raise _Unavailable("the sandbox was closed")
-        if self._missing is None and importlib.util.find_spec(_PACKAGE) is None:
-            self._missing = "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel"
-        if self._missing is not None:
-            raise _Unavailable(self._missing)
+        if (lack := self.lacking()) is not None:
+            raise _Unavailable(lack)
         worker = _Worker()
         try:
             await worker.start()

@@ -154,3 +154,16 @@ def test_nothing_is_started_and_the_interpreter_is_not_imported_by_an_import():
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert said.stdout == "False\n"
+
+
+async def test_without_its_package_it_says_so_and_runs_nothing(monkeypatch):
+    """Platforms without a wheel: the reason is known before anything is started."""
+    monkeypatch.setattr("gork.computing.sandbox._PACKAGE", "no_such_package")
+    async with Sandbox() as sandbox:
+        lack = sandbox.lacking()
+        outcome = await sandbox.run("print(1)")
+
+    assert lack is not None
+    assert "pydantic-monty" in lack
+    assert isinstance(outcome, Broke)
+    assert (outcome.kind, outcome.message) == (BrokeKind.UNAVAILABLE, lack)
