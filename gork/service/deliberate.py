@@ -112,7 +112,7 @@ class DeliberateApi:
                 await stream.write(_event(Finished(await _followed(job, stream))))
 
             await stream.write(HEARTBEAT)
-            return await stream.run(send, _broken)
+            return await stream.run(send, lambda error: _broken(error, service.told(str(error))))
 
     async def members(self, _request: web.Request) -> web.Response:
         """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""
@@ -141,7 +141,7 @@ class DeliberateApi:
                 await stream.write(_event(Explained(await _followed(job, stream))))
 
             await stream.write(HEARTBEAT)
-            return await stream.run(send, _broken)
+            return await stream.run(send, lambda error: _broken(error, self._service.told(str(error))))
 
 
 async def _followed(job: ClientJob[_T], stream: Stream) -> _T:
@@ -165,7 +165,7 @@ def _event(event: WireEvent) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
 
 
-def _broken(error: GorkError) -> bytes:
+def _broken(error: GorkError, told: str) -> bytes:
     kind: BrokenKind
     match error:
         case NoAnswer():
@@ -176,7 +176,7 @@ def _broken(error: GorkError) -> bytes:
             kind = "refused"
         case _:
             kind = "error"
-    return _event(Broken(kind, str(error)))
+    return _event(Broken(kind, told))
 
 
 def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:
