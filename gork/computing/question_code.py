@@ -46,7 +46,7 @@ def program_of(question: str) -> str | None:
     r"""A program that prints what a question asks of its own code; None where there is none that can be run as it stands.
 
     >>> program_of("what does len('hello') return"), program_of("x = 5; x += 3; what is x?"), program_of("what is a list?")
-    ("print(repr(len('hello')))", 'x = 5; x += 3\\nprint(repr(x))', None)
+    ("print(repr(len('hello')))", 'x = 5; x += 3\nprint(repr(x))', None)
     """
     found = _code_in(question[:_LONGEST])
     if found is None:
