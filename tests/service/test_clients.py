@@ -21,9 +21,10 @@ from tests.support.program import Program
 MODEL = "gork-heavy-lite"
 CANDIDATES = ("plain", "coder", "solver")
 QUESTION = [{"role": "user", "content": "wat is teh captial of germny"}]
-FIRST_BYTE_S, LONGEST_GAP_S = 4.0, 10.0
-STOPS_WITHIN_S = 1.5
-"""A second, and the batch of a prompt that is being read."""
+FIRST_BYTE_S, LONGEST_GAP_S = 6.0, 10.0
+"""The head waits three seconds for the first sign of life."""
+STOPS_WITHIN_S = 4.0
+"""A second, the batch of a prompt that is being read, and the looks at a client that may only have stopped sending."""
 
 
 @dataclass
