@@ -141,7 +141,7 @@ class Page {
     if (this.edited) this.forget(this.edited);
     this.edit(null);
     this.composer.fill("");
-    for (const view of this.views.values()) if (shownOf(view.entry).result) view.showAll(false);
+    for (const view of this.views.values()) view.open = false;
     const entry = this.conversation.add(newTurn(text, this.composer.optimize.checked));
     void this.run(entry);
   }
@@ -193,12 +193,13 @@ class Page {
     this.draw();
     this.save();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
+    const view = /** @type {TurnView} */ (this.views.get(entry));
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.trouble);
-    setText(byId("to-verdict"), turn.result ? "See the verdict" : "See the turn");
-    show(byId("to-verdict"), true);
+    else say(turn.trouble.split("\n", 1)[0]);
     if (isAboutToken(turn.status)) this.askToken(turn.status);
-    if (turn.result && wasFollowing) following.goTo(/** @type {Element} */ (this.views.get(entry)?.root));
+    if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
+    setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");
+    show(byId("to-verdict"), !following.isNear(view.root) && !(wasFollowing && !view.touched));
   }
 
   stop() {
@@ -317,12 +318,13 @@ class Page {
             this.draw();
           },
           changed: () => this.save(),
+          redraw: () => this.draw(),
         },
         { votes: this.votes, roster: this.roster },
       );
       byId("thread").append(view.root);
       this.views.set(entry, view);
-      if (entry !== this.conversation.entries.at(-1)) view.showAll(false);
+      if (entry !== this.conversation.entries.at(-1)) view.open = false;
     }
     return view;
   }

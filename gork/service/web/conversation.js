@@ -1,6 +1,6 @@
 // The conversation: the questions with all versions of their turns, kept in the tab.
 
-import { decidedBy } from "./computed.js";
+import { decidedBy } from "./answers.js";
 import { answerOf, endEarly, isRunning } from "./turn.js";
 
 const KEY = "gork.conversation";

@@ -1,7 +1,7 @@
 // The conversation as a file.
 
 import { shownOf } from "./conversation.js";
-import { decidedBy, problemOf, ran } from "./computed.js";
+import { decidedBy, problemOf, ran } from "./answers.js";
 import { winnerOf } from "./turn.js";
 import { nameOf } from "./wording.js";
 

@@ -1,5 +1,7 @@
 // A turn as the page knows it: plain data that events change. Nothing in here touches the document.
 
+import { problemOf, ran } from "./answers.js";
+
 /**
  * @typedef {object} Column one candidate
  * @property {string} member
@@ -25,7 +27,7 @@
  * @property {number} at when it was asked, ms since 1970
  * @property {string} ensemble
  * @property {Record<string, string>} roles
- * @property {{text: string, accepted: string | null, refused: string | null, over: boolean}} rewrite
+ * @property {{text: string, accepted: string | null, refused: string | null, over: boolean, tried: boolean}} rewrite `tried`: somebody was asked for one
  * @property {Column[]} columns
  * @property {string} judge what the judge is doing
  * @property {any} verdict
@@ -54,7 +56,7 @@ export function newTurn(question, optimize) {
     at: Date.now(),
     ensemble: "",
     roles: {},
-    rewrite: { text: "", accepted: null, refused: null, over: false },
+    rewrite: { text: "", accepted: null, refused: null, over: false, tried: false },
     columns: [],
     judge: "",
     verdict: null,
@@ -80,6 +82,22 @@ export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
  * @returns {string | null}
  */
 export const winnerOf = (turn) => turn.result?.winner ?? turn.verdict?.winner ?? null;
+
+/**
+ * The member that will most likely be chosen, as far as can be told now: a program's result decides, else the configured order.
+ * @param {Turn} turn
+ * @param {string[]} prior the candidates, the configured best first
+ * @returns {string | null}
+ */
+export function favouriteOf(turn, prior) {
+  const going = isRunning(turn) || !turn.columns.some((column) => column.answer) ? turn.columns : turn.columns.filter((column) => column.answer);
+  const able = going.filter((column) => !column.failure && !problemOf(column.answer));
+  const computed = able.filter((column) => ran(column.answer));
+  const from = computed.length ? computed : able.length ? able : turn.columns;
+  /** @param {Column} column */
+  const rank = (column) => (prior.includes(column.member) ? prior.indexOf(column.member) : column.answer && !turn.roles[column.member] ? -1 : prior.length);
+  return from.length ? from.reduce((best, column) => (rank(column) < rank(best) ? column : best)).member : null;
+}
 
 /**
  * End a turn before its time.
@@ -129,6 +147,9 @@ const newColumn = (member) => ({
   member, model: "", state: "waiting", detail: "", text: "", tokens: 0, since: 0, begun: 0, first: 0, answer: null, failure: "",
 });
 
+/** Of these the rewrite's line, or the verdict's, says why they failed. */
+const SAID_ELSEWHERE = new Set(["promptimizer", "judge"]);
+
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
   accepted(turn, { id, ensemble, members }) {
@@ -144,6 +165,7 @@ const HANDLERS = {
   stage(turn, { stage }) {
     turn.status = "running";
     turn.stage = stage;
+    if (stage === "rewrite") turn.rewrite.tried = true;
   },
   member(turn, { member, state, detail }, now) {
     const column = columnOf(turn, member);
@@ -173,7 +195,7 @@ const HANDLERS = {
     else if (turn.roles[member] === "promptimizer") turn.rewrite.text = "";
   },
   rewritten(turn, { rewrite, rewrite_refused: refused }) {
-    turn.rewrite = { text: "", accepted: rewrite, refused, over: true };
+    Object.assign(turn.rewrite, { text: "", accepted: rewrite, refused, over: true });
   },
   answered(turn, answer) {
     settle(turn, answer);
@@ -181,13 +203,13 @@ const HANDLERS = {
   failed(turn, { member, message }) {
     const column = columnOf(turn, member);
     if (column) Object.assign(column, { state: "failed", failure: message });
-    else turn.notices.push(`${turn.roles[member] === "judge" ? "The judge" : member} failed: ${message}`);
+    else if (!SAID_ELSEWHERE.has(turn.roles[member])) turn.notices.push(`${member} failed: ${message}`);
   },
   judged(turn, verdict) {
     turn.verdict = verdict;
   },
-  notice(turn, { text }) {
-    turn.notices.push(text);
+  notice(turn, { text, about_verdict: said }) {
+    if (!said) turn.notices.push(text);
   },
   finished(turn, result) {
     for (const answer of result.answers) settle(turn, answer);
@@ -195,7 +217,8 @@ const HANDLERS = {
     Object.assign(turn, { result, verdict, status: "finished", stage: "" });
   },
   broken(turn, { kind, message }) {
-    endEarly(turn, kind === "stopped" ? "restarting" : "broken", message);
+    const told = kind === "no_answer" && turn.columns.length > 0 && turn.columns.every((column) => column.failure);
+    endEarly(turn, kind === "stopped" ? "restarting" : "broken", told ? "No model could answer this." : message);
   },
 };
 
