@@ -541,6 +541,74 @@ class TestAsking:
 
 
 @together
+class TestUsing:
+    async def test_an_answer_that_is_used_is_the_turns(self, fake, visitor):
+        """It takes the answer's place, is copied, and is what the next question goes on from; the chosen one can be taken back."""
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.button("Use the answer of llama").click()
+        hero = visitor.turn.locator(".hero .column")
+        await expect(hero).to_have_attribute("data-member", "llama")
+        await visitor.button("Copy", within=hero.locator(".column-foot")).click()
+        assert "It might be Nice." == await visitor.page.evaluate("navigator.clipboard.readText()")
+        await visitor.ask_to_the_end("and of Spain?")
+        messages = [body for body in fake.chats if body["model"] == "llama3.2:1b"][-1]["messages"]
+        assert ["capital of france pls", "It might be Nice."] == [said["content"] for said in messages if said["role"] != "system"][:2]
+        first = visitor.page.locator(".turn").first
+        await first.locator(".others").click()
+        await visitor.button("Use the answer of qwen", within=first).click()
+        await expect(first.locator(".hero .column")).to_have_attribute("data-member", "qwen")
+        await expect(first.locator(".verdict-line")).to_have_text(re.compile("^qwen's answer was chosen"))
+
+    async def test_a_finished_draft_can_be_used_after_a_stop_and_after_a_reload(self, fake, visitor):
+        """A turn that was stopped has its drafts; the one that is taken is part of the conversation, also after asking again."""
+        hold(fake, "llama")
+        await visitor.ask("capital of france pls")
+        await expect(visitor.column("qwen-small")).to_have_attribute("data-state", "done")
+        await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")
+        await visitor.page.keyboard.press("Escape")
+        await expect(visitor.turn).to_have_attribute("data-status", "stopped")
+        await visitor.come()
+        await visitor.button("Use the answer of qwen-small").click()
+        await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen-small")
+        await expect(visitor.turn.locator(".trouble")).to_be_hidden()
+        await expect(visitor.turn).to_contain_text("You use qwen-small's answer; the turn was not finished.")
+        fake.say("llama3.2:1b", "It might be Nice.")
+        await visitor.ask_to_the_end("and of Spain?")
+        messages = [body for body in fake.chats if body["model"] == "llama3.2:1b"][-1]["messages"]
+        assert "It is Lyon." in [said["content"] for said in messages]
+
+    async def test_asking_again_keeps_what_was_written_before_a_stop(self, fake, visitor):
+        """The stopped version is still there, with its drafts."""
+        hold(fake)
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        await visitor.page.keyboard.press("Escape")
+        for model in CANDIDATES.values():
+            fake.say(model, "It is Paris.")
+        await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
+        await expect(visitor.card).to_be_visible()
+        await visitor.button("Earlier version").click()
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+
+    async def test_answer_now_takes_the_best_draft_that_is_finished(self, fake, visitor):
+        """There is such a button as soon as a draft is finished; it stops the others."""
+        gate = hold(fake, "qwen")
+        held = hold(fake, "llama")
+        fake.say("qwen3:0.6b", Reply("It is Lyon.", pauses={3: gate}))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("qwen-small")).to_have_text("It is Lyon.")
+        await expect(visitor.button("Answer now")).to_be_hidden()
+        gate.set()
+        await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")
+        await visitor.button("Answer now").click()
+        await fake.until(lambda: fake.cancelled == ["llama3.2:1b"])
+        await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen")
+        await expect(visitor.turn).to_contain_text("You use qwen's answer")
+        await expect(visitor.button("Answer now")).to_be_hidden()
+        held.set()
+
+
+@together
 class TestText:
     async def test_markdown_is_rendered_and_code_coloured(self, fake, visitor):
         """Headings below the page's own, lists, tables, emphasis, code in colours; links leave the page alone."""
@@ -706,10 +774,11 @@ class TestKeeping:
     async def test_the_conversation_is_back_after_a_reload(self, visitor):
         """Answers, verdict and vote are there again, and the next question knows them."""
         await visitor.ask_to_the_end("capital of france pls")
-        await visitor.button("I prefer the answer of llama").click()
+        await visitor.button("Use the answer of llama").click()
         await visitor.come()
-        await expect(visitor.card).to_contain_text("qwen's answer was chosen")
+        await expect(visitor.card).to_contain_text("You use llama's answer · qwen's answer was chosen")
         await expect(visitor.text("qwen")).to_contain_text("It is Paris.")
+        await expect(visitor.turn.locator(".hero")).to_contain_text("It might be Nice.")
         await expect(visitor.button("I prefer the answer of llama")).to_have_attribute("aria-pressed", "true")
 
     async def test_a_turn_that_ran_is_an_interrupted_one(self, fake, visitor):
@@ -754,7 +823,7 @@ class TestKeeping:
         await visitor.button("I prefer the answer of qwen").click()
         await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 1.")
         await visitor.ask_to_the_end("two")
-        await visitor.button("I prefer the answer of llama", within=visitor.turn).click()
+        await visitor.button("Use the answer of llama", within=visitor.turn).click()
         await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 2.")
         await visitor.button("They are equally good", within=visitor.turn).click()
         await expect(visitor.turn.locator(".agreement")).to_have_text("You agreed with the judge in 1 of 1.")
@@ -762,9 +831,9 @@ class TestKeeping:
         await expect(visitor.status).to_have_text("Your vote is taken back.")
 
     async def test_the_conversation_can_be_saved_as_a_file(self, visitor):
-        """As JSON with whole turns and the vote, and as Markdown with the chosen answer first."""
+        """As JSON with whole turns and the vote, and as Markdown with the answer that is used first."""
         await visitor.ask_to_the_end("capital of france pls")
-        await visitor.button("I prefer the answer of llama").click()
+        await visitor.button("Use the answer of llama").click()
         contents = []
         for name in ("As JSON", "As Markdown"):
             await visitor.button("Export").click()
@@ -774,7 +843,8 @@ class TestKeeping:
         (turn,) = json.loads(contents[0])["turns"]
         assert (PARIS, "qwen", "llama", 3) == (turn["answer"], turn["winner"], turn["vote"], len(turn["answers"]))
         assert contents[1].startswith("## capital of france pls\n")
-        assert contents[1].index("It is **Paris**.") < contents[1].index("It is Lyon.")
+        assert "llama" == turn["used"]
+        assert contents[1].index("It might be Nice.") < contents[1].index("It is Lyon.") < contents[1].index("It is **Paris**.")
 
 
 @together

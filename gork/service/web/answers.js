@@ -26,7 +26,7 @@ export function problemOf(answer) {
  * @returns {Computed | null}
  */
 export function decidedBy(turn) {
-  const by = turn.verdict?.computed_by;
+  const by = turn.used || turn.verdict?.computed_by;
   const answer = by ? turn.columns.find((column) => column.member === by)?.answer : null;
   return ran(answer) ? answer.computed : null;
 }

@@ -10,11 +10,11 @@ import * as following from "./following.js";
 import { Roster } from "./roster.js";
 import { ServiceError, isAboutToken, useToken } from "./service.js";
 import * as theme from "./theme.js";
-import { answerOf, endEarly, isRunning, newTurn, winnerOf } from "./turn.js";
+import { answerOf, bestFinished, endEarly, isRunning, newTurn, use, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
 import { spoken } from "./verdict.js";
 import { Votes } from "./votes.js";
-import { duration } from "./wording.js";
+import { duration, nameOf } from "./wording.js";
 
 /** @typedef {import("./conversation.js").Entry} Entry */
 const SAVE_EVERY = 1000;
@@ -33,6 +33,8 @@ class Page {
     this.edited = null;
     /** @type {Entry[]} */
     this.forgotten = [];
+    /** @type {string | null} whose draft is taken when the running turn has been stopped */
+    this.takeWhenOver = null;
     this.frame = 0;
     this.saved = 0;
     this.composer = new Composer({
@@ -73,6 +75,7 @@ class Page {
     addEventListener("keydown", (event) => this.key(event));
     addEventListener("pagehide", () => this.save());
     byId("new").addEventListener("click", () => this.clear());
+    byId("answer-now").addEventListener("click", () => this.answerNow());
     byId("undo").addEventListener("click", () => this.undo());
     byId("keys-button").addEventListener("click", () => byId("keys").showModal());
     byId("to-verdict").addEventListener("click", () => this.toVerdict());
@@ -183,7 +186,10 @@ class Page {
       this.changed();
     });
     this.running = null;
+    const taken = this.takeWhenOver;
+    this.takeWhenOver = null;
     this.over(entry);
+    if (taken && !turn.result) this.use(entry, taken);
   }
 
   /** @param {Entry} entry whose turn has ended */
@@ -204,6 +210,31 @@ class Page {
 
   stop() {
     this.running?.abort.abort();
+  }
+
+  /** Stop, and take the best of the drafts that are finished. */
+  answerNow() {
+    if (!this.running) return;
+    const { entry } = this.running;
+    this.takeWhenOver = bestFinished(shownOf(entry), this.roster.prior);
+    this.stop();
+  }
+
+  /**
+   * Make a member's answer the one of its turn: shown, copied, exported, and what the next question goes on from.
+   * @param {Entry} entry
+   * @param {string} member
+   */
+  use(entry, member) {
+    const turn = shownOf(entry);
+    use(turn, member);
+    if (turn.result && this.votes.of(turn.id) !== member) this.votes.cast(turn.id, member, judgesChoice(turn));
+    this.save();
+    this.draw();
+    const view = this.views.get(entry);
+    if (view) following.goTo(view.root);
+    say(`This is the answer now: ${nameOf(member)}.`);
+    this.composer.focus();
   }
 
   toVerdict() {
@@ -294,6 +325,7 @@ class Page {
     }
     this.composer.setRunning(this.running !== null);
     const turn = this.running && shownOf(this.running.entry);
+    show(byId("answer-now"), turn !== null && bestFinished(turn, this.roster.prior) !== null && !this.takeWhenOver);
     setText(byId("clock"), turn ? duration((now - turn.at) / 1000) : "");
     if (entries.length) following.follow();
   }
@@ -313,10 +345,11 @@ class Page {
             this.draw();
           },
           vote: (turn, choice) => {
-            this.votes.cast(turn.id, choice, turn.verdict?.fallback || turn.verdict?.note ? null : winnerOf(turn));
+            this.votes.cast(turn.id, choice, judgesChoice(turn));
             say(this.votes.of(turn.id) ? `Your vote: ${choice}. ${this.votes.agreement()}` : "Your vote is taken back.");
             this.draw();
           },
+          use: (used, member) => this.use(used, member),
           changed: () => this.save(),
           redraw: () => this.draw(),
         },
@@ -329,5 +362,11 @@ class Page {
     return view;
   }
 }
+
+/**
+ * Whom the judge chose, null where it did not decide.
+ * @param {import("./turn.js").Turn} turn
+ */
+const judgesChoice = (turn) => (turn.verdict?.fallback || turn.verdict?.note ? null : winnerOf(turn));
 
 new Page().start();

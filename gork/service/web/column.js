@@ -20,9 +20,9 @@ export class ColumnView {
   /**
    * @param {string} id unique on the page
    * @param {string} member
-   * @param {() => void} onPrefer
+   * @param {{prefer: () => void, use: () => void}} actions
    */
-  constructor(id, member, onPrefer) {
+  constructor(id, member, actions) {
     const { root, parts } = copyOf("t-column");
     this.root = root;
     this.parts = parts;
@@ -33,11 +33,13 @@ export class ColumnView {
     parts.name.id = `${id}-name`;
     root.setAttribute("aria-labelledby", parts.name.id);
     setAttribute(parts.prefer, "aria-label", `I prefer the answer of ${nameOf(member)}`);
+    setAttribute(parts.use, "aria-label", `Use the answer of ${nameOf(member)}`);
     this.live = new LiveText(parts.text);
     this.computed = new ComputedView(parts.computed);
     this.whole = "";
     parts.copy.addEventListener("click", () => copy(this.whole, parts.copy));
-    parts.prefer.addEventListener("click", onPrefer);
+    parts.prefer.addEventListener("click", actions.prefer);
+    parts.use.addEventListener("click", actions.use);
     root.tabIndex = -1;
   }
 
@@ -68,7 +70,8 @@ export class ColumnView {
     setText(parts.cut, remark);
     show(parts.cut, remark !== "");
     show(parts.foot, (over || done) && column.text !== "");
-    show(parts.prefer, over && done);
+    show(parts.prefer, over && done && chosen);
+    show(parts.use, over && column.text !== "" && !chosen);
     setAttribute(parts.prefer, "aria-pressed", String(vote === column.member));
   }
 }

@@ -30,12 +30,12 @@ export class Conversation {
   }
 
   /**
-   * Add another version of an entry's turn; one that came to nothing makes room for it.
+   * Add another version of an entry's turn; one in which nothing was written makes room for it.
    * @param {Entry} entry
    * @param {Turn} turn
    */
   addVersion(entry, turn) {
-    entry.versions = entry.versions.filter((version) => version.result);
+    entry.versions = entry.versions.filter((version) => version.result || version.columns.some((column) => column.text));
     entry.versions.push(turn);
     entry.shown = entry.versions.length - 1;
   }

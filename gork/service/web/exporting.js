@@ -2,7 +2,7 @@
 
 import { shownOf } from "./conversation.js";
 import { decidedBy, problemOf, ran } from "./answers.js";
-import { winnerOf } from "./turn.js";
+import { chosenOf } from "./turn.js";
 import { nameOf } from "./wording.js";
 
 /**
@@ -17,8 +17,8 @@ export function asJson(conversation, votes) {
     const at = new Date(turn.at).toISOString();
     const partial = turn.columns.map(({ member, text, failure }) => ({ member, text, failure: failure || null }));
     const vote = turn.id ? votes.of(turn.id) : null;
-    if (turn.result) return { at, ...turn.result, vote };
-    return { at, id: turn.id || null, question: { text: turn.question }, status: turn.status, reason: turn.trouble, answers: partial };
+    if (turn.result) return { at, ...turn.result, used: turn.used || null, vote };
+    return { at, id: turn.id || null, question: { text: turn.question }, status: turn.status, reason: turn.trouble, used: turn.used || null, answers: partial };
   });
   return `${JSON.stringify({ turns }, null, 2)}\n`;
 }
@@ -33,12 +33,12 @@ function section(turn, votes) {
   const lines = [`## ${turn.question.trim().split("\n").join("\n   ")}`, "", `*${new Date(turn.at).toLocaleString()}*`];
   if (turn.rewrite.accepted) lines.push("", `Asked as: ${turn.rewrite.accepted}`);
   if (turn.trouble) lines.push("", `*${turn.trouble}*`);
-  const winner = winnerOf(turn);
+  const winner = chosenOf(turn);
   const columns = [...turn.columns].sort((one, other) => Number(other.member === winner) - Number(one.member === winner));
   const vote = turn.id ? votes.of(turn.id) : null;
   if (vote) lines.push("", `Your vote: ${vote}`);
   for (const column of columns) {
-    const remark = column.member === winner ? `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
+    const remark = column.member === winner ? turn.used ? "used" : `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
     lines.push("", `### ${nameOf(column.member)}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "");
     lines.push(column.failure || (ran(column.answer) ? fenced(column.text, "text") : column.text) || "*nothing*");
     const program = ran(column.answer) ? column.answer.computed : column.member === winner ? decidedBy(turn) : null;

@@ -33,6 +33,7 @@ import { problemOf, ran } from "./answers.js";
  * @property {any} verdict
  * @property {string[]} notices
  * @property {any} result the whole turn as the service tells it, at the end
+ * @property {string} used the member whose answer the user took instead of the chosen one, or where none was chosen; "" for none
  * @property {string} reason the judge's words, if it was asked for them
  */
 
@@ -62,6 +63,7 @@ export function newTurn(question, optimize) {
     verdict: null,
     notices: [],
     result: null,
+    used: "",
     reason: "",
   };
 }
@@ -74,7 +76,7 @@ export const isRunning = (turn) => RUNNING.has(turn.status);
  * @param {Turn} turn
  * @returns {string | null}
  */
-export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
+export const answerOf = (turn) => (turn.used ? (columnOf(turn, turn.used)?.text ?? null) : turn.result ? turn.result.answer : null);
 
 /**
  * The member whose answer was chosen, null before.
@@ -84,19 +86,55 @@ export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
 export const winnerOf = (turn) => turn.result?.winner ?? turn.verdict?.winner ?? null;
 
 /**
+ * The member whose answer is the turn's: the user's choice above the judge's; null before there is one.
+ * @param {Turn} turn
+ * @returns {string | null}
+ */
+export const chosenOf = (turn) => turn.used || winnerOf(turn);
+
+/**
+ * Take a member's answer as the turn's.
+ * @param {Turn} turn
+ * @param {string} member
+ */
+export function use(turn, member) {
+  turn.used = member === winnerOf(turn) ? "" : member;
+}
+
+/**
  * The member that will most likely be chosen, as far as can be told now: a program's result decides, else the configured order.
  * @param {Turn} turn
  * @param {string[]} prior the candidates, the configured best first
  * @returns {string | null}
  */
 export function favouriteOf(turn, prior) {
-  const going = isRunning(turn) || !turn.columns.some((column) => column.answer) ? turn.columns : turn.columns.filter((column) => column.answer);
-  const able = going.filter((column) => !column.failure && !problemOf(column.answer));
+  const finished = turn.columns.filter((column) => column.answer);
+  const going = isRunning(turn) || !finished.length ? turn.columns : finished;
+  return best(turn, going, prior);
+}
+
+/**
+ * The same among the drafts that are finished; null while there is none.
+ * @param {Turn} turn
+ * @param {string[]} prior
+ */
+export function bestFinished(turn, prior) {
+  const finished = turn.columns.filter((column) => column.answer && !problemOf(column.answer));
+  return best(turn, finished, prior);
+}
+
+/**
+ * @param {Turn} turn
+ * @param {Column[]} columns
+ * @param {string[]} prior
+ */
+function best(turn, columns, prior) {
+  const able = columns.filter((column) => !column.failure && !problemOf(column.answer));
   const computed = able.filter((column) => ran(column.answer));
-  const from = computed.length ? computed : able.length ? able : turn.columns;
-  /** @param {Column} column */
-  const rank = (column) => (prior.includes(column.member) ? prior.indexOf(column.member) : column.answer && !turn.roles[column.member] ? -1 : prior.length);
-  return from.length ? from.reduce((best, column) => (rank(column) < rank(best) ? column : best)).member : null;
+  const from = computed.length ? computed : able.length ? able : columns;
+  /** @param {Column} column the question's own code, which has no role, above all members */
+  const rank = ({ member }) => (prior.includes(member) ? prior.indexOf(member) : turn.roles[member] ? prior.length : -1);
+  return from.length ? from.reduce((one, other) => (rank(other) < rank(one) ? other : one)).member : null;
 }
 
 /**

@@ -5,7 +5,7 @@ import { decidedBy, ran } from "./answers.js";
 import { ColumnView } from "./column.js";
 import * as following from "./following.js";
 import { keep, kept } from "./keeping.js";
-import { favouriteOf, isRunning, winnerOf } from "./turn.js";
+import { chosenOf, favouriteOf, isRunning, winnerOf } from "./turn.js";
 import { shownOf } from "./conversation.js";
 import { VerdictView } from "./verdict.js";
 import { NONE, TIE } from "./votes.js";
@@ -21,6 +21,7 @@ const OTHERS = "gork.others";
  * @property {(entry: Entry, how: {optimize?: boolean}) => void} again
  * @property {(entry: Entry, by: number) => void} version
  * @property {(turn: Turn, choice: string) => void} vote
+ * @property {(entry: Entry, member: string) => void} use
  * @property {() => void} changed something of the turn that is to be kept
  * @property {() => void} redraw
  */
@@ -49,6 +50,8 @@ export class TurnView {
     this.hero = null;
     /** The one that stood there as a draft before another was chosen. @type {ColumnView | null} */
     this.before = null;
+    /** Whether what stands in the answer's place was put there as a draft. */
+    this.drafted = false;
     /** Whether the user did something within this turn since it began: then what is being read stays where it is. */
     this.touched = false;
     this.open = kept("local", OTHERS) === "open";
@@ -99,7 +102,7 @@ export class TurnView {
     if (turn !== this.turn) this.begin(turn);
     if (this.columns.length < turn.columns.length) this.build(turn);
     const running = isRunning(turn);
-    const winner = winnerOf(turn);
+    const answers = chosenOf(turn);
     const vote = turn.id ? this.known.votes.of(turn.id) : null;
     const read = this.hero && this.isRead(this.hero) ? this.hero.parts.text : null;
     const top = read?.getBoundingClientRect().top;
@@ -107,10 +110,10 @@ export class TurnView {
     this.place(turn);
     this.columns.forEach((view, index) => {
       const column = turn.columns[index];
-      const chosen = column.member === winner;
+      const chosen = column.member === answers;
       const program = ran(column.answer) ? column.answer.computed : chosen ? decidedBy(turn) : null;
       const open = this.open || view === this.hero || view === this.before;
-      const draft = view === this.hero && !winner && turn.columns.length > 1;
+      const draft = view === this.hero && !answers && turn.columns.length > 1;
       view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote, program, draft, open });
     });
     this.others(turn, running);
@@ -141,7 +144,10 @@ export class TurnView {
    */
   build(turn) {
     for (const { member } of turn.columns.slice(this.columns.length)) {
-      const view = new ColumnView(`${this.root.id}-answer-${this.columns.length + 1}`, member, () => this.actions.vote(shownOf(this.entry), member));
+      const view = new ColumnView(`${this.root.id}-answer-${this.columns.length + 1}`, member, {
+        prefer: () => this.actions.vote(shownOf(this.entry), member),
+        use: () => this.actions.use(this.entry, member),
+      });
       this.columns.push(view);
       this.parts.columns.append(view.root);
     }
@@ -154,7 +160,9 @@ export class TurnView {
    * @param {Turn} turn
    */
   place(turn) {
-    const member = winnerOf(turn) ?? favouriteOf(turn, this.known.roster.prior);
+    const chosen = chosenOf(turn);
+    if (!chosen && !isRunning(turn) && this.hero?.whole) return; // what was read when it was stopped
+    const member = chosen ?? favouriteOf(turn, this.known.roster.prior);
     const view = this.columns.find((column) => column.member === member) ?? null;
     const { hero: before, parts } = this;
     if (view === before) return;
@@ -163,8 +171,9 @@ export class TurnView {
     if (before) move(before.root, parts.columns, this.columns.slice(this.columns.indexOf(before) + 1).find((next) => next !== view)?.root ?? null);
     if (view) move(view.root, parts.hero, null);
     this.hero = view;
-    this.before = before?.whole ? before : null;
-    before?.root.classList.toggle("kept", reading);
+    this.before = before?.whole && this.drafted && winnerOf(turn) && !turn.used ? before : null;
+    this.drafted = !chosen;
+    before?.root.classList.toggle("kept", reading && this.before !== null);
   }
 
   /** @param {ColumnView} view whose text may be under somebody's eyes */
@@ -185,9 +194,8 @@ export class TurnView {
     const what = many(names.length, running || !turn.result ? "other draft" : "other answer");
     setText(parts.othersText, `${what}: ${names.join(", ")}`);
     setAttribute(this.root, "data-others", this.open ? "open" : turn.result ? "folded" : "rows");
-    const gaveWay = this.before && winnerOf(turn);
-    show(parts.instead, Boolean(gaveWay));
-    if (gaveWay && this.hero) setText(parts.insteadText, `Another answer was chosen than the draft that stood here, which was by ${nameOf(/** @type {ColumnView} */ (this.before).member)}.`);
+    show(parts.instead, this.before !== null);
+    if (this.before) setText(parts.insteadText, `Another answer was chosen than the draft that stood here, which was by ${nameOf(this.before.member)}.`);
   }
 
   /** Give up what is on the page. */
@@ -231,13 +239,13 @@ export class TurnView {
     if (parts.tools.parentElement !== home) home.append(parts.tools);
     show(parts.tools, !running);
     show(parts.edit, !busy);
-    show(parts.again, last && !busy && Boolean(turn.result));
+    show(parts.again, last && !busy && Boolean(turn.result || turn.used));
     show(parts.plain, last && !busy && Boolean(turn.result && turn.rewrite.accepted && turn.rewrite.accepted.trim() !== turn.question.trim()));
     show(parts.versions, entry.versions.length > 1 && last && !busy);
     setText(parts.version, `${entry.shown + 1} of ${entry.versions.length}`);
     parts.older.disabled = entry.shown === 0;
     parts.newer.disabled = entry.shown === entry.versions.length - 1;
-    const trouble = !running && turn.trouble !== "";
+    const trouble = !running && turn.trouble !== "" && !turn.used;
     show(parts.trouble, trouble);
     setText(parts.troubleText, turn.trouble);
     show(parts.troubleAgain, trouble && last && !busy);

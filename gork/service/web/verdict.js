@@ -8,6 +8,8 @@ import { duration, list, many, nameOf } from "./wording.js";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 
+/** @type {Record<string, string>} */
+const TEMPLATES = { card: "t-verdict", steps: "t-steps", used: "t-used" };
 const ORDER = ["rewrite", "answer", "judge"];
 
 export class VerdictView {
@@ -27,11 +29,12 @@ export class VerdictView {
 
   /** @param {Turn} turn */
   update(turn) {
-    const form = turn.verdict ? "card" : isRunning(turn) ? "steps" : "";
+    const form = turn.verdict ? "card" : isRunning(turn) ? "steps" : turn.used ? "used" : "";
     if (form !== this.form) this.become(form, turn);
     show(this.home, form !== "");
     if (form === "steps") this.steps(turn);
     if (form === "card") this.card(turn);
+    if (form === "used") setText(this.parts.label, `You use ${nameOf(turn.used)}'s answer; the turn was not finished.`);
   }
 
   /**
@@ -42,7 +45,7 @@ export class VerdictView {
     this.form = form;
     this.home.replaceChildren();
     if (!form) return;
-    const { root, parts } = copyOf(form === "card" ? "t-verdict" : "t-steps");
+    const { root, parts } = copyOf(TEMPLATES[form]);
     this.parts = parts;
     this.home.append(root);
     if (form !== "card") return;
@@ -133,7 +136,7 @@ export class VerdictView {
  */
 function lineOf(turn) {
   const { verdict, columns, result } = turn;
-  const parts = [choiceOf(turn)];
+  const parts = turn.used ? [`You use ${nameOf(turn.used)}'s answer`, choiceOf(turn)] : [choiceOf(turn)];
   const failed = columns.filter((column) => column.failure).length;
   if (!verdict.fallback && !verdict.note && verdict.close) parts.push("close call");
   if (failed) parts.push(`${failed} of ${columns.length} failed`);
