@@ -66,8 +66,10 @@ class TestFiles:
             assert {address.rstrip(".") for address in found} <= allowed, name
 
     def test_all_of_it_is_small(self):
-        """All files together are less than 110 kB on the wire."""
-        assert sum(len(asset.compressed) for asset in assets().files.values()) <= 110_000
+        """What every visitor loads is less than 110 kB on the wire; with what some answers need, less than 180 kB."""
+        sizes = {name: len(asset.compressed) for name, asset in assets().files.items()}
+        assert sum(sizes.values()) <= 180_000
+        assert sum(size for name, size in sizes.items() if "/temml/" not in name and "/highlight/" not in name) <= 110_000
 
     def test_the_page_and_its_modules_name_files_that_exist(self):
         """Everything that the page loads, and that a module imports, is there."""
@@ -628,6 +630,47 @@ class TestText:
         assert ["https://example.org/a?b=1&c=2", "_blank", "noopener noreferrer"] == [
             await link.get_attribute(name) for name in ("href", "target", "rel")
         ]
+
+    FORMULAS = (
+        r"Inline \(x^2\,dx\) and $E = mc^2$, display:",
+        r"\[ x = \frac{-b \pm \sqrt{b^2-4ac}}{2a} \]",
+        "$$\n\\begin{aligned}a &= b\\\\ c &= d\\end{aligned}\n$$",
+        r"It costs $5 and $10, or \(\nonsense{\) and `\(code\)`.",
+    )
+
+    async def test_formulas_are_typeset_and_what_is_none_is_left(self, fake, visitor):
+        """TeX between its delimiters is MathML; money is money; what is no TeX, and code, stay as they were written."""
+        gate = asyncio.Event()
+        fake.say("llama3.2:1b", Reply(tokens=[r"Half \(x^2", r"\,dx", r" and more"], pauses={2: gate}))
+        fake.say("qwen2.5-coder:1.5b", "Paris.\n\n" + "\n\n".join(self.FORMULAS))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.text("llama")).to_have_text(r"Half \(x^2\,dx")
+        gate.set()
+        text = visitor.text("qwen")
+        await expect(text.locator("math")).to_have_count(4)
+        await expect(text.locator("math mfrac msqrt")).to_have_count(1)
+        await expect(text.locator("math mtr")).to_have_count(2)
+        await expect(text.locator("p").last).to_have_text(r"It costs $5 and $10, or \(\nonsense{\) and \(code\).")
+        await expect(visitor.card).to_be_visible()
+        assert [] == await visitor.axe()
+
+    async def test_no_formula_does_more_than_look_like_one(self, fake, visitor):
+        """Neither links, nor classes and styles, nor markup, nor sizes beyond the text's, nor macros without an end."""
+        odd = (
+            r"\href{javascript:alert(1)}{x}",
+            r"\class{verdict-card}{x}",
+            r"\text{<img src=x onerror=alert(2)>}",
+            r"\rule{9999em}{9999em}",
+            r"\def\a{\a\a}\a",
+            r"\includegraphics{https://evil.example/a.png}",
+            r"\style{position:fixed}{x}",
+            r"\color{red}{x}",
+        )
+        fake.say("qwen2.5-coder:1.5b", "Paris.\n\n" + "\n\n".join(f"\\[{each}\\]" for each in odd))
+        await visitor.ask_to_the_end("capital of france pls")
+        await expect(visitor.text("qwen").locator("math").first).to_be_visible()
+        assert 0 == await visitor.text("qwen").locator("a, img, mglyph, [href], math [class], [style], .verdict-card").count()
+        assert 20_000 > (await visitor.text("qwen").bounding_box())["height"]
 
     async def test_every_shipped_language_can_be_loaded(self, visitor):
         """Each grammar is taken by the highlighter, and colours something."""
