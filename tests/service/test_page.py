@@ -541,6 +541,48 @@ class TestAsking:
         await expect(visitor.box).to_have_value("whats the diffrence between tcp and udp")
         await expect(visitor.box).to_be_focused()
 
+    async def test_a_conversation_has_settings(self, fake, served, visitor):
+        """System message, temperature, seed and programs go with its questions, outlive a reload, and can be reset."""
+        page = visitor.page
+        await visitor.button("Settings").click()
+        await page.get_by_label("System message").fill("Answer in one word.")
+        await page.get_by_label("Temperature").fill("0.25")
+        await page.get_by_label("Seed").fill("7")
+        await page.get_by_role("switch", name="Let models answer by a program").press("Space")
+        assert [] == await visitor.axe()
+        await page.keyboard.press("Escape")
+        await visitor.come()
+        async with page.expect_request("**/api/deliberate") as asked:
+            await visitor.ask_to_the_end("capital of france pls")
+        body = (await asked.value).post_data_json
+        assert ("Answer in one word.", {"temperature": 0.25}, 7, False) == tuple(
+            body[name] for name in ("system", "options", "seed", "compute")
+        )
+        (chat,) = (said for said in fake.chats if said["model"] == "llama3.2:1b")
+        assert 0.25 == chat["options"]["temperature"]
+        assert chat["messages"][0]["content"].endswith("Answer in one word.")
+        await visitor.button("Settings").click()
+        await visitor.button("Reset").click()
+        await visitor.button("Done").click()
+        async with page.expect_request("**/api/deliberate") as asked:
+            await visitor.ask_to_the_end("and of Spain?")
+        assert {"system", "options", "compute"}.isdisjoint((await asked.value).post_data_json)
+
+    async def test_text_files_that_are_dropped_become_part_of_the_question(self, visitor):
+        """Each in a fence under its name; what is no text, or too large, is refused by name."""
+        await visitor.box.fill("What is this?")
+        await visitor.page.evaluate(
+            """() => {
+                const data = new DataTransfer();
+                data.items.add(new File(["a = '```'\\n"], "a.py"));
+                data.items.add(new File([new Uint8Array([255, 0, 1])], "b.bin"));
+                data.items.add(new File(["x".repeat(70000)], "c.txt"));
+                window.dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+            }"""
+        )
+        await expect(visitor.box).to_have_value("What is this?\n\na.py:\n````\na = '```'\n````\n\n")
+        await expect(visitor.status).to_have_text("Not added: b.bin is not a text file; c.txt is larger than 64 kB.")
+
 
 @together
 class TestUsing:

@@ -6,12 +6,14 @@ import { progress, say } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
 import { asJson, asMarkdown, save } from "./exporting.js";
+import { takeFiles } from "./dropping.js";
 import * as following from "./following.js";
 import { Roster } from "./roster.js";
 import { ServiceError, isAboutToken, useToken } from "./service.js";
 import * as theme from "./theme.js";
 import { answerOf, bestFinished, endEarly, isRunning, newTurn, use, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
+import { SettingsDialog, asRequest } from "./settings.js";
 import { spoken } from "./verdict.js";
 import { Votes } from "./votes.js";
 import { duration, nameOf } from "./wording.js";
@@ -50,6 +52,14 @@ class Page {
     following.watch();
     this.listen();
     this.bringBack();
+    this.settings = new SettingsDialog(
+      () => this.conversation.settings,
+      (settings) => {
+        this.conversation.settings = settings;
+        this.save();
+      },
+    );
+    takeFiles((text) => this.composer.add(text), say);
     this.takeLink();
     this.meet();
     setInterval(() => this.running && this.changed(), CLOCK);
@@ -178,7 +188,7 @@ class Page {
       history: this.conversation.historyBefore(entry),
       program: this.conversation.programBefore(entry),
       optimize: turn.optimize,
-      seed: Math.floor(Math.random() * 2 ** 31),
+      ...asRequest(entry.versions.length > 1 ? { ...this.conversation.settings, seed: null } : this.conversation.settings),
     };
     await ask(turn, request, abort.signal, (kind) => {
       const line = kind === "token" ? "" : progress(turn);

@@ -88,6 +88,13 @@ export class Composer {
     keep("session", DRAFT, text);
   }
 
+  /** @param {string} text which is put below what is there, and the user goes on below it */
+  add(text) {
+    this.fill(`${this.text ? `${this.text.trimEnd()}\n\n` : ""}${text}\n\n`);
+    this.box.scrollTop = this.box.scrollHeight;
+    this.focus();
+  }
+
   /** As high as the text needs, up to what the style allows. */
   fit() {
     if (CSS.supports("field-sizing", "content")) return;

@@ -1,6 +1,7 @@
 // The conversation as a file.
 
 import { shownOf } from "./conversation.js";
+import { inFence } from "./fences.js";
 import { decidedBy, problemOf, ran } from "./answers.js";
 import { chosenOf } from "./turn.js";
 import { nameOf } from "./wording.js";
@@ -40,24 +41,13 @@ function section(turn, votes) {
   for (const column of columns) {
     const remark = column.member === winner ? turn.used ? "used" : `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
     lines.push("", `### ${nameOf(column.member)}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "");
-    lines.push(column.failure || (ran(column.answer) ? fenced(column.text, "text") : column.text) || "*nothing*");
+    lines.push(column.failure || (ran(column.answer) ? inFence(column.text, "text") : column.text) || "*nothing*");
     const program = ran(column.answer) ? column.answer.computed : column.member === winner ? decidedBy(turn) : null;
-    if (program) lines.push("", "Computed by this program:", "", fenced(program.program, "python"), "", "It printed:", "", fenced(program.output, "text"));
+    if (program) lines.push("", "Computed by this program:", "", inFence(program.program, "python"), "", "It printed:", "", inFence(program.output, "text"));
     const problem = problemOf(column.answer);
     if (problem) lines.push("", `*${problem}*`);
   }
   return lines.join("\n");
-}
-
-/**
- * A text in a fence that nothing within it ends.
- * @param {string} text
- * @param {string} language
- */
-function fenced(text, language) {
-  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${language}\n${text.replace(/\n$/, "")}\n${fence}`;
 }
 
 /**
