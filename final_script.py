@@ -295,10 +295,19 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
     )
     engine.companions.push_async_callback(sandbox.aclose)
 
+    told: set[str] = set()
+
+    def programs(how: Settings, on_event: OnEvent) -> Sandbox | None:
+        lack = sandbox.lacking() if how.compute else None
+        if lack is not None and lack not in told:
+            told.add(lack)
+            on_event(Notice(f"nothing is computed by programs: {lack}"))
+        return sandbox if how.compute and lack is None else None
+
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
         limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
         team = replace(
-            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None
+            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=programs(how, on_event)
         )
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 

@@ -128,6 +128,10 @@ class Refused(ModelError):
     kind: ClassVar[str] = "refused"
 
 
+class Ourselves(Refused):
+    """Raised when what answers as a model's server is a service of this program."""
+
+
 class Busy(ModelError):
     """Raised when a server's own queue is full."""
 

@@ -174,7 +174,7 @@ async def _measure(
         questions={questions.name: questions.sha256 for questions in questions},
         seeds=arguments.seeds,
         best_single=team.prior[0],
-        members=metrics.members(asked.cases, [model.name for model in team.candidates]),
+        members=metrics.members(asked.cases, [model.name for model in team.candidates], chosen),
         rows=rows,
         bins=metrics.reliability(chosen),
         bins_differing=metrics.reliability([outcome for outcome in chosen if outcome.case.differs]),

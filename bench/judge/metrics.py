@@ -189,8 +189,12 @@ def _rounded(parts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, fl
     return {part: {name: round(share, 4) for name, share in shares.items()} for part, shares in parts.items()}
 
 
-def members(cases: Sequence[Case], names: Sequence[str]) -> Members:
-    """Each member's accuracy; one that gave no answer was not right."""
+def members(cases: Sequence[Case], names: Sequence[str], outcomes: Sequence[Outcome] = ()) -> Members:
+    """Each member's accuracy; one that gave no answer was not right. With outcomes, the accuracy of that choice beside them."""
+    right = {(outcome.case.item.set, outcome.case.item.id, outcome.case.seed): outcome.right for outcome in outcomes}
+
+    def choice(part: Sequence[Case]) -> dict[str, float]:
+        return {"choice": mean([right[case.item.set, case.item.id, case.seed] for case in part])} if right else {}
 
     def accuracy(part: Sequence[Case]) -> dict[str, float]:
         return {name: mean([float(case.right.get(name, False)) for case in part]) for name in names}
@@ -205,6 +209,7 @@ def members(cases: Sequence[Case], names: Sequence[str]) -> Members:
                 **accuracy(part),
                 "random": mean([*map(random_choice, part)]),
                 "oracle": mean([*map(oracle, part)]),
+                **choice(part),
             }
             for name, part in sorted(found.items())
         }

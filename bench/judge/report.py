@@ -134,12 +134,16 @@ def _candidates(report: Report) -> str:
             f"{found.differing} of them with answers that differ in truth"
         )
     ]
-    names = [*found.by_member, "random", "oracle"]
-    everything = ["all", str(found.cases), *(_percent(share) for share in [*found.by_member.values(), found.lot, found.oracle])]
+    names = [*found.by_member, "random", "oracle", "choice"]
+    overall = [*found.by_member.values(), found.lot, found.oracle, report.chosen]
+    everything = ["all", str(found.cases), *map(_percent, overall)]
     lines.append(f"the chosen answer is right in {report.chosen:.1%} of all cases")
     for what, parts in (("kind", found.by_kind), ("set", found.by_set)):
         if what == "kind" or len(parts) > 1:
-            rows = [[part, str(int(shares["cases"])), *(_percent(shares[name]) for name in names)] for part, shares in parts.items()]
+            rows = [
+                [part, str(int(shares["cases"])), *(_percent(shares[name]) if name in shares else "-" for name in names)]
+                for part, shares in parts.items()
+            ]
             lines += ["", *_grid([f"right, by {what}", "cases", *names], [everything, *rows])]
     return "\n".join(lines)
 

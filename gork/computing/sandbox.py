@@ -93,13 +93,6 @@ class Broke(msgspec.Struct, frozen=True):
 Outcome = Ran | Broke
 
 
-def missing() -> str | None:
-    """Why there can be no sandbox here, found without starting or importing anything; None if its package is there."""
-    if importlib.util.find_spec(_PACKAGE) is not None:
-        return None
-    return "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel for it"
-
-
 def without_noise(number: str) -> str:
     """A float as `repr` writes it, without the noise of its binary form; any other number as it is.
 
@@ -145,6 +138,12 @@ class Sandbox:
         self._idle.clear()
         if self._ended:
             await asyncio.wait(self._ended)
+
+    def lacking(self) -> str | None:
+        """Why no program can be run here, as far as that is known without starting anything; None if nothing speaks against it."""
+        if self._missing is None and importlib.util.find_spec(_PACKAGE) is None:
+            self._missing = "pydantic-monty is not installed here: `pip install -r requirements-core.txt` gets it where there is a wheel"
+        return self._missing
 
     async def warm(self) -> None:
         """Have a worker ready, so that the first program need not wait for it; says nothing if there can be none."""
@@ -223,9 +222,8 @@ class Sandbox:
             self._end(worker)
         if self._closed:
             raise _Unavailable("the sandbox was closed")
-        self._missing = self._missing or missing()
-        if self._missing is not None:
-            raise _Unavailable(self._missing)
+        if (lack := self.lacking()) is not None:
+            raise _Unavailable(lack)
         worker = _Worker()
         try:
             await worker.start()

@@ -3,7 +3,7 @@
 It keeps one worker of pydantic-monty, an interpreter without access to the host, and stands between that and the program it serves for
 four reasons: what crashes here, the compiler of CPython included, crashes nobody else; its environment is empty; what the interpreter
 says on stderr is nobody's; and the blocking interface of pydantic-monty can be used, since the asynchronous one ends the interpreter that
-it is loaded in with an abort, every sixth time (1.4.0). It needs nothing of this project, and ends with whoever holds its stdin.
+it is loaded in with an abort, often (1.4.0, docs/decisions.md). It needs nothing of this project, and ends with whoever holds its stdin.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from gork.config.settings import Settings
 from gork.config.urls import quoted
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping
 from gork.health import MemberRow, rows_of
+from gork.judging.decide import prior_order
 from gork.service.bodies import read_body
 from gork.service.dialects.messages import PlainMessages, checked_text
 from gork.service.dialects.requests import RequestOptions, understand
@@ -74,6 +75,8 @@ class MemberList(msgspec.Struct):
     description: str
     context: Annotated[int, msgspec.Meta(ge=0)]
     members: list[MemberRow]
+    prior: list[str]
+    """The candidates, the configured best first: whose draft is worth reading while a turn runs."""
 
 
 class ExplainRequest(msgspec.Struct):
@@ -112,7 +115,7 @@ class DeliberateApi:
                 await stream.write(_event(Finished(await _followed(job, stream))))
 
             await stream.write(HEARTBEAT)
-            return await stream.run(send, _broken)
+            return await stream.run(send, lambda error: _broken(error, service.told(str(error))))
 
     async def members(self, _request: web.Request) -> web.Response:
         """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""
@@ -125,6 +128,7 @@ class DeliberateApi:
             description=service.ensemble.description,
             context=service.ensemble.context,
             members=list(rows_of(service.ensemble, service.models, await service.healths.refreshed())),
+            prior=prior_order([member.name for member in service.ensemble.candidates], service.ensemble.choosing),
         )
         return json_response(members)
 
@@ -141,7 +145,7 @@ class DeliberateApi:
                 await stream.write(_event(Explained(await _followed(job, stream))))
 
             await stream.write(HEARTBEAT)
-            return await stream.run(send, _broken)
+            return await stream.run(send, lambda error: _broken(error, self._service.told(str(error))))
 
 
 async def _followed(job: ClientJob[_T], stream: Stream) -> _T:
@@ -165,7 +169,7 @@ def _event(event: WireEvent) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
 
 
-def _broken(error: GorkError) -> bytes:
+def _broken(error: GorkError, told: str) -> bytes:
     kind: BrokenKind
     match error:
         case NoAnswer():
@@ -176,7 +180,7 @@ def _broken(error: GorkError) -> bytes:
             kind = "refused"
         case _:
             kind = "error"
-    return _event(Broken(kind, str(error)))
+    return _event(Broken(kind, told))
 
 
 def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:

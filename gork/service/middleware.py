@@ -111,7 +111,7 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
         message = f"{error.reason}: {request.method} {path}{hint}"
         reply = error_response(error.status, error_body(meant or request.path, error.status, message), allow)
     except GorkError as error:
-        reply = _error_reply(request, error)
+        reply = _error_reply(request, error, service.told(str(error)))
     except Exception as error:  # the outermost edge: one request's bug is one request's
         if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             return context.reply or web.Response(status=499)  # the client has left
@@ -147,10 +147,10 @@ def base_of(address: str) -> str:
     return "http://HOST:PORT/v1" if address.startswith("/v1/") else "http://HOST:PORT"
 
 
-def _error_reply(request: web.Request, error: GorkError) -> web.Response:
+def _error_reply(request: web.Request, error: GorkError, told: str) -> web.Response:
     status = status_of(error)
     headers = {"WWW-Authenticate": f'Bearer realm="{NAME}"'} if isinstance(error, Unauthorized) else None
-    reply = error_response(status, error_bytes(request.path, error), headers)
+    reply = error_response(status, error_bytes(request.path, error, told), headers)
     if isinstance(error, TurnedAway):
         reply.force_close()  # the rest of the request is not read
     if status >= 500 and not isinstance(error, QueueFull | Stopping):  # those two are logged already

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Callable
@@ -23,6 +24,8 @@ class RequestContext:
     """The pattern of the route that answers ("/v1/models/{model}"), or "unmatched": a bounded set."""
     client: str
     """The address that it came from; a proxy's, if there is one."""
+    near: bool = True
+    """Whether it came from this machine, and not through a proxy."""
     turn: str | None = None
     """The id of the turn that it asked for, once that is known."""
     reply: web.StreamResponse | None = None
@@ -51,4 +54,14 @@ def context_of(request: web.Request) -> RequestContext:
         id=given if _ID.fullmatch(given) else secrets.token_hex(6),
         route=UNMATCHED if resource is None else resource.canonical,
         client=request.remote or "unknown",
+        near=_is_near(request),
     )
+
+
+def _is_near(request: web.Request) -> bool:
+    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
+        return False
+    try:
+        return request.remote is None or ipaddress.ip_address(request.remote.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

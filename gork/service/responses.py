@@ -83,10 +83,10 @@ def error_body(path: str, status: int, message: str, *, param: str | None = None
     return json_bytes(OllamaError(message))
 
 
-def error_bytes(path: str, error: GorkError) -> bytes:
-    """The body that tells of an error, in the dialect of a path."""
+def error_bytes(path: str, error: GorkError, told: str | None = None) -> bytes:
+    """The body that tells of an error, in the dialect of a path; `told` in place of its own words."""
     param, code = (error.param, error.code) if isinstance(error, BadRequest) else (None, None)
-    return error_body(path, status_of(error), str(error), param=param, code=code)
+    return error_body(path, status_of(error), str(error) if told is None else told, param=param, code=code)
 
 
 def error_response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -111,6 +112,16 @@ class Service:
     def roles(self) -> Mapping[str, str]:
         """Each member's role by its name."""
         return roles_of(self.ensemble)
+
+    def told(self, text: str) -> str:
+        """A line about the models as the client of the running request may read it: from elsewhere, without addresses and paths of ours."""
+        context = current.get()
+        if context is None or context.near:
+            return text
+        for model in self.models.values():
+            for place in (f" at {model.where}", model.where, str(Path(model.where).parent) if model.where.startswith("/") else ""):
+                text = text.replace(place, "") if place else text
+        return text
 
     @asynccontextmanager
     async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[ClientJob[Turn]]:

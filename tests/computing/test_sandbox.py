@@ -395,7 +395,7 @@ class TestAvailable:
         """It computes, and rightly."""
         async with Sandbox() as sandbox:
             assert await sandbox.available() is None
-            assert sandbox_module.missing() is None
+            assert sandbox.lacking() is None
 
     async def test_without_the_package_it_says_what_is_missing(self, monkeypatch: pytest.MonkeyPatch):
         """On a platform without wheels nothing is tried, and no program counts as wrong."""
@@ -405,7 +405,7 @@ class TestAvailable:
 
             assert reason is not None
             assert "pydantic-monty is not installed" in reason
-            assert sandbox_module.missing() == reason
+            assert sandbox.lacking() == reason
             assert await kind_of(sandbox, "print(1)") is BrokeKind.UNAVAILABLE
             await sandbox.warm()
 

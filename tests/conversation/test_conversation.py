@@ -120,9 +120,9 @@ def test_a_conversation_can_be_begun_from_earlier_turns():
     ("kept", "line"),
     [
         (Kept((), 0), None),
-        (Kept(Exchange("a", "b").messages, 1), "The oldest turn did not fit and was left out."),
-        (Kept(Exchange("a", "b").messages, 3), "The 3 oldest turns did not fit and were left out."),
-        (Kept((), 1), "The earlier turn did not fit and was left out: this question was asked without history."),
+        (Kept(Exchange("a", "b").messages, 1), "The oldest turn did not fit the models' context and was left out."),
+        (Kept(Exchange("a", "b").messages, 3), "The 3 oldest turns did not fit the models' context and were left out."),
+        (Kept((), 1), "The earlier turn did not fit the models' context and was left out: this question was asked without history."),
     ],
 )
 def test_dropped_turns_are_announced_in_one_line(kept, line):

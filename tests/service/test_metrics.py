@@ -220,7 +220,7 @@ async def test_names_and_units_are_as_prometheus_has_them(ollama):
 
 def test_kinds_of_failures_are_those_of_the_tree_of_errors():
     """A new kind of error is counted under its own name without anybody thinking of it."""
-    assert set(KINDS) == {"error", "unreachable", "missing", "timeout", "refused", "busy", "too_long", "bad_reply", "died"}
+    assert set(KINDS) == {"error", "unreachable", "missing", "timeout", "refused", "busy", "too_long", "bad_reply", "wrong_form", "died"}
 
 
 async def test_two_services_in_one_process_count_for_themselves(ollama):

@@ -434,3 +434,18 @@ async def test_a_member_whose_process_dies_twice_is_an_error():
         status, reply = await server.ask(PATH, {**chat(), "model": "a"})
 
     assert (502, "a at a test: its process died") == (status, reply["error"]["message"])
+
+
+@pytest.mark.parametrize(("headers", "told"), [({}, True), ({"X-Forwarded-For": "203.0.113.7"}, False)])
+async def test_clients_from_elsewhere_are_told_no_address_of_ours(headers, told):
+    """In errors and in the thinking channel; the log has them."""
+    failing = Refused("out of luck", member="a", where="a test")
+    async with scripted_service(answers={"a": failing}) as server:
+        _, alone = await server.ask(PATH, {**chat(), "model": "a"}, **headers)
+        _, whole = await server.ask(PATH, chat(), **headers)
+    async with scripted_service(answers={"a": failing, "b": "Paris."}) as server:
+        _, reply = await server.ask(PATH, chat(), **headers)
+
+    said = [alone["error"]["message"], whole["error"]["message"], reply["choices"][0]["message"]["reasoning_content"]]
+    assert [told] * 3 == ["a test" in text for text in said]
+    assert all("out of luck" in text for text in said)

@@ -29,8 +29,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gork.engines.call import Completion, PartialCompletion
-from tests.support.json_samples import sample
+from tests.support.obedience import obedient
 from tests.support.scripted_service import ScriptedServer, scripted_service
 
 FOLDER = Path(__file__).parent / "requests"
@@ -59,22 +58,6 @@ async def test_a_clients_request_gets_what_the_client_needs(file):
         status, headers, reply = await sent(server, case["request"])
         check(case, status, headers, reply)
         check_models(case, server)
-
-
-def obedient(server: ScriptedServer) -> None:
-    """Have every candidate write the smallest JSON of the form that it is given."""
-    for name in ("qwen-small", "qwen", "llama"):
-        model, words = server.models[name], server.models[name].replies[0]
-        model.replies = [_form_of(model, words)]
-
-
-def _form_of(model: Any, words: Any) -> Any:
-    async def reply(draft: PartialCompletion) -> Completion:
-        wanted = model.formats[-1]
-        draft.add(words if wanted is None else json.dumps({} if wanted == "json" else sample(wanted)))
-        return draft.completion("stop")
-
-    return reply
 
 
 async def sent(server: ScriptedServer, request: dict[str, Any]) -> tuple[int, dict[str, str], str]:

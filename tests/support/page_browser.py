@@ -99,8 +99,8 @@ class Visitor:
 
     @property
     def card(self) -> Locator:
-        """The newest verdict."""
-        return self.turn.locator(".verdict-card")
+        """The newest verdict: one line, which opens."""
+        return self.turn.locator(".verdict-fold")
 
     def column(self, member: str) -> Locator:
         """A member's column in the newest turn."""
@@ -141,9 +141,11 @@ class Visitor:
 
 
 @asynccontextmanager
-async def tab(window: BrowserContext, url: str) -> AsyncIterator[Visitor]:
-    """Somebody on the page in a new tab; at the end nothing may have happened that never should."""
+async def tab(window: BrowserContext, url: str, *, others: bool = True) -> AsyncIterator[Visitor]:
+    """Somebody on the page in a new tab, with all answers open if `others`; at the end nothing may have happened that never should."""
     page = await window.new_page()
+    if others:
+        await page.add_init_script("localStorage.getItem('gork.others') ?? localStorage.setItem('gork.others', 'open')")
     await page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     visitor = Visitor(page, url)
     try:
@@ -156,8 +158,10 @@ async def tab(window: BrowserContext, url: str) -> AsyncIterator[Visitor]:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, url: str, size: tuple[int, int] = DESKTOP, **context: Any) -> AsyncIterator[Visitor]:
+async def visiting(
+    browser: Browser, url: str, size: tuple[int, int] = DESKTOP, *, others: bool = True, **context: Any
+) -> AsyncIterator[Visitor]:
     """Somebody in a browser of their own: another window, other colours, a phone."""
-    async with await browser.new_context(**context) as window, tab(window, url) as visitor:
+    async with await browser.new_context(**context) as window, tab(window, url, others=others) as visitor:
         await visitor.page.set_viewport_size({"width": size[0], "height": size[1]})
         yield visitor

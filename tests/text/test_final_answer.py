@@ -134,4 +134,4 @@ def test_a_hundred_kilobytes_of_anything_end_soon(piece, kind):
     """Answers are untrusted: no pattern is slow on texts that were made for it."""
     began = process_time()
     final_answer((piece * 100_000)[:100_000], PLANETS + " 5 of 7 and 10:00?", kind)
-    assert process_time() - began < 1
+    assert process_time() - began < 3

@@ -15,8 +15,11 @@ from gork.engines.http import open_session, plain
 from gork.engines.ollama.client import OllamaClient, Record
 from gork.engines.ollama.errors import Spot
 from gork.engines.ollama.protocol import count, rows
-from gork.errors import ConfigError, Died, ModelError
+from gork.errors import ConfigError, Died, EngineError, ModelError, Ourselves
 
+OWN_KEY = "gork_heavy_lite"
+"""What a service of ours has in its replies besides Ollama's own fields."""
+OWN_SERVICE = "a Gork Heavy-Lite service, not an Ollama"
 _PULL_IDLE_S = 300.0
 """A pull reports several times a second, but is silent while it checks a large file."""
 
@@ -57,9 +60,17 @@ class PullProgress:
     total: int | None = None
 
 
+def _check_foreign(reply: Record, client: OllamaClient) -> None:
+    """See that it is not a service of ours that answers: it would ask itself, or another that asks it, without end."""
+    if OWN_KEY in reply:
+        raise client.spot.error(Ourselves, f"it is {OWN_SERVICE}", f"ask it with --server {client.spot.where}")
+
+
 async def version_of(client: OllamaClient) -> str | None:
-    """Ask for the server's version; None if what answers does not say one."""
-    version = (await client.ask("/api/version", timeout_s=client.brief_s)).get("version")
+    """Ask for the server's version; None if what answers does not say one. Raises a `ModelError`, `Ourselves` for a service of ours."""
+    reply = await client.ask("/api/version", timeout_s=client.brief_s)
+    _check_foreign(reply, client)
+    version = reply.get("version")
     return plain(version) if isinstance(version, str) else None
 
 
@@ -70,7 +81,9 @@ async def tags_of(client: OllamaClient) -> tuple[str, ...]:
 
 async def loaded_row(client: OllamaClient, tag: str) -> Record | None:
     """Ask for what /api/ps says of one model; None if it is not in memory."""
-    running = rows(await client.ask("/api/ps", timeout_s=client.brief_s), "models")
+    reply = await client.ask("/api/ps", timeout_s=client.brief_s)
+    _check_foreign(reply, client)
+    running = rows(reply, "models")
     return next((row for row in running if normal(_name(row)) == normal(tag)), None)
 
 
@@ -80,11 +93,18 @@ def _name(row: Record) -> str:
 
 
 async def answers(host: str, connect_s: float) -> str | None:
-    """Give the version of the Ollama server at `host`; None if nothing that is one answers there."""
+    """Give the version of the Ollama server at `host`; None if nothing that is one answers there.
+
+    Raises an `EngineError` where a service of ours answers: asked for models it would only send the question on.
+    """
     async with _client(host, "Ollama", connect_s) as client:
         try:
             async with asyncio.timeout(connect_s + 1.0):
                 return await version_of(client)
+        except Ourselves as error:
+            raise EngineError(
+                f"what answers at {host} is {OWN_SERVICE}: ask it with --server {host}, or set OLLAMA_HOST to an Ollama"
+            ) from error
         except (ModelError, TimeoutError):
             return None
 

@@ -63,6 +63,8 @@ from gork.wire import json_bytes
 VERSION = "0.32.15"
 """Whose API this is. Clients refuse or hide features below some version of Ollama; ours, 0.1.0, would mean an Ollama of 2023."""
 ARCHITECTURE = "gork"
+UNKNOWN = "unknown"
+"""Size and quantization: what is behind a model may be on another machine."""
 NEVER = "2318-01-01T00:00:00Z"
 """When loaded models expire: not while the service runs. Ollama, too, gives a day three hundred years ahead for that."""
 ABSENT = {
@@ -122,7 +124,7 @@ class OllamaApi:
         up = {name for name, health in (await self._service.healths.refreshed()).items() if health.loaded}
         if up.issuperset(member.name for member in self._service.ensemble.candidates):
             up.add(NAME)
-        return json_response(OllamaRunning([_loaded(model) for model in self._catalogue.models if model.name in up]))
+        return json_response(OllamaRunning([_loaded(model) for model in self._catalogue.models if model.name in up], __version__))
 
     async def show(self, request: web.Request) -> web.Response:
         """Describe one model."""
@@ -253,9 +255,9 @@ class OllamaEncoder:
         """The last line: the figures."""
         return json_bytes(self._last(result)) + b"\n"
 
-    def error(self, error: GorkError) -> bytes:
+    def error(self, _error: GorkError, told: str) -> bytes:
         """The last line of a stream that failed; with the fields of all others, for clients that read those first."""
-        return json_bytes(self.reply(done=True, done_reason="error", error=str(error))) + b"\n"
+        return json_bytes(self.reply(done=True, done_reason="error", error=told)) + b"\n"
 
     def whole(self, result: ChatResult, thinking: str) -> Reply:
         """Text, thinking and figures in one object."""
@@ -330,7 +332,7 @@ def _loaded(model: ServedModel) -> OllamaLoadedModel:
 
 def _details(model: ServedModel) -> tuple[str, str, str, list[str], str, str]:
     family = ARCHITECTURE if model.member is None else model.runs
-    return model.runs, "gguf", family, [family], "", ""
+    return model.runs, "gguf", family, [family], UNKNOWN, UNKNOWN
 
 
 def _ns(seconds: float) -> int:

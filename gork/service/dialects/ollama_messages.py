@@ -162,9 +162,10 @@ class OllamaLoadedModel(msgspec.Struct):
 
 
 class OllamaRunning(msgspec.Struct):
-    """What `GET /api/ps` answers."""
+    """What `GET /api/ps` answers, and by this program's version that it is no Ollama."""
 
     models: list[OllamaLoadedModel]
+    gork_heavy_lite: str
 
 
 class OllamaShowReply(msgspec.Struct):

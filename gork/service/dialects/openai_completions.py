@@ -146,9 +146,9 @@ class TextEncoder:
             last += event_of(OpenAIText(**self._head, choices=[], usage=OpenAIUsage.of(result)))
         return last + END_MARK
 
-    def error(self, error: GorkError) -> bytes:
+    def error(self, error: GorkError, told: str) -> bytes:
         """The error as an event; no end mark follows it."""
-        return b"data: " + error_bytes("/v1", error) + b"\n\n"
+        return b"data: " + error_bytes("/v1", error, told) + b"\n\n"
 
     def whole(self, result: ChatResult, _thinking: str) -> OpenAIText:
         """A completion."""

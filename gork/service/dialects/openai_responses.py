@@ -267,11 +267,11 @@ class ResponsesEncoder:
             + self._event(f"response.{response.status}", response=response)
         )
 
-    def error(self, error: GorkError) -> bytes:
+    def error(self, error: GorkError, told: str) -> bytes:
         """The response has failed."""
         code = "server_error" if status_of(error) >= 500 else "invalid_request_error"
-        response = self._response("failed", [], error={"code": code, "message": str(error)})
-        failed = self._event("error", code=code, message=str(error), param=None)
+        response = self._response("failed", [], error={"code": code, "message": told})
+        failed = self._event("error", code=code, message=told, param=None)
         return failed + self._event("response.failed", response=response)
 
     def whole(self, result: ChatResult, thinking: str) -> OpenAIResponse:

@@ -21,7 +21,7 @@ from gork.service.dialects.requests import UnderstoodRequest, messages_for_membe
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.request_context import current
 from gork.service.responses import Stream, error_bytes
-from gork.service.service import Service, ServiceLimits
+from gork.service.service import Service
 from gork.text.structure import in_fence
 from gork.turn import (
     Answer,
@@ -110,8 +110,8 @@ class Encoder(Protocol):
     def end(self, result: ChatResult) -> bytes:
         """The end of a stream."""
 
-    def error(self, error: GorkError) -> bytes:
-        """The end of a stream that failed."""
+    def error(self, error: GorkError, told: str) -> bytes:
+        """The end of a stream that failed; `told` is what its client may read."""
 
     def whole(self, result: ChatResult, thinking: str) -> msgspec.Struct:
         """A reply that is not streamed."""
@@ -120,8 +120,9 @@ class Encoder(Protocol):
 class PendingReply:
     """The work on one request, and the parts of its reply as they come."""
 
-    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], limits: ServiceLimits) -> None:
-        self._request, self._job = request, job
+    def __init__(self, request: UnderstoodRequest, job: ClientJob[Turn] | ClientJob[Completion], service: Service) -> None:
+        self._request, self._job, self._told = request, job, service.told
+        limits = service.limits
         self._clock = asyncio.get_running_loop().time
         self._sent = self._clock()
         self._limits = limits
@@ -153,7 +154,7 @@ class PendingReply:
                         await reply.write(b" ")  # blanks may stand before JSON: whether it comes back tells whether the client has left
             await reply.finish(json_bytes(encoder.whole(self.result, "".join(thinking).rstrip())))
 
-        return await reply.run(work, lambda error: error_bytes(http.path, error))
+        return await reply.run(work, lambda error: error_bytes(http.path, error, self._told(str(error))))
 
     @property
     def result(self) -> ChatResult:
@@ -194,7 +195,7 @@ class PendingReply:
                             answered = False
             await stream.write((b"" if stream.begun else bytes(early)) + encoder.end(self.result))
 
-        return await stream.run(work, encoder.error)
+        return await stream.run(work, lambda error: encoder.error(error, self._told(str(error))))
 
     async def _parts(self) -> AsyncGenerator[ReplyPart, None]:
         """All parts of the reply; afterwards there is a result. Raises the `GorkError` that ended the work."""
@@ -224,7 +225,7 @@ class PendingReply:
         elif self._request.member is not None and isinstance(item, Restarted):
             yield Restart(item.why)
         elif self._request.drafts and not isinstance(item, Heartbeat) and (paragraph := self._channel.of(item)) is not None:
-            yield from map(Thinking, cut(paragraph))
+            yield from map(Thinking, cut(paragraph if isinstance(item, Answered) else self._told(paragraph)))
         elif first_word or self._clock() - self._sent > self._quiet_s or (isinstance(item, Heartbeat) and _half_closed()):
             yield KeepAlive()
 
@@ -278,14 +279,14 @@ async def answering(service: Service, request: UnderstoodRequest) -> AsyncIterat
     """Begin to answer; leaving stops all models. Raises `QueueFull` or `Stopping` before anything is done."""
     if request.member is None:
         async with service.turn(request.question, request.settings) as turn:
-            yield PendingReply(request, turn, service.limits)
+            yield PendingReply(request, turn, service)
         return
     options = dict(request.options.options)
     if request.options.seed is not None and request.settings.seed is not None:
         options["seed"] = request.settings.seed
     messages = messages_for_member(service, request)
     async with service.call(request.member, messages, options=options, answer_format=request.options.answer_format) as call:
-        yield PendingReply(request, call, service.limits)
+        yield PendingReply(request, call, service)
 
 
 def _half_closed() -> bool:

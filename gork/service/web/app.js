@@ -6,15 +6,17 @@ import { progress, say } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
 import { asJson, asMarkdown, save } from "./exporting.js";
+import { takeFiles } from "./dropping.js";
 import * as following from "./following.js";
 import { Roster } from "./roster.js";
 import { ServiceError, isAboutToken, useToken } from "./service.js";
 import * as theme from "./theme.js";
-import { answerOf, endEarly, isRunning, newTurn, winnerOf } from "./turn.js";
+import { answerOf, bestFinished, endEarly, isRunning, newTurn, use, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
+import { SettingsDialog, asRequest } from "./settings.js";
 import { spoken } from "./verdict.js";
 import { Votes } from "./votes.js";
-import { duration } from "./wording.js";
+import { duration, nameOf } from "./wording.js";
 
 /** @typedef {import("./conversation.js").Entry} Entry */
 const SAVE_EVERY = 1000;
@@ -33,6 +35,8 @@ class Page {
     this.edited = null;
     /** @type {Entry[]} */
     this.forgotten = [];
+    /** @type {string | null} whose draft is taken when the running turn has been stopped */
+    this.takeWhenOver = null;
     this.frame = 0;
     this.saved = 0;
     this.composer = new Composer({
@@ -48,6 +52,14 @@ class Page {
     following.watch();
     this.listen();
     this.bringBack();
+    this.settings = new SettingsDialog(
+      () => this.conversation.settings,
+      (settings) => {
+        this.conversation.settings = settings;
+        this.save();
+      },
+    );
+    takeFiles((text) => this.composer.add(text), say);
     this.takeLink();
     this.meet();
     setInterval(() => this.running && this.changed(), CLOCK);
@@ -73,6 +85,7 @@ class Page {
     addEventListener("keydown", (event) => this.key(event));
     addEventListener("pagehide", () => this.save());
     byId("new").addEventListener("click", () => this.clear());
+    byId("answer-now").addEventListener("click", () => this.answerNow());
     byId("undo").addEventListener("click", () => this.undo());
     byId("keys-button").addEventListener("click", () => byId("keys").showModal());
     byId("to-verdict").addEventListener("click", () => this.toVerdict());
@@ -141,7 +154,7 @@ class Page {
     if (this.edited) this.forget(this.edited);
     this.edit(null);
     this.composer.fill("");
-    for (const view of this.views.values()) if (shownOf(view.entry).result) view.showAll(false);
+    for (const view of this.views.values()) view.open = false;
     const entry = this.conversation.add(newTurn(text, this.composer.optimize.checked));
     void this.run(entry);
   }
@@ -175,7 +188,7 @@ class Page {
       history: this.conversation.historyBefore(entry),
       program: this.conversation.programBefore(entry),
       optimize: turn.optimize,
-      seed: Math.floor(Math.random() * 2 ** 31),
+      ...asRequest(entry.versions.length > 1 ? { ...this.conversation.settings, seed: null } : this.conversation.settings),
     };
     await ask(turn, request, abort.signal, (kind) => {
       const line = kind === "token" ? "" : progress(turn);
@@ -183,7 +196,10 @@ class Page {
       this.changed();
     });
     this.running = null;
+    const taken = this.takeWhenOver;
+    this.takeWhenOver = null;
     this.over(entry);
+    if (taken && !turn.result) this.use(entry, taken);
   }
 
   /** @param {Entry} entry whose turn has ended */
@@ -193,16 +209,42 @@ class Page {
     this.draw();
     this.save();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
+    const view = /** @type {TurnView} */ (this.views.get(entry));
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.trouble);
-    setText(byId("to-verdict"), turn.result ? "See the verdict" : "See the turn");
-    show(byId("to-verdict"), true);
+    else say(turn.trouble.split("\n", 1)[0]);
     if (isAboutToken(turn.status)) this.askToken(turn.status);
-    if (turn.result && wasFollowing) following.goTo(/** @type {Element} */ (this.views.get(entry)?.root));
+    if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
+    setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");
+    show(byId("to-verdict"), !following.isNear(view.root) && !(wasFollowing && !view.touched));
   }
 
   stop() {
     this.running?.abort.abort();
+  }
+
+  /** Stop, and take the best of the drafts that are finished. */
+  answerNow() {
+    if (!this.running) return;
+    const { entry } = this.running;
+    this.takeWhenOver = bestFinished(shownOf(entry), this.roster.prior);
+    this.stop();
+  }
+
+  /**
+   * Make a member's answer the one of its turn: shown, copied, exported, and what the next question goes on from.
+   * @param {Entry} entry
+   * @param {string} member
+   */
+  use(entry, member) {
+    const turn = shownOf(entry);
+    use(turn, member);
+    if (turn.result && this.votes.of(turn.id) !== member) this.votes.cast(turn.id, member, judgesChoice(turn));
+    this.save();
+    this.draw();
+    const view = this.views.get(entry);
+    if (view) following.goTo(view.root);
+    say(`This is the answer now: ${nameOf(member)}.`);
+    this.composer.focus();
   }
 
   toVerdict() {
@@ -293,6 +335,7 @@ class Page {
     }
     this.composer.setRunning(this.running !== null);
     const turn = this.running && shownOf(this.running.entry);
+    show(byId("answer-now"), turn !== null && bestFinished(turn, this.roster.prior) !== null && !this.takeWhenOver);
     setText(byId("clock"), turn ? duration((now - turn.at) / 1000) : "");
     if (entries.length) following.follow();
   }
@@ -312,20 +355,28 @@ class Page {
             this.draw();
           },
           vote: (turn, choice) => {
-            this.votes.cast(turn.id, choice, turn.verdict?.fallback || turn.verdict?.note ? null : winnerOf(turn));
+            this.votes.cast(turn.id, choice, judgesChoice(turn));
             say(this.votes.of(turn.id) ? `Your vote: ${choice}. ${this.votes.agreement()}` : "Your vote is taken back.");
             this.draw();
           },
+          use: (used, member) => this.use(used, member),
           changed: () => this.save(),
+          redraw: () => this.draw(),
         },
         { votes: this.votes, roster: this.roster },
       );
       byId("thread").append(view.root);
       this.views.set(entry, view);
-      if (entry !== this.conversation.entries.at(-1)) view.showAll(false);
+      if (entry !== this.conversation.entries.at(-1)) view.open = false;
     }
     return view;
   }
 }
+
+/**
+ * Whom the judge chose, null where it did not decide.
+ * @param {import("./turn.js").Turn} turn
+ */
+const judgesChoice = (turn) => (turn.verdict?.fallback || turn.verdict?.note ? null : winnerOf(turn));
 
 new Page().start();

@@ -3,7 +3,8 @@
 import { copyOf, setAttribute, setIcon, setText, show } from "./elements.js";
 import { LiveText } from "./live_text.js";
 import { copy } from "./copying.js";
-import { ComputedView, problemOf, ran } from "./computed.js";
+import { problemOf, ran } from "./answers.js";
+import { ComputedView } from "./computed.js";
 import { CUTS, duration, many, nameOf, STATES } from "./wording.js";
 
 /** Milliseconds in one state after which a remark explains the wait. */
@@ -19,9 +20,9 @@ export class ColumnView {
   /**
    * @param {string} id unique on the page
    * @param {string} member
-   * @param {() => void} onPrefer
+   * @param {{prefer: () => void, use: () => void}} actions
    */
-  constructor(id, member, onPrefer) {
+  constructor(id, member, actions) {
     const { root, parts } = copyOf("t-column");
     this.root = root;
     this.parts = parts;
@@ -31,41 +32,46 @@ export class ColumnView {
     setText(parts.name, nameOf(member));
     parts.name.id = `${id}-name`;
     root.setAttribute("aria-labelledby", parts.name.id);
-    root.tabIndex = -1;
     setAttribute(parts.prefer, "aria-label", `I prefer the answer of ${nameOf(member)}`);
+    setAttribute(parts.use, "aria-label", `Use the answer of ${nameOf(member)}`);
     this.live = new LiveText(parts.text);
     this.computed = new ComputedView(parts.computed);
     this.whole = "";
     parts.copy.addEventListener("click", () => copy(this.whole, parts.copy));
-    parts.prefer.addEventListener("click", onPrefer);
+    parts.prefer.addEventListener("click", actions.prefer);
+    parts.use.addEventListener("click", actions.use);
+    root.tabIndex = -1;
   }
 
   /**
    * @param {import("./turn.js").Column} column
-   * @param {{now: number, model: string, chosen: boolean, over: boolean, vote: string | null, program: import("./computed.js").Computed | null}} around
-   *   `program` is what computed this answer, or the same as it says
+   * @param {{now: number, model: string, chosen: boolean, over: boolean, vote: string | null, program: import("./answers.js").Computed | null, draft: boolean, open: boolean}} around
+   *   `program` is what computed this answer, or the same as it says; `open`: its text is on the page, which else is made when it is needed
    */
-  update(column, { now, model, chosen, over, vote, program }) {
+  update(column, { now, model, chosen, over, vote, program, draft, open }) {
     const { parts, root } = this;
     const [words, icon] = STATES[column.state] ?? STATES.waiting;
     setAttribute(root, "data-state", column.state);
     setAttribute(root, "aria-busy", over || column.state === "done" || column.state === "failed" ? null : "true");
     root.classList.toggle("chosen", chosen);
     setText(parts.model, column.model || model);
-    show(parts.badge, chosen);
+    show(parts.badge, draft);
     setIcon(parts.glyph, icon);
     setText(parts.state, column.failure ? "Failed" : words);
     setText(parts.numbers, column.answer ? final(column.answer) : live(column, now, over));
     const done = column.state === "done";
-    if (ran(column.answer)) this.live.showPrinted(column.text);
-    else this.live.show(column.text, over || done);
-    this.computed.update(program);
+    if (open) {
+      if (ran(column.answer)) this.live.showPrinted(column.text);
+      else this.live.show(column.text, over || done);
+      this.computed.update(program);
+    }
     this.whole = column.text;
     const remark = column.failure || problemOf(column.answer) || cut(column, over) || waiting(column, now, over);
     setText(parts.cut, remark);
     show(parts.cut, remark !== "");
     show(parts.foot, (over || done) && column.text !== "");
-    show(parts.prefer, over && done);
+    show(parts.prefer, over && done && chosen);
+    show(parts.use, over && column.text !== "" && !chosen);
     setAttribute(parts.prefer, "aria-pressed", String(vote === column.member));
   }
 }

@@ -1,6 +1,7 @@
 // The box at the bottom: writing a question, sending it, stopping its turn.
 
 import { byId, setAttribute, setIcon, setText, show } from "./elements.js";
+import { keep, kept } from "./keeping.js";
 
 const DRAFT = "gork.draft";
 const OPTIMIZE = "gork.optimize";
@@ -38,15 +39,15 @@ export class Composer {
     this.box.addEventListener("input", () => {
       this.back = 0;
       this.fit();
-      keep(sessionStorageOf(), DRAFT, this.text);
+      keep("session", DRAFT, this.text);
     });
-    this.optimize.addEventListener("change", () => keep(localStorageOf(), OPTIMIZE, this.optimize.checked ? "yes" : "no"));
+    this.optimize.addEventListener("change", () => keep("local", OPTIMIZE, this.optimize.checked ? "yes" : "no"));
     byId("editing-cancel").addEventListener("click", () => this.actions.cancelEdit());
   }
 
   remember() {
-    this.box.value = kept(sessionStorageOf(), DRAFT) ?? "";
-    this.optimize.checked = kept(localStorageOf(), OPTIMIZE) !== "no";
+    this.box.value = kept("session", DRAFT) ?? "";
+    this.optimize.checked = kept("local", OPTIMIZE) !== "no";
     this.fit();
   }
 
@@ -84,7 +85,14 @@ export class Composer {
     this.back = 0;
     this.fit();
     this.box.setSelectionRange(text.length, text.length);
-    keep(sessionStorageOf(), DRAFT, text);
+    keep("session", DRAFT, text);
+  }
+
+  /** @param {string} text which is put below what is there, and the user goes on below it */
+  add(text) {
+    this.fill(`${this.text ? `${this.text.trimEnd()}\n\n` : ""}${text}\n\n`);
+    this.box.scrollTop = this.box.scrollHeight;
+    this.focus();
   }
 
   /** As high as the text needs, up to what the style allows. */
@@ -113,33 +121,5 @@ export class Composer {
     show(byId("editing"), this.editing);
     setText(byId("editing-text"), note);
     if (!this.running) setText(this.send.querySelector("span"), this.editing ? "Send again" : "Send");
-  }
-}
-
-const sessionStorageOf = () => sessionStorage;
-const localStorageOf = () => localStorage;
-
-/**
- * @param {Storage} where
- * @param {string} key
- */
-function kept(where, key) {
-  try {
-    return where.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * @param {Storage} where
- * @param {string} key
- * @param {string} value
- */
-function keep(where, key, value) {
-  try {
-    where.setItem(key, value);
-  } catch {
-    // it lasts as long as the page
   }
 }

@@ -1,6 +1,7 @@
 // The conversation: the questions with all versions of their turns, kept in the tab.
 
-import { decidedBy } from "./computed.js";
+import { decidedBy } from "./answers.js";
+import { defaults } from "./settings.js";
 import { answerOf, endEarly, isRunning } from "./turn.js";
 
 const KEY = "gork.conversation";
@@ -19,6 +20,8 @@ export class Conversation {
   constructor() {
     /** @type {Entry[]} */
     this.entries = [];
+    /** @type {import("./settings.js").Settings} */
+    this.settings = defaults();
     this.lastKey = 0;
   }
 
@@ -30,12 +33,12 @@ export class Conversation {
   }
 
   /**
-   * Add another version of an entry's turn; one that came to nothing makes room for it.
+   * Add another version of an entry's turn; one in which nothing was written makes room for it.
    * @param {Entry} entry
    * @param {Turn} turn
    */
   addVersion(entry, turn) {
-    entry.versions = entry.versions.filter((version) => version.result);
+    entry.versions = entry.versions.filter((version) => version.result || version.columns.some((column) => column.text));
     entry.versions.push(turn);
     entry.shown = entry.versions.length - 1;
   }
@@ -81,7 +84,7 @@ export class Conversation {
   save() {
     for (let from = 0; from <= this.entries.length; from += 1) {
       try {
-        sessionStorage.setItem(KEY, JSON.stringify({ form: FORM, entries: this.entries.slice(from) }));
+        sessionStorage.setItem(KEY, JSON.stringify({ form: FORM, entries: this.entries.slice(from), settings: this.settings }));
         return from === 0;
       } catch {
         // no room: without the oldest entry there may be
@@ -94,7 +97,7 @@ export class Conversation {
   restore() {
     try {
       const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-      if (kept?.form === FORM) this.entries = kept.entries;
+      if (kept?.form === FORM) Object.assign(this, { entries: kept.entries, settings: { ...defaults(), ...kept.settings } });
     } catch {
       this.entries = [];
     }

@@ -1,8 +1,9 @@
 // The conversation as a file.
 
 import { shownOf } from "./conversation.js";
-import { decidedBy, problemOf, ran } from "./computed.js";
-import { winnerOf } from "./turn.js";
+import { inFence } from "./fences.js";
+import { decidedBy, problemOf, ran } from "./answers.js";
+import { chosenOf } from "./turn.js";
 import { nameOf } from "./wording.js";
 
 /**
@@ -17,8 +18,8 @@ export function asJson(conversation, votes) {
     const at = new Date(turn.at).toISOString();
     const partial = turn.columns.map(({ member, text, failure }) => ({ member, text, failure: failure || null }));
     const vote = turn.id ? votes.of(turn.id) : null;
-    if (turn.result) return { at, ...turn.result, vote };
-    return { at, id: turn.id || null, question: { text: turn.question }, status: turn.status, reason: turn.trouble, answers: partial };
+    if (turn.result) return { at, ...turn.result, used: turn.used || null, vote };
+    return { at, id: turn.id || null, question: { text: turn.question }, status: turn.status, reason: turn.trouble, used: turn.used || null, answers: partial };
   });
   return `${JSON.stringify({ turns }, null, 2)}\n`;
 }
@@ -33,31 +34,20 @@ function section(turn, votes) {
   const lines = [`## ${turn.question.trim().split("\n").join("\n   ")}`, "", `*${new Date(turn.at).toLocaleString()}*`];
   if (turn.rewrite.accepted) lines.push("", `Asked as: ${turn.rewrite.accepted}`);
   if (turn.trouble) lines.push("", `*${turn.trouble}*`);
-  const winner = winnerOf(turn);
+  const winner = chosenOf(turn);
   const columns = [...turn.columns].sort((one, other) => Number(other.member === winner) - Number(one.member === winner));
   const vote = turn.id ? votes.of(turn.id) : null;
   if (vote) lines.push("", `Your vote: ${vote}`);
   for (const column of columns) {
-    const remark = column.member === winner ? `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
+    const remark = column.member === winner ? turn.used ? "used" : `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
     lines.push("", `### ${nameOf(column.member)}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "");
-    lines.push(column.failure || (ran(column.answer) ? fenced(column.text, "text") : column.text) || "*nothing*");
+    lines.push(column.failure || (ran(column.answer) ? inFence(column.text, "text") : column.text) || "*nothing*");
     const program = ran(column.answer) ? column.answer.computed : column.member === winner ? decidedBy(turn) : null;
-    if (program) lines.push("", "Computed by this program:", "", fenced(program.program, "python"), "", "It printed:", "", fenced(program.output, "text"));
+    if (program) lines.push("", "Computed by this program:", "", inFence(program.program, "python"), "", "It printed:", "", inFence(program.output, "text"));
     const problem = problemOf(column.answer);
     if (problem) lines.push("", `*${problem}*`);
   }
   return lines.join("\n");
-}
-
-/**
- * A text in a fence that nothing within it ends.
- * @param {string} text
- * @param {string} language
- */
-function fenced(text, language) {
-  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${language}\n${text.replace(/\n$/, "")}\n${fence}`;
 }
 
 /**

@@ -28,6 +28,27 @@ export function goToEnd() {
 }
 
 /**
+ * Scroll so that an element that was moved is where it was on the screen.
+ * @param {Element} target
+ * @param {number} top where it was
+ */
+export function keepInPlace(target, top) {
+  // The browser's own anchoring would do the same once more, at the next frame.
+  root.style.overflowAnchor = "none";
+  scrollBy({ top: target.getBoundingClientRect().top - top, behavior: "instant" });
+  requestAnimationFrame(() => requestAnimationFrame(() => (root.style.overflowAnchor = "")));
+}
+
+/**
+ * Whether the top of an element is on the screen.
+ * @param {Element} target
+ */
+export function isNear(target) {
+  const { top } = target.getBoundingClientRect();
+  return top >= 0 && top < innerHeight / 2;
+}
+
+/**
  * Go to the top of an element; what is written later does not move the page then.
  * @param {Element} target
  */

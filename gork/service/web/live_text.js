@@ -3,6 +3,7 @@
 import { blocks, elementsOf, verbatim } from "./markdown.js";
 import { colour } from "./highlighting.js";
 import { addCopyButtons } from "./copying.js";
+import { typesetFormulas } from "./formulas.js";
 import { follow } from "./following.js";
 
 /** Making the last block anew may take this share of the time. */
@@ -105,6 +106,7 @@ export class LiveText {
       this.home.append(elementsOf(blocks(text)));
       addCopyButtons(this.home);
       void colour(this.home);
+      void typesetFormulas(this.home);
     } catch (error) {
       this.unparsed(text, error);
       this.text = text;

@@ -13,17 +13,55 @@ const CLEAN = {
   ALLOW_DATA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,
 };
+const TYPESET = { USE_PROFILES: { mathMl: true }, FORBID_ATTR: ["style", "class", "href"], ALLOW_ARIA_ATTR: false, ALLOW_DATA_ATTR: false, RETURN_DOM_FRAGMENT: true };
 const COLOURED = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], ALLOW_ARIA_ATTR: false, ALLOW_DATA_ATTR: false, RETURN_DOM_FRAGMENT: true };
 
 /** @param {string} text */
 const escape = (text) => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+/** Formulas in TeX by how they are delimited; `$` alone is money more often, so that it needs something that only formulas have. */
+const FORMULAS = {
+  display: /^(?:\\\[((?:(?!\n\s*\n)[\s\S]){1,4000}?)\\\]|\$\$((?:(?!\n\s*\n)[\s\S]){1,4000}?)\$\$)/,
+  inline: /^(?:\\\(((?:(?!\n\s*\n)[\s\S]){1,4000}?)\\\)|\$(?![\s$])((?=[^$\n]*[\\^_={])[^$\n]{0,400}[^\s$\\])\$(?![\d$]))/,
+  // One that is still being written: to the end of its paragraph, if that is near.
+  open: /^(?:\\[([]|\$\$)(?:(?!\\[)\]]|\$\$)[\s\S]){0,300}$/,
+};
+
+/**
+ * An extension of the parser: a formula, as code with all its source until it is typeset.
+ * @param {"display" | "inline" | "open"} form
+ * @param {"block" | "inline"} level
+ */
+function formula(form, level) {
+  const name = `formula-${form}-${level}`;
+  const code = (/** @type {any} */ { text }) => `<code class="language-tex-${form}">${escape(text)}</code>`;
+  return {
+    name,
+    level,
+    // Where the parser looks: for blocks at the beginning of lines alone, since it ends a paragraph there.
+    start: (/** @type {string} */ src) => src.match(level === "block" ? /(?<=\n)(?:\\\[|\$\$)/ : /\\[([]|\$/)?.index,
+    tokenizer(/** @type {string} */ src) {
+      const found = FORMULAS[form].exec(src)?.[0];
+      if (!found) return undefined;
+      const after = level === "block" ? /^[ \t]*(?:\n|$)/.exec(src.slice(found.length))?.[0] : "";
+      return after === undefined ? undefined : { type: name, raw: found + after, text: found };
+    },
+    renderer: level === "block" ? (/** @type {any} */ token) => `<p>${code(token)}</p>\n` : code,
+  };
+}
 
 /** @type {any} marked's own types are not here */
 const HOW = {
   gfm: true,
   breaks: true,
   // Tags are text: a model that writes <b> is talking about HTML, or up to something.
-  tokenizer: { html: () => undefined, tag: () => undefined },
+  // A backslash before a bracket begins a formula, or what may become one when the rest of it is written: it is no escape.
+  tokenizer: {
+    html: () => undefined,
+    tag: () => undefined,
+    escape: (/** @type {string} */ src) => (/^\\[()[\]]/.test(src) ? { type: "text", raw: src.slice(0, 2), text: src.slice(0, 2), escaped: false } : false),
+  },
+  extensions: [formula("display", "block"), formula("inline", "inline"), formula("display", "inline"), formula("open", "inline")],
   renderer: {
     // The page's own headings end at the third level.
     /** @this {any} */
@@ -119,6 +157,13 @@ export function verbatim(text, language) {
   frame(pre, "code");
   return fragment;
 }
+
+/**
+ * The typesetter's markup as elements.
+ * @param {string} markup
+ * @returns {DocumentFragment}
+ */
+export const typeset = (markup) => purify.sanitize(markup, TYPESET);
 
 /**
  * The highlighter's markup as elements.

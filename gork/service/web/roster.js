@@ -8,6 +8,8 @@ export class Roster {
   constructor() {
     /** @type {Map<string, string>} each member's model */
     this.models = new Map();
+    /** @type {string[]} the candidates, the configured best first */
+    this.prior = [];
     byId("models-button").addEventListener("click", () => {
       byId("models").showModal();
       void this.load().catch((error) => setText(byId("models-about"), error.message));
@@ -17,8 +19,9 @@ export class Roster {
   /** Ask the service who answers. Rejects with a `ServiceError`. */
   async load() {
     const told = await members();
-    /** @type {{member: string, role: string, model: string, where: string, state: string}[]} */
+    /** @type {{member: string, role: string, model: string, where: string, state: string, ok: boolean | null}[]} */
     const rows = Array.isArray(told.members) ? told.members : [];
+    this.prior = Array.isArray(told.prior) ? told.prior : [];
     this.models = new Map(rows.map((row) => [row.member, row.model]));
     const able = rows.filter((row) => row.ok !== false).length;
     setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);
@@ -31,7 +34,7 @@ export class Roster {
 }
 
 /** @type {Record<string, string>} */
-const DUTIES = { promptimizer: "makes your prompt clear", candidate: "answer side by side", judge: "chooses, blind to names" };
+const DUTIES = { promptimizer: "rewrites your prompt", candidate: "answer", judge: "picks, without seeing names" };
 
 /**
  * @param {string} role

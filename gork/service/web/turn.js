@@ -1,5 +1,7 @@
 // A turn as the page knows it: plain data that events change. Nothing in here touches the document.
 
+import { problemOf, ran } from "./answers.js";
+
 /**
  * @typedef {object} Column one candidate
  * @property {string} member
@@ -25,12 +27,13 @@
  * @property {number} at when it was asked, ms since 1970
  * @property {string} ensemble
  * @property {Record<string, string>} roles
- * @property {{text: string, accepted: string | null, refused: string | null, over: boolean}} rewrite
+ * @property {{text: string, accepted: string | null, refused: string | null, over: boolean, tried: boolean}} rewrite `tried`: somebody was asked for one
  * @property {Column[]} columns
  * @property {string} judge what the judge is doing
  * @property {any} verdict
  * @property {string[]} notices
  * @property {any} result the whole turn as the service tells it, at the end
+ * @property {string} used the member whose answer the user took instead of the chosen one, or where none was chosen; "" for none
  * @property {string} reason the judge's words, if it was asked for them
  */
 
@@ -54,12 +57,13 @@ export function newTurn(question, optimize) {
     at: Date.now(),
     ensemble: "",
     roles: {},
-    rewrite: { text: "", accepted: null, refused: null, over: false },
+    rewrite: { text: "", accepted: null, refused: null, over: false, tried: false },
     columns: [],
     judge: "",
     verdict: null,
     notices: [],
     result: null,
+    used: "",
     reason: "",
   };
 }
@@ -72,7 +76,7 @@ export const isRunning = (turn) => RUNNING.has(turn.status);
  * @param {Turn} turn
  * @returns {string | null}
  */
-export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
+export const answerOf = (turn) => (turn.used ? (columnOf(turn, turn.used)?.text ?? null) : turn.result ? turn.result.answer : null);
 
 /**
  * The member whose answer was chosen, null before.
@@ -80,6 +84,58 @@ export const answerOf = (turn) => (turn.result ? turn.result.answer : null);
  * @returns {string | null}
  */
 export const winnerOf = (turn) => turn.result?.winner ?? turn.verdict?.winner ?? null;
+
+/**
+ * The member whose answer is the turn's: the user's choice above the judge's; null before there is one.
+ * @param {Turn} turn
+ * @returns {string | null}
+ */
+export const chosenOf = (turn) => turn.used || winnerOf(turn);
+
+/**
+ * Take a member's answer as the turn's.
+ * @param {Turn} turn
+ * @param {string} member
+ */
+export function use(turn, member) {
+  turn.used = member === winnerOf(turn) ? "" : member;
+}
+
+/**
+ * The member that will most likely be chosen, as far as can be told now: a program's result decides, else the configured order.
+ * @param {Turn} turn
+ * @param {string[]} prior the candidates, the configured best first
+ * @returns {string | null}
+ */
+export function favouriteOf(turn, prior) {
+  const finished = turn.columns.filter((column) => column.answer);
+  const going = isRunning(turn) || !finished.length ? turn.columns : finished;
+  return best(turn, going, prior);
+}
+
+/**
+ * The same among the drafts that are finished; null while there is none.
+ * @param {Turn} turn
+ * @param {string[]} prior
+ */
+export function bestFinished(turn, prior) {
+  const finished = turn.columns.filter((column) => column.answer && !problemOf(column.answer));
+  return best(turn, finished, prior);
+}
+
+/**
+ * @param {Turn} turn
+ * @param {Column[]} columns
+ * @param {string[]} prior
+ */
+function best(turn, columns, prior) {
+  const able = columns.filter((column) => !column.failure && !problemOf(column.answer));
+  const computed = able.filter((column) => ran(column.answer));
+  const from = computed.length ? computed : able.length ? able : columns;
+  /** @param {Column} column the question's own code, which has no role, above all members */
+  const rank = ({ member }) => (prior.includes(member) ? prior.indexOf(member) : turn.roles[member] ? prior.length : -1);
+  return from.length ? from.reduce((one, other) => (rank(other) < rank(one) ? other : one)).member : null;
+}
 
 /**
  * End a turn before its time.
@@ -129,6 +185,9 @@ const newColumn = (member) => ({
   member, model: "", state: "waiting", detail: "", text: "", tokens: 0, since: 0, begun: 0, first: 0, answer: null, failure: "",
 });
 
+/** Of these the rewrite's line, or the verdict's, says why they failed. */
+const SAID_ELSEWHERE = new Set(["promptimizer", "judge"]);
+
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
   accepted(turn, { id, ensemble, members }) {
@@ -144,6 +203,7 @@ const HANDLERS = {
   stage(turn, { stage }) {
     turn.status = "running";
     turn.stage = stage;
+    if (stage === "rewrite") turn.rewrite.tried = true;
   },
   member(turn, { member, state, detail }, now) {
     const column = columnOf(turn, member);
@@ -173,7 +233,7 @@ const HANDLERS = {
     else if (turn.roles[member] === "promptimizer") turn.rewrite.text = "";
   },
   rewritten(turn, { rewrite, rewrite_refused: refused }) {
-    turn.rewrite = { text: "", accepted: rewrite, refused, over: true };
+    Object.assign(turn.rewrite, { text: "", accepted: rewrite, refused, over: true });
   },
   answered(turn, answer) {
     settle(turn, answer);
@@ -181,13 +241,13 @@ const HANDLERS = {
   failed(turn, { member, message }) {
     const column = columnOf(turn, member);
     if (column) Object.assign(column, { state: "failed", failure: message });
-    else turn.notices.push(`${turn.roles[member] === "judge" ? "The judge" : member} failed: ${message}`);
+    else if (!SAID_ELSEWHERE.has(turn.roles[member])) turn.notices.push(`${member} failed: ${message}`);
   },
   judged(turn, verdict) {
     turn.verdict = verdict;
   },
-  notice(turn, { text }) {
-    turn.notices.push(text);
+  notice(turn, { text, about_verdict: said }) {
+    if (!said) turn.notices.push(text);
   },
   finished(turn, result) {
     for (const answer of result.answers) settle(turn, answer);
@@ -195,7 +255,8 @@ const HANDLERS = {
     Object.assign(turn, { result, verdict, status: "finished", stage: "" });
   },
   broken(turn, { kind, message }) {
-    endEarly(turn, kind === "stopped" ? "restarting" : "broken", message);
+    const told = kind === "no_answer" && turn.columns.length > 0 && turn.columns.every((column) => column.failure);
+    endEarly(turn, kind === "stopped" ? "restarting" : "broken", told ? "No model could answer this." : message);
   },
 };
 

@@ -1,13 +1,17 @@
-// One question on the page: how it was asked, the verdict, the answers, the user's vote.
+// One question on the page: how it was asked, the answer, how it was chosen, and the other answers folded away below.
 
 import { copyOf, element, setAttribute, setText, show } from "./elements.js";
+import { decidedBy, ran } from "./answers.js";
 import { ColumnView } from "./column.js";
-import { decidedBy, ran } from "./computed.js";
-import { VerdictView } from "./verdict.js";
-import { Tabs } from "./tabs.js";
-import { isRunning, winnerOf } from "./turn.js";
+import * as following from "./following.js";
+import { keep, kept } from "./keeping.js";
+import { chosenOf, favouriteOf, isRunning, winnerOf } from "./turn.js";
 import { shownOf } from "./conversation.js";
+import { VerdictView } from "./verdict.js";
 import { NONE, TIE } from "./votes.js";
+import { many, nameOf } from "./wording.js";
+
+const OTHERS = "gork.others";
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
@@ -17,7 +21,9 @@ import { NONE, TIE } from "./votes.js";
  * @property {(entry: Entry, how: {optimize?: boolean}) => void} again
  * @property {(entry: Entry, by: number) => void} version
  * @property {(turn: Turn, choice: string) => void} vote
- * @property {() => void} changed
+ * @property {(entry: Entry, member: string) => void} use
+ * @property {() => void} changed something of the turn that is to be kept
+ * @property {() => void} redraw
  */
 
 export class TurnView {
@@ -40,13 +46,20 @@ export class TurnView {
     this.turn = null;
     /** @type {ColumnView[]} */
     this.columns = [];
-    /** @type {Tabs | null} */
-    this.tabs = null;
+    /** The one in the answer's place. @type {ColumnView | null} */
+    this.hero = null;
+    /** The one that stood there as a draft before another was chosen. @type {ColumnView | null} */
+    this.before = null;
+    /** Whether what stands in the answer's place was put there as a draft. */
+    this.drafted = false;
+    /** Whether the user did something within this turn since it began: then what is being read stays where it is. */
+    this.touched = false;
+    this.open = kept("local", OTHERS) === "open";
     this.listen();
   }
 
   listen() {
-    const { parts, actions, entry } = this;
+    const { parts, actions, entry, root } = this;
     parts.edit.addEventListener("click", () => actions.edit(entry));
     parts.again.addEventListener("click", () => actions.again(entry, {}));
     parts.troubleAgain.addEventListener("click", () => actions.again(entry, {}));
@@ -55,16 +68,29 @@ export class TurnView {
     parts.newer.addEventListener("click", () => actions.version(entry, 1));
     parts.tie.addEventListener("click", () => actions.vote(shownOf(entry), TIE));
     parts.bad.addEventListener("click", () => actions.vote(shownOf(entry), NONE));
-    parts.view.addEventListener("click", () => this.showAll(parts.view.getAttribute("aria-pressed") !== "true"));
+    parts.others.addEventListener("click", () => {
+      keep("local", OTHERS, this.open ? "" : "open");
+      this.showAll(!this.open);
+    });
+    parts.insteadShow.addEventListener("click", () => this.goTo(this.before));
+    for (const kind of ["pointerdown", "wheel", "touchmove"]) root.addEventListener(kind, () => (this.touched = true), { passive: true });
   }
 
   /**
-   * Show all answers, or the chosen one alone.
+   * Show the other answers in full, or folded away.
    * @param {boolean} all
    */
   showAll(all) {
-    setAttribute(this.parts.view, "aria-pressed", String(all));
-    this.root.classList.toggle("only-chosen", !all);
+    this.open = all;
+    this.actions.redraw();
+  }
+
+  /** @param {ColumnView | null} view */
+  goTo(view) {
+    if (!view) return;
+    this.showAll(true);
+    view.root.scrollIntoView({ block: "nearest", behavior: "auto" });
+    view.root.focus({ preventScroll: true });
   }
 
   /**
@@ -76,31 +102,40 @@ export class TurnView {
     if (turn !== this.turn) this.begin(turn);
     if (this.columns.length < turn.columns.length) this.build(turn);
     const running = isRunning(turn);
+    const answers = chosenOf(turn);
+    const vote = turn.id ? this.known.votes.of(turn.id) : null;
+    const read = this.hero && this.isRead(this.hero) ? this.hero.parts.text : null;
+    const top = read?.getBoundingClientRect().top;
     this.head(turn, running);
+    this.place(turn);
+    this.columns.forEach((view, index) => {
+      const column = turn.columns[index];
+      const chosen = column.member === answers;
+      const program = ran(column.answer) ? column.answer.computed : chosen ? decidedBy(turn) : null;
+      const open = this.open || view === this.hero || view === this.before;
+      const draft = view === this.hero && !answers && turn.columns.length > 1;
+      view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote, program, draft, open });
+    });
+    this.others(turn, running);
     this.tools(turn, { running, last, busy });
     this.verdict?.update(turn);
     this.told(turn, running);
-    const winner = winnerOf(turn);
-    const vote = turn.id ? this.known.votes.of(turn.id) : null;
-    this.columns.forEach((view, index) => {
-      const column = turn.columns[index];
-      const chosen = column.member === winner;
-      const program = ran(column.answer) ? column.answer.computed : chosen ? decidedBy(turn) : null;
-      view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote, program });
-      this.tabs?.update(index, column.state, chosen);
-    });
-    if (winner) this.tabs?.suggest(winner);
     this.vote(turn, vote);
+    if (read && read !== this.hero?.parts.text) following.keepInPlace(read, top ?? 0);
   }
 
   /** @param {Turn} turn another one than before */
   begin(turn) {
+    const { parts } = this;
+    parts.bar.append(parts.tools);
     this.turn = turn;
     this.columns = [];
-    this.parts.columns.replaceChildren();
-    this.build(turn);
-    this.parts.verdict.replaceChildren();
-    this.verdict = new VerdictView(this.parts.verdict, (member) => this.goTo(member), this.actions.changed);
+    this.hero = this.before = null;
+    this.touched = false;
+    parts.columns.replaceChildren();
+    parts.hero.replaceChildren();
+    parts.verdict.replaceChildren();
+    this.verdict = new VerdictView(parts.verdict, this.known.roster, this.actions.changed);
   }
 
   /**
@@ -108,26 +143,64 @@ export class TurnView {
    * @param {Turn} turn
    */
   build(turn) {
-    const before = this.tabs;
-    before?.leave();
     for (const { member } of turn.columns.slice(this.columns.length)) {
-      const view = new ColumnView(`${this.root.id}-answer-${this.columns.length + 1}`, member, () => this.actions.vote(shownOf(this.entry), member));
+      const view = new ColumnView(`${this.root.id}-answer-${this.columns.length + 1}`, member, {
+        prefer: () => this.actions.vote(shownOf(this.entry), member),
+        use: () => this.actions.use(this.entry, member),
+      });
       this.columns.push(view);
       this.parts.columns.append(view.root);
     }
-    this.parts.columns.dataset.count = String(this.columns.length);
-    this.tabs = new Tabs(this.parts.tabs, this.columns.map((view) => view.root), before);
+    this.parts.columns.dataset.count = String(this.columns.length - 1);
   }
 
-  /** Give up what watches the window. */
+  /**
+   * Put the chosen answer into its place, before there is one the draft that will most likely be it. A draft that gives way while it is
+   * being read stays below.
+   * @param {Turn} turn
+   */
+  place(turn) {
+    const chosen = chosenOf(turn);
+    if (!chosen && !isRunning(turn) && this.hero?.whole) return; // what was read when it was stopped
+    const member = chosen ?? favouriteOf(turn, this.known.roster.prior);
+    const view = this.columns.find((column) => column.member === member) ?? null;
+    const { hero: before, parts } = this;
+    if (view === before) return;
+    const reading = before !== null && this.isRead(before);
+    view?.root.classList.remove("kept");
+    if (before) move(before.root, parts.columns, this.columns.slice(this.columns.indexOf(before) + 1).find((next) => next !== view)?.root ?? null);
+    if (view) move(view.root, parts.hero, null);
+    this.hero = view;
+    this.before = before?.whole && this.drafted && winnerOf(turn) && !turn.used ? before : null;
+    this.drafted = !chosen;
+    before?.root.classList.toggle("kept", reading && this.before !== null);
+  }
+
+  /** @param {ColumnView} view whose text may be under somebody's eyes */
+  isRead({ root, whole }) {
+    const { top, bottom } = root.getBoundingClientRect();
+    return whole !== "" && (this.touched || !following.isFollowing()) && bottom > 0 && top < innerHeight;
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {boolean} running
+   */
+  others(turn, running) {
+    const { parts } = this;
+    const names = this.columns.filter((view) => view !== this.hero).map((view) => nameOf(view.member));
+    show(parts.others, names.length > 0);
+    setAttribute(parts.others, "aria-expanded", String(this.open));
+    const what = many(names.length, running || !turn.result ? "other draft" : "other answer");
+    setText(parts.othersText, `${what}: ${names.join(", ")}`);
+    setAttribute(this.root, "data-others", this.open ? "open" : turn.result ? "folded" : "rows");
+    show(parts.instead, this.before !== null);
+    if (this.before) setText(parts.insteadText, `Another answer was chosen than the draft that stood here, which was by ${nameOf(this.before.member)}.`);
+  }
+
+  /** Give up what is on the page. */
   leave() {
-    this.tabs?.leave();
     this.root.remove();
-  }
-
-  /** @param {string} member */
-  goTo(member) {
-    this.tabs?.goTo(member);
   }
 
   /**
@@ -140,23 +213,20 @@ export class TurnView {
     setText(parts.question, turn.question);
     this.root.classList.toggle("long-question", turn.question.length > 160);
     setAttribute(this.root, "data-status", turn.status);
-    const writing = !rewrite.over && rewrite.text.trim() !== "";
-    const same = rewrite.accepted !== null && rewrite.accepted.trim() === turn.question.trim();
-    if (writing && running) this.asked("Rewriting:", rewrite.text);
-    else if (same) this.asked("Asked as it stands", "");
-    else if (rewrite.accepted !== null) this.asked("Asked as:", rewrite.accepted);
-    else if (rewrite.refused) this.asked("Asked in your own words; the rewrite was refused:", rewrite.refused);
-    else if (!turn.optimize || rewrite.over) this.asked("Asked in your own words", "");
-    show(parts.asked, writing || rewrite.over || !turn.optimize);
-  }
-
-  /**
-   * @param {string} label
-   * @param {string} text
-   */
-  asked(label, text) {
-    setText(this.parts.askedLabel, label);
-    setText(this.parts.askedText, text);
+    const writing = running && !rewrite.over && rewrite.text.trim() !== "";
+    const changed = rewrite.accepted !== null && rewrite.accepted.trim() !== turn.question.trim();
+    const [label, text] = writing
+      ? ["Rewriting:", rewrite.text]
+      : changed
+        ? ["Asked as:", rewrite.accepted ?? ""]
+        : rewrite.refused && rewrite.tried
+          ? ["Not rewritten:", rewrite.refused]
+          : turn.optimize
+            ? ["", ""]
+            : ["Asked in your own words", ""];
+    setText(parts.askedLabel, label);
+    setText(parts.askedText, text);
+    show(parts.asked, label !== "");
   }
 
   /**
@@ -165,16 +235,17 @@ export class TurnView {
    */
   tools(turn, { running, last, busy }) {
     const { parts, entry } = this;
+    const home = this.hero && !this.hero.parts.foot.hidden ? this.hero.parts.foot : parts.bar;
+    if (parts.tools.parentElement !== home) home.append(parts.tools);
     show(parts.tools, !running);
     show(parts.edit, !busy);
-    show(parts.again, last && !busy && Boolean(turn.result));
-    show(parts.plain, last && !busy && Boolean(turn.result && turn.rewrite.accepted));
-    show(parts.view, Boolean(turn.result) && turn.columns.length > 1);
+    show(parts.again, last && !busy && Boolean(turn.result || turn.used));
+    show(parts.plain, last && !busy && Boolean(turn.result && turn.rewrite.accepted && turn.rewrite.accepted.trim() !== turn.question.trim()));
     show(parts.versions, entry.versions.length > 1 && last && !busy);
     setText(parts.version, `${entry.shown + 1} of ${entry.versions.length}`);
     parts.older.disabled = entry.shown === 0;
     parts.newer.disabled = entry.shown === entry.versions.length - 1;
-    const trouble = !running && turn.trouble !== "";
+    const trouble = !running && turn.trouble !== "" && !turn.used;
     show(parts.trouble, trouble);
     setText(parts.troubleText, turn.trouble);
     show(parts.troubleAgain, trouble && last && !busy);
@@ -201,9 +272,21 @@ export class TurnView {
   vote(turn, vote) {
     const { parts } = this;
     const answers = turn.columns.filter((column) => column.answer).length;
-    show(parts.vote, Boolean(turn.result) && answers > 1);
+    show(parts.vote, Boolean(turn.result) && answers > 1 && this.open);
     setAttribute(parts.tie, "aria-pressed", String(vote === TIE));
     setAttribute(parts.bad, "aria-pressed", String(vote === NONE));
     setText(parts.agreement, vote ? this.known.votes.agreement() : "");
   }
+}
+
+/**
+ * Move an element, with its focus and its selection where the browser can.
+ * @param {HTMLElement} moved
+ * @param {any} home
+ * @param {HTMLElement | null} before
+ */
+function move(moved, home, before) {
+  const at = before?.parentElement === home ? before : null;
+  if (home.moveBefore && moved.isConnected && home.isConnected) home.moveBefore(moved, at);
+  else home.insertBefore(moved, at);
 }

@@ -1,4 +1,4 @@
-// The card above the answers: how far the turn is, then who was chosen, how surely, and by what.
+// Below the answer: how far the turn is, then one line on who was chosen, which opens: how surely, and by what.
 
 import { copyOf, element, setAttribute, setIcon, setText, show } from "./elements.js";
 import { isRunning } from "./turn.js";
@@ -8,17 +8,19 @@ import { duration, list, many, nameOf } from "./wording.js";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 
+/** @type {Record<string, string>} */
+const TEMPLATES = { card: "t-verdict", steps: "t-steps", used: "t-used" };
 const ORDER = ["rewrite", "answer", "judge"];
 
 export class VerdictView {
   /**
    * @param {HTMLElement} home
-   * @param {(member: string) => void} onWinner
+   * @param {import("./roster.js").Roster} roster
    * @param {() => void} onReason the judge's words have changed the turn
    */
-  constructor(home, onWinner, onReason) {
+  constructor(home, roster, onReason) {
     this.home = home;
-    this.onWinner = onWinner;
+    this.roster = roster;
     this.onReason = onReason;
     this.form = "";
     /** @type {import("./elements.js").Parts} */
@@ -27,11 +29,12 @@ export class VerdictView {
 
   /** @param {Turn} turn */
   update(turn) {
-    const form = turn.verdict ? "card" : isRunning(turn) ? "steps" : "";
+    const form = turn.verdict ? "card" : isRunning(turn) ? "steps" : turn.used ? "used" : "";
     if (form !== this.form) this.become(form, turn);
     show(this.home, form !== "");
     if (form === "steps") this.steps(turn);
     if (form === "card") this.card(turn);
+    if (form === "used") setText(this.parts.label, `You use ${nameOf(turn.used)}'s answer; the turn was not finished.`);
   }
 
   /**
@@ -42,16 +45,11 @@ export class VerdictView {
     this.form = form;
     this.home.replaceChildren();
     if (!form) return;
-    const { root, parts } = copyOf(form === "card" ? "t-verdict" : "t-steps");
+    const { root, parts } = copyOf(TEMPLATES[form]);
     this.parts = parts;
     this.home.append(root);
     if (form !== "card") return;
     this.reason = new LiveText(parts.reasonText);
-    parts.winner.addEventListener("click", () => this.onWinner(turn.verdict.winner));
-    parts.more.addEventListener("click", () => {
-      const open = root.classList.toggle("open");
-      setAttribute(parts.more, "aria-expanded", String(open));
-    });
     parts.ask.addEventListener("click", () => void this.askWhy(turn));
   }
 
@@ -61,7 +59,7 @@ export class VerdictView {
     const answered = turn.columns.filter((column) => column.answer || column.failure).length;
     /** @type {Record<string, string>} */
     const details = {
-      rewrite: !turn.optimize ? "not wanted" : turn.rewrite.over && !turn.rewrite.accepted ? "your own words" : "",
+      rewrite: !turn.optimize ? "off" : turn.rewrite.over && !turn.rewrite.accepted ? "none" : "",
       answer: at === 1 && answered ? `${answered} of ${turn.columns.length}` : "",
       judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is reading" : "",
     };
@@ -79,13 +77,16 @@ export class VerdictView {
   card(turn) {
     const { verdict } = turn;
     const { parts } = this;
-    setText(parts.label, labelOf(verdict));
-    setText(parts.winner, nameOf(verdict.winner));
-    setAttribute(parts.winner, "title", `Go to the answer of ${nameOf(verdict.winner)}`);
+    setText(parts.label, lineOf(turn));
+    setAttribute(parts.label, "data-kind", verdict.fallback || verdict.close ? "warn" : null);
     const tags = tagsOf(turn);
     if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
     show(parts.tags, tags.length > 0);
     setText(parts.note, noteOf(verdict));
+    const [favourite] = this.roster.prior;
+    const several = turn.columns.length > 1 && turn.columns.some((column) => column.member === favourite);
+    setText(parts.favourite, several ? `The favourite before anything was read: ${favourite}, first in the configured order.` : "");
+    show(parts.favourite, several);
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
@@ -124,26 +125,42 @@ export class VerdictView {
     const { parts } = this;
     show(parts.reason, true);
     show(parts.ask, !complete);
-    setText(parts.reasonNote, complete ? "The judge, asked afterwards. It changes nothing about the choice." : "The judge is thinking about it …");
+    setText(parts.reasonNote, complete ? "Explanation written afterwards; it did not affect the choice." : "The judge is thinking about it …");
     this.reason?.show(text, complete);
   }
 }
 
-/** @param {any} verdict */
-function labelOf({ note, fallback, computed_by: by }) {
-  return by ? "Computed:" : fallback ? "Chosen by the configured order:" : note ? "Chosen without a verdict:" : "The judge chose";
+/**
+ * The choice in one line.
+ * @param {Turn} turn
+ */
+function lineOf(turn) {
+  const { verdict, columns, result } = turn;
+  const parts = turn.used ? [`You use ${nameOf(turn.used)}'s answer`, choiceOf(turn)] : [choiceOf(turn)];
+  const failed = columns.filter((column) => column.failure).length;
+  if (!verdict.fallback && !verdict.note && verdict.close) parts.push("close call");
+  if (failed) parts.push(`${failed} of ${columns.length} failed`);
+  if (result) parts.push(duration(result.timings.total));
+  return parts.join(" · ");
+}
+
+/** @param {Turn} turn */
+function choiceOf({ verdict, columns }) {
+  const { winner, computed_by: by, fallback, note } = verdict;
+  if (by && by !== winner) return `${nameOf(winner)}'s answer was chosen: a program computed the same`;
+  if (by) return winner === nameOf(winner) ? `Computed by ${winner}'s program` : `Computed by ${nameOf(winner)}`;
+  if (fallback) return `No verdict: ${nameOf(winner)} is first in the configured order`;
+  if (note || columns.length === 1) return nameOf(winner);
+  return `${nameOf(winner)}'s answer was chosen`;
 }
 
 /** @param {Turn} turn @returns {[string, string][]} */
-function tagsOf({ verdict, columns, result }) {
+function tagsOf({ verdict }) {
   /** @type {[string, string][]} */
   const tags = [];
   const judged = !verdict.fallback && !verdict.note && !verdict.computed_by;
-  if (verdict.fallback) tags.push(["warn", "No verdict"]);
   if (judged && verdict.close) tags.push(["warn", "A close call"]);
   if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}${verdict.sure ? `, ${(100 * verdict.sure).toFixed()}% sure` : ""}`]);
-  const failed = columns.filter((column) => column.failure).length;
-  if (result && failed) tags.push(["bad", `${failed} of ${columns.length} failed`]);
   return tags;
 }
 
@@ -152,9 +169,9 @@ function noteOf({ note, fallback, orders, judge_calls: calls }) {
   if (fallback) return `The judge did not decide: ${fallback}`;
   if (note) return note;
   if (!calls) return "The judge was not asked.";
-  if (!orders.length) return "The judge never learnt who wrote which.";
-  const times = orders.length === 1 ? "in a drawn order" : `in ${orders.length} different orders`;
-  return `The judge read the answers under neutral letters, ${times}.`;
+  if (!orders.length) return "The judge did not see names.";
+  const times = orders.length === 1 ? "in a random order" : `in ${orders.length} different orders`;
+  return `The judge read the answers without names, ${times}.`;
 }
 
 /** @param {any} result */
@@ -169,7 +186,7 @@ function scoresOf({ scores, winner }) {
   const most = Math.max(...rows.map(([, score]) => Math.abs(score)), 1e-9);
   return rows.map(([member, score]) => {
     const row = element("div", member === winner ? "score won" : "score");
-    const bar = element("span", "bar");
+    const bar = element("span", "bar-of-score");
     const fill = element("span", score < 0 ? "fill below" : "fill");
     fill.style.setProperty("--share", String(Math.abs(score) / most));
     bar.append(fill);

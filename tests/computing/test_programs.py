@@ -1,0 +1,92 @@
+"""Who is asked for a program, and what comes of it."""
+
+import pytest
+
+from gork.computing.asking import asks_program, kind_in_thread, program_messages
+from gork.computing.results import of_questions_code, tried_on_examples, with_result
+from gork.computing.sandbox import Sandbox
+from gork.config.ensemble import Member
+from gork.turn import Answer, Kind, Question
+
+PROGRAM = "```python\nprint(2 + 3)\n```"
+
+
+@pytest.fixture
+async def sandbox():
+    """One for all."""
+    async with Sandbox() as made:
+        yield made
+
+
+async def test_code_that_passes_beats_code_that_fails(sandbox):
+    """And where none passes, all are judged."""
+    question = Question(text="write f: f(3) -> 6", kind=Kind.CODE)
+    right = Answer(member="a", model="m", text="```python\ndef f(x):\n    return 2 * x\n```")
+    wrong = Answer(member="b", model="m", text="```python\ndef f(x):\n    return x\n```")
+
+    tried = await tried_on_examples(question, [wrong, right], sandbox)
+    assert tried.answers == (right,)
+    assert "b's code fails 1 of 1" in tried.notes[0]
+    assert (await tried_on_examples(question, [wrong, wrong], sandbox)).answers == (wrong, wrong)
+
+
+async def test_the_answer_of_a_program_is_what_it_printed(sandbox):
+    """And nothing else; the program and its exact output are kept."""
+    answer = await with_result(Answer(member="a", model="m", text="```python\nprint(4.2 * 3)\n```"), sandbox, seed=1)
+
+    assert answer.text == "12.6"
+    assert answer.ran
+    assert answer.computed is not None
+    assert (answer.computed.program, answer.computed.output) == ("print(4.2 * 3)", "12.600000000000001\n")
+
+
+@pytest.mark.parametrize("text", ["```python\nx = 1\n```", "```python\n1 / 0\n```", f"{PROGRAM}\n{PROGRAM}"])
+async def test_a_program_without_a_result_leaves_the_models_text(sandbox, text):
+    """With the problem, and without an output."""
+    answer = await with_result(Answer(member="a", model="m", text=text), sandbox, seed=1)
+
+    assert answer.text == text
+    assert not answer.ran
+    assert answer.computed is not None
+    assert answer.computed.problem
+
+
+async def test_a_questions_own_code_is_run(sandbox):
+    """Its output is an answer by `computed`."""
+    question = Question(text="what does len('hello') return", kind=Kind.CODE_OUTPUT)
+    answer = await of_questions_code(question, sandbox, seed=1)
+
+    assert answer is not None
+    assert (answer.member, answer.text) == ("computed", "5")
+
+
+MEMBER = Member(name="coder", model="m", answers={"arithmetic": "program"})
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        (Question(text="q", kind=Kind.ARITHMETIC), True),
+        (Question(text="q", kind=Kind.FACT), False),
+        (Question(text="q", kind=Kind.DATES), False),
+        (Question(text="q", kind=Kind.ARITHMETIC, answer_format="json"), False),
+        (Question(text="q", kind=Kind.ARITHMETIC, options={"stop": ("x",)}), False),
+        (Question(text="q", kind=Kind.ARITHMETIC, options={"num_predict": 20}), False),
+        (Question(text="q", kind=Kind.ARITHMETIC, options={"num_predict": -1, "temperature": 1.0}), True),
+    ],
+)
+async def test_the_kind_decides_who_writes_a_program(question, asked):
+    """And a client's wish for a form, a stop text or few tokens keeps to words."""
+    assert asks_program(MEMBER, question) is asked
+
+
+async def test_a_follow_up_goes_on_with_the_last_program():
+    """It has the kind of the question before it, and the member reads its last program in place of the number."""
+    history = ({"role": "user", "content": "what is 4 percent of 80?"}, {"role": "assistant", "content": "3.2"})
+    question = Question(text="and with 5 percent?", history=history, program="print(80 * 0.04)")
+
+    assert kind_in_thread(question) is Kind.ARITHMETIC
+    messages = program_messages(MEMBER, question)
+    assert messages[-2]["content"] == "```python\nprint(80 * 0.04)\n```"
+    assert messages[-1]["content"].startswith("and with 5 percent?\n\n")
+    assert len(program_messages(MEMBER, Question(text="what is 5 * 5?", history=history))) == 1
