@@ -2,8 +2,9 @@
 
     .venv/bin/python -m bench.sandbox
 
-Times are this process's own clock around `Sandbox.run`, medians and the slowest; memory is what the kernel counts for a worker and the
-interpreter that it keeps (Linux alone): proportional set size, shared pages divided among those who share them.
+Times are this process's own clock around `Sandbox.run`, medians and the slowest. Memory is what the kernel counts for a worker and the
+interpreter that it keeps while a program runs (Linux alone): the resident set, and in brackets the proportional one, in which pages are
+divided among all processes of the machine that share them.
 """
 
 from __future__ import annotations
@@ -54,16 +55,16 @@ async def _measure(runs: int, clients: int) -> None:
     print(f"{'start of a worker, and its end':32} {_spread(starts)}")
     async with Sandbox() as sandbox:
         await sandbox.warm()
-        print(f"{'memory, idle':32} {_memory()}")
+        print(f"{'memory, first program':32} {await _memory(sandbox)}")
         for name, source in PROGRAMS.items():
             times = 3 if name == "endless loop" else runs
             ends = [await _timed(partial(sandbox.run, source)) for _ in range(times)]
             print(f"{name:32} {_spread(ends)}")
-        print(f"{'memory, after these':32} {_memory()}")
+        print(f"{'memory, after these':32} {await _memory(sandbox)}")
         print(f"{'giving up an endless loop':32} {_spread([await _given_up(sandbox) for _ in range(5)])}")
         print(f"{'the program after that':32} {_spread([await _timed(lambda: sandbox.run(_ORDINARY)) for _ in range(1)])}")
         together = await _timed(lambda: asyncio.gather(*(sandbox.run(_ORDINARY) for _ in range(clients))))
-        print(f"{f'{clients} programs at once':32} {together * 1000:8.1f} ms together, {Limits().at_once} workers; memory {_memory()}")
+        print(f"{f'{clients} programs at once':32} {together * 1000:8.1f} ms together, {Limits().at_once} workers")
 
 
 async def _started_and_ended() -> None:
@@ -91,11 +92,13 @@ def _spread(seconds: list[float]) -> str:
     return f"{statistics.median(seconds) * 1000:8.1f} ms, at most {max(seconds) * 1000:.1f}"
 
 
-def _memory() -> str:
-    """Of each process that this one has started, and of those that these have."""
-    workers = _started_by(os.getpid())
-    sizes = [f"{_size_mb(worker):.0f} + {sum(map(_size_mb, _started_by(worker))):.0f} MB" for worker in workers]
-    return " and ".join(sizes) or "not known here"
+async def _memory(sandbox: Sandbox) -> str:
+    """Of each worker and the interpreter that it has started, in the middle of a program."""
+    running = asyncio.create_task(sandbox.run("while True: pass"))
+    await asyncio.sleep(0.3)
+    sizes = [f"{_size(worker)} and {', '.join(map(_size, _started_by(worker)))}" for worker in _started_by(os.getpid())]
+    await running
+    return "; ".join(sizes) or "not known here"
 
 
 def _started_by(pid: int) -> list[int]:
@@ -107,12 +110,13 @@ def _started_by(pid: int) -> list[int]:
     return found
 
 
-def _size_mb(pid: int) -> float:
+def _size(pid: int) -> str:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0.0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        return "?"
+    resident, proportional = (next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024 for name in ("Rss:", "Pss:"))
+    return f"{resident:.0f} MB ({proportional:.0f})"
 
 
 if __name__ == "__main__":
