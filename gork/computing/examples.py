@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gork.computing.calls import balanced_call
-from gork.computing.sandbox import Broke, BrokeKind, Ran, Sandbox
+from gork.computing.sandbox import Broke, BrokeKind, Outcome, Ran, Sandbox
 from gork.text.structure import split_code
 
 MOST_EXAMPLES = 8
@@ -139,7 +139,10 @@ def _read(code: str) -> ast.Module | None:
 
 
 async def check_examples(answer: str, examples: tuple[Example, ...], sandbox: Sandbox) -> Examined:
-    """Run the code of an answer on each example. What the sandbox lacks, and functions that the answer does not define, are unknown."""
+    """Run the code of an answer on each example. What the sandbox lacks, and functions that the answer does not define, are unknown.
+
+    So are the examples after one that took too long: each would cost as much again.
+    """
     code = _code_of(answer)
     if code is None:
         return Examined(unknown=len(examples))
@@ -149,13 +152,17 @@ async def check_examples(answer: str, examples: tuple[Example, ...], sandbox: Sa
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     passed = failed = 0
     for example in examples:
-        held = await _holds(code, defined, example, sandbox)
+        outcome = await _outcome(code, defined, example, sandbox)
+        held = _holds(outcome)
         passed += held is True
         failed += held is False
+        if isinstance(outcome, Broke) and outcome.kind is BrokeKind.TIME:
+            break
     return Examined(passed, failed, len(examples) - passed - failed)
 
 
-async def _holds(code: str, defined: list[str], example: Example, sandbox: Sandbox) -> bool | None:
+async def _outcome(code: str, defined: list[str], example: Example, sandbox: Sandbox) -> Outcome | None:
+    """What the code gives with an example, "True" in the last line where it holds; None if the example is not of this code."""
     call = example.call
     if call.startswith("("):
         if len(defined) != 1:
@@ -164,12 +171,17 @@ async def _holds(code: str, defined: list[str], example: Example, sandbox: Sandb
     elif not any(re.search(rf"(?<!\w){re.escape(name)}\(", call) for name in defined):
         return None
     close = "isinstance(got, (int, float)) and isinstance(wanted, (int, float)) and abs(got - wanted) < 1e-6"
-    outcome = await sandbox.run(f"{code}\ngot = {call}\nwanted = {example.expected}\nprint()\nprint(got == wanted or ({close}))", seed=0)
+    return await sandbox.run(f"{code}\ngot = {call}\nwanted = {example.expected}\nprint()\nprint(got == wanted or ({close}))", seed=0)
+
+
+def _holds(outcome: Outcome | None) -> bool | None:
     match outcome:
         case Ran(output=output):
             return output.rstrip("\n").rpartition("\n")[2] == "True"
         case Broke(kind=kind):
             return None if kind in _NOT_A_FAULT else False
+        case None:
+            return None
 
 
 def _code_of(answer: str) -> str | None:

@@ -45,6 +45,7 @@ F = "def f(s):\n    return s[::-1]"
         ("```python\ndef f(x):\n    x.sort()\n```\nWhat does f([2, 1]) return?", "None"),
         (f"```python\n{F}\n```\nWhat do f('ab') and f('cd') return?", "'ba'\n'dc'"),
         (f"```python\n{F}\n```\nf('ab') returns 'ba'. What does f('cd') return?", "'dc'"),
+        (f"```python\n{F}\n```\nNow I call f('ab'). What do I get?", "'ba'"),
         (f"```python\n{F}\n```\nWhat is f(f('ab')) + f('c')?", "'abc'"),
         (f"```python\n{F}\n```\nWhat does f('a. b') return?", "'b .a'"),
         ("```python\nclass A:\n    def get(self):\n        return 3\n```\nWhat does A().get() return?", "3"),
