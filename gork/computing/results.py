@@ -66,4 +66,4 @@ async def of_questions_code(question: Question, sandbox: Sandbox, *, seed: int) 
     if not isinstance(outcome, Ran):
         return None
     computed = Computed(program=source, output=outcome.output, seconds=outcome.seconds)
-    return Answer(member=QUESTIONS_CODE, model="python", text=outcome.shown, seconds=outcome.seconds, computed=computed)
+    return Answer(member=QUESTIONS_CODE, model="python", text=outcome.output.strip("\n"), seconds=outcome.seconds, computed=computed)
