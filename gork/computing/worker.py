@@ -188,7 +188,7 @@ def _is_lack(exc: BaseException) -> bool:
         case ImportError() | OSError():
             return True
         case NotImplementedError() | RuntimeError():
-            return "support" in words
+            return "support" in words or "Internal error" in words
         case NameError():
             return (found := _NO_NAME.search(words)) is not None and hasattr(builtins, found[1])
         case AttributeError():
