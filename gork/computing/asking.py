@@ -11,17 +11,23 @@ LEAST_TOKENS = 256
 
 
 def kind_in_thread(question: Question) -> Kind:
-    """The kind of a question; of one that goes on with a computation ("and with 5 percent?") that of the question before it.
+    """The kind of a question; of one that goes on with a computation ("and with 5 percent?") that of what it goes on with.
 
-    >>> asked = Question(text="and with 5 percent?", history=({"role": "user", "content": "what is 4 percent of 80?"},))
+    >>> asked = Question(text="and what about 5?", history=({"role": "user", "content": "what is 4 percent of 80?"},))
     >>> str(kind_in_thread(asked))
     'arithmetic'
     """
     kind = kind_of(question.text)
     if kind in COMPUTABLE or not is_follow_up(question):
         return kind
-    before = next((kind_of(said["content"]) for said in reversed(question.history) if said["role"] == "user"), kind)
-    return before if before in COMPUTABLE else kind
+    for said in reversed(question.history):
+        if said["role"] != "user":
+            continue
+        if (before := kind_of(said["content"])) in COMPUTABLE:
+            return before
+        if not continues(said["content"]):
+            break
+    return kind
 
 
 def is_follow_up(question: Question) -> bool:

@@ -208,7 +208,8 @@ def _is_lack(exc: BaseException) -> bool:
         case ImportError() | OSError():
             return True
         case NotImplementedError() | RuntimeError() | re.error():
-            return "support" in words or "executing regex" in words  # the latter is a limit on backtracking that CPython has not
+            # "executing regex" is a limit on backtracking that CPython has not.
+            return any(part in words for part in ("support", "executing regex", "Internal error"))
         case NameError():
             return (found := _NO_NAME.search(words)) is not None and hasattr(builtins, found[1])
         case AttributeError():

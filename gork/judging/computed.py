@@ -12,12 +12,12 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
     """The verdict where a program ran: its result, in the words of an answer that says the same, since that one explains it.
 
     The question's own code stands above programs that members wrote; among these the result that most of them have, at a tie the best
-    member's. None where no program ran.
+    member's. An output of several lines agrees with nothing: which of them is the answer is not known. None where no program ran.
     """
     ran = sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer, prior))
     if not ran:
         return None
-    results = [final_answer(answer.text, question.text, question.kind) for answer in ran]
+    results = [_single(answer, question) for answer in ran]
     own = ran[0].member == QUESTIONS_CODE
     best = 0 if own else max(range(len(ran)), key=lambda at: (_votes(results, at), -at))
     winner, result = ran[best], results[best]
@@ -33,6 +33,11 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
 
 def _rank(answer: Answer, prior: Sequence[str]) -> int:
     return -1 if answer.member == QUESTIONS_CODE else prior.index(answer.member)
+
+
+def _single(answer: Answer, question: Question) -> FinalAnswer | None:
+    """What a program computed, where that is one value."""
+    return None if "\n" in answer.text.strip() else final_answer(answer.text, question.text, question.kind)
 
 
 def _votes(results: Sequence[FinalAnswer | None], at: int) -> int:
