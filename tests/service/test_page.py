@@ -1295,8 +1295,8 @@ class TestEverybody:
         await expect(visitor.card).to_be_visible()
 
     @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (TABLET, "dark"), (PHONE, "light")])
-    async def test_axe_finds_nothing_serious(self, browser, fake, served, size, scheme):
-        """Empty, while answers arrive, after the verdict, with a failure, and with the dialogs open."""
+    async def test_axe_finds_nothing(self, browser, fake, served, size, scheme):
+        """Empty, while answers arrive, after the verdict, with a failure, in a second turn, and with a dialog open."""
         gate = hold(fake, "qwen-small")
         fake.say("llama3.2:1b", Reply(status=500, error="no memory"))
         async with visiting(browser, served.url, size, color_scheme=scheme, reduced_motion="reduce") as visitor:
@@ -1307,7 +1307,10 @@ class TestEverybody:
             gate.set()
             await expect(visitor.turn).to_have_attribute("data-status", "finished")
             assert [] == await visitor.axe()
-            await visitor.button("Edit").click()
+            await visitor.ask_to_the_end("and of Spain?")
+            await visitor.card.locator("summary").click()
+            assert [] == await visitor.axe()
+            await visitor.button("Edit", within=visitor.turn).click()
             await visitor.page.locator("#models-button").click()
             await expect(visitor.page.locator("#models-list tbody tr")).to_have_count(5)
             assert [] == await visitor.axe()

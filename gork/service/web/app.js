@@ -193,7 +193,7 @@ class Page {
   async meet() {
     try {
       await this.roster.load();
-      this.changed();
+      this.draw();
     } catch (error) {
       setText(byId("models-summary"), "Models unknown");
       if (error instanceof ServiceError && isAboutToken(error.kind)) this.askToken(error.kind);
@@ -395,13 +395,14 @@ class Page {
     if (running) this.save(undefined, running.conversation);
   }
 
-  /** Draw soon: once for everything that changes before the next frame. */
+  /** Draw the turn that runs soon: once for everything that changes before the next frame. */
   changed() {
     if (this.running && Date.now() - this.saved > SAVE_EVERY) this.save(shownOf(this.running.entry), this.running.conversation);
-    this.frame ||= requestAnimationFrame(() => this.draw());
+    this.frame ||= requestAnimationFrame(() => this.draw(this.running?.entry));
   }
 
-  draw() {
+  /** @param {Entry} [only] all else is as it was */
+  draw(only) {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     const { entries } = this.conversation;
@@ -413,7 +414,7 @@ class Page {
       view.leave();
       this.views.delete(entry);
     }
-    for (const entry of entries) {
+    for (const entry of only && this.views.has(only) ? [only] : entries) {
       const view = this.viewOf(entry);
       view.update({ now, last: entry === entries.at(-1), busy: this.running !== null });
     }
