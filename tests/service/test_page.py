@@ -512,12 +512,12 @@ class TestAsking:
         await expect(visitor.page.locator(".turn")).to_have_count(1)
 
     async def test_a_question_can_be_edited(self, fake, visitor):
-        """It goes back into the box, says what sending replaces, and Esc leaves all as it was."""
+        """It goes back into the box, and Esc leaves all as it was; sent, the question and those after it stay as an earlier version."""
         await visitor.ask_to_the_end("first")
         await visitor.ask_to_the_end("second")
         await visitor.button("Edit", within=visitor.page.locator(".turn").first).click()
         await expect(visitor.box).to_have_value("first")
-        await expect(visitor.page.locator("#editing")).to_contain_text("Sending replaces this question and the 1 after it.")
+        await expect(visitor.page.locator("#editing")).to_contain_text("this one stays, with the 1 after it")
         await visitor.page.keyboard.press("Escape")
         await expect(visitor.page.locator("#editing")).to_be_hidden()
         await visitor.button("Edit", within=visitor.page.locator(".turn").first).click()
@@ -525,6 +525,12 @@ class TestAsking:
         await visitor.button("Send again").click()
         await expect(visitor.page.locator(".question")).to_have_text(["third"])
         await expect(visitor.card).to_be_visible()
+        for _ in range(2):
+            await visitor.button("Earlier version").click()
+            await expect(visitor.page.locator(".question")).to_have_text(["first", "second"])
+            await visitor.button("Later version").click()
+            await expect(visitor.page.locator(".question")).to_have_text(["third"])
+            await visitor.come()
 
     async def test_a_question_in_the_address_waits_in_the_box(self, fake, visitor):
         """It is filled in, not sent, and no longer in the address."""
@@ -886,12 +892,24 @@ class TestKeeping:
         await visitor.come()
         await expect(visitor.box).to_have_value("half a thou")
 
-    async def test_something_odd_in_the_tab_does_not_break_the_page(self, visitor):
+    async def test_something_odd_in_the_database_does_not_break_the_page(self, visitor):
         """What was kept and is not understood is left."""
-        await visitor.page.evaluate("""sessionStorage.setItem("gork.conversation.thread", '{"form": 1, "entries": [{"key": 1}, 7]}')""")
+        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.page.evaluate(
+            """async () => {
+                const done = (request) => new Promise((resolve) => (request.onsuccess = (event) => resolve(event.target.result)));
+                const database = await done(indexedDB.open("gork", 1));
+                const store = database.transaction("turns", "readwrite").objectStore("turns");
+                const id = sessionStorage.getItem("gork.here");
+                const range = IDBKeyRange.bound([id], [id, []]);
+                const kept = await done(store.getAll(range));
+                await done(store.put({ ...kept[0], turn: { key: kept[0].key, columns: 7 } }));
+                database.close();
+            }"""
+        )
         await visitor.come()
         visitor.complaints = [line for line in visitor.complaints if "cannot be shown" not in line]
-        await visitor.ask_to_the_end("capital of france pls")
+        await visitor.ask_to_the_end("and of Spain?")
 
     async def test_a_new_conversation_can_be_taken_back(self, visitor):
         """The page is empty, and Undo brings everything back."""
@@ -901,6 +919,92 @@ class TestKeeping:
         await expect(visitor.page.locator("#welcome")).to_be_visible()
         await visitor.button("Undo").click()
         await expect(visitor.card).to_contain_text("qwen")
+
+    async def test_conversations_last_and_are_found_renamed_and_deleted(self, browser, served):
+        """Another tab has them all: by their titles and by words of their questions."""
+        async with await browser.new_context() as window:
+            async with tab(window, served.url) as visitor:
+                await visitor.ask_to_the_end("capital of france pls")
+                await visitor.ask_to_the_end("and of Spain?")
+                await visitor.button("New conversation").click()
+                await visitor.ask_to_the_end("something else")
+            async with tab(window, served.url) as visitor:
+                page = visitor.page
+                rows = page.locator("#conversations-list li")
+                await visitor.button("Conversations").click()
+                await expect(rows.locator(".conversation-title")).to_have_text(["something else", "capital of france pls"])
+                assert [] == await visitor.axe()
+                await page.get_by_role("searchbox", name="Search").fill("SPAIN")
+                await expect(rows).to_have_count(1)
+                await visitor.button("Rename capital of france pls").click()
+                await page.get_by_role("textbox", name="Title").fill("Capitals")
+                await page.keyboard.press("Enter")
+                await rows.get_by_text("Capitals").click()
+                await expect(page.locator(".question")).to_have_text(["capital of france pls", "and of Spain?"])
+                await visitor.ask_to_the_end("and of Portugal?")
+                await visitor.button("Conversations").click()
+                await expect(rows.locator(".conversation-title")).to_have_text(["Capitals", "something else"])
+                await visitor.button("Delete Capitals").click()
+                await visitor.button("Really delete Capitals?").click()
+                await expect(rows).to_have_count(1)
+                await page.keyboard.press("Escape")
+                await expect(page.locator(".turn")).to_have_count(0)
+
+    async def test_two_tabs_do_not_overwrite_each_other(self, browser, served):
+        """The conversation that went on in both is there twice, each with its own end, and the second tab says so."""
+        async with await browser.new_context() as window, tab(window, served.url) as one:
+            await one.ask_to_the_end("first")
+            async with tab(window, served.url) as other:
+                await other.button("Conversations").click()
+                await other.page.locator("#conversations-list").get_by_text("first").click()
+                await expect(other.card).to_be_visible()
+                await other.ask_to_the_end("second, here")
+                await one.ask_to_the_end("second, there")
+                await expect(one.page.locator(".question")).to_have_text(["first", "second, there"])
+                await one.come()
+                await expect(one.page.locator(".question")).to_have_text(["first", "second, there"])
+                await other.come()
+                await expect(other.page.locator(".question")).to_have_text(["first", "second, here"])
+                await other.button("Conversations").click()
+                await expect(other.page.locator("#conversations-list li")).to_have_count(2)
+
+    async def test_a_browser_that_keeps_nothing_says_so_and_the_page_goes_on(self, browser, served):
+        """Without a database: a line that stays, and questions are answered."""
+        async with visiting(browser, served.url) as visitor:
+            await visitor.page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new Error('forbidden'); } })")
+            await visitor.come()
+            await visitor.ask_to_the_end("capital of france pls")
+            await expect(visitor.page.get_by_role("alert")).to_have_text(
+                "This browser keeps nothing: the conversation lasts as long as this page."
+            )
+            await visitor.ask_to_the_end("and of Spain?")
+            await visitor.button("Conversations").click()
+            await expect(visitor.page.get_by_role("dialog")).to_contain_text("This browser keeps no conversations for this page.")
+
+    async def test_an_exported_conversation_can_be_imported(self, browser, served, tmp_path):
+        """What was exported as JSON is there again, with its verdict and the answer that is used; anything else is refused."""
+        files = []
+        for name, text in (("export.json", ""), ("other.json", '{"turns": [{"question": {"text": "x"}, "answers": 7}]}')):
+            files.append(tmp_path / name)
+            files[-1].write_text(text)
+        async with visiting(browser, served.url) as visitor:
+            await visitor.ask_to_the_end("capital of france pls")
+            await visitor.button("Use the answer of llama").click()
+            await visitor.button("Export").click()
+            async with visitor.page.expect_download() as download:
+                await visitor.button("As JSON").click()
+            await (await download.value).save_as(files[0])
+        async with visiting(browser, served.url) as visitor:
+            for path, line in ((files[1], "This file is no conversation"), (files[0], "The conversation is imported.")):
+                await visitor.button("Conversations").click()
+                async with visitor.page.expect_file_chooser() as chooser:
+                    await visitor.button("Import …").click()
+                await (await chooser.value).set_files(path)
+                await expect(visitor.status).to_contain_text(line)
+            for _ in range(2):
+                await expect(visitor.card.locator(".verdict-line")).to_contain_text("You use llama's answer · qwen's answer was chosen")
+                await expect(visitor.turn.locator(".hero")).to_contain_text("It might be Nice.")
+                await visitor.come()
 
     async def test_votes_are_counted_against_the_judge(self, visitor):
         """A vote for the chosen answer agrees, one for another does not, a tie is not counted, and a vote can be taken back."""
@@ -1191,8 +1295,8 @@ class TestEverybody:
         await expect(visitor.card).to_be_visible()
 
     @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (TABLET, "dark"), (PHONE, "light")])
-    async def test_axe_finds_nothing_serious(self, browser, fake, served, size, scheme):
-        """Empty, while answers arrive, after the verdict, with a failure, and with the dialogs open."""
+    async def test_axe_finds_nothing(self, browser, fake, served, size, scheme):
+        """Empty, while answers arrive, after the verdict, with a failure, in a second turn, and with a dialog open."""
         gate = hold(fake, "qwen-small")
         fake.say("llama3.2:1b", Reply(status=500, error="no memory"))
         async with visiting(browser, served.url, size, color_scheme=scheme, reduced_motion="reduce") as visitor:
@@ -1203,7 +1307,10 @@ class TestEverybody:
             gate.set()
             await expect(visitor.turn).to_have_attribute("data-status", "finished")
             assert [] == await visitor.axe()
-            await visitor.button("Edit").click()
+            await visitor.ask_to_the_end("and of Spain?")
+            await visitor.card.locator("summary").click()
+            assert [] == await visitor.axe()
+            await visitor.button("Edit", within=visitor.turn).click()
             await visitor.page.locator("#models-button").click()
             await expect(visitor.page.locator("#models-list tbody tr")).to_have_count(5)
             assert [] == await visitor.axe()

@@ -126,12 +126,11 @@ class Visitor:
         await self.page.locator(".turn").nth(turns).and_(self.page.locator('[data-status="finished"]')).wait_for()
 
     async def axe(self) -> list[str]:
-        """What axe-core finds serious or critical, one line each."""
+        """What axe-core finds, one line each."""
         found = await Axe().run(self.page)
         return [
             f"{finding['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:200]}"
             for finding in found.response["violations"]
-            if finding["impact"] in {"serious", "critical"}
             for node in finding["nodes"]
         ]
 

@@ -5,13 +5,16 @@ import { ask } from "./asking.js";
 import { progress, say } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
+import { Conversations } from "./conversations.js";
 import { asJson, asMarkdown, save } from "./exporting.js";
 import { takeFiles } from "./dropping.js";
 import * as following from "./following.js";
+import { fromJson } from "./importing.js";
+import { keep, kept } from "./keeping.js";
 import { Roster } from "./roster.js";
 import { ServiceError, isAboutToken, useToken } from "./service.js";
 import * as theme from "./theme.js";
-import { answerOf, bestFinished, endEarly, isRunning, newTurn, use, winnerOf } from "./turn.js";
+import { answerOf, bestFinished, endEarly, newTurn, use, winnerOf } from "./turn.js";
 import { TurnView } from "./turn_view.js";
 import { SettingsDialog, asRequest } from "./settings.js";
 import { spoken } from "./verdict.js";
@@ -20,7 +23,12 @@ import { duration, nameOf } from "./wording.js";
 
 /** @typedef {import("./conversation.js").Entry} Entry */
 const SAVE_EVERY = 1000;
+/** The conversation of this tab, and what of it was not kept when the page was left. */
+const HERE = "gork.here";
+const LEFT = "gork.left";
 const CLOCK = 200;
+/** Milliseconds that the browser has to bring back what it kept. */
+const PATIENCE = 3000;
 
 class Page {
   constructor() {
@@ -29,18 +37,27 @@ class Page {
     this.roster = new Roster();
     /** @type {Map<Entry, TurnView>} */
     this.views = new Map();
-    /** @type {{entry: Entry, abort: AbortController} | null} what is running */
+    /** @type {{entry: Entry, conversation: Conversation, abort: AbortController} | null} what is running */
     this.running = null;
     /** @type {Entry | null} */
     this.edited = null;
-    /** @type {Entry[]} */
-    this.forgotten = [];
+    /** @type {Conversation | null} the one before this one, for Undo */
+    this.before = null;
     /** @type {string | null} whose draft is taken when the running turn has been stopped */
     this.takeWhenOver = null;
+    /** @type {Promise<unknown>} what this tab had is back; nothing is asked before */
+    this.ready = Promise.resolve();
     this.frame = 0;
     this.saved = 0;
+    this.settings = new SettingsDialog(
+      () => this.conversation.settings,
+      (settings) => {
+        this.conversation.settings = settings;
+        this.save();
+      },
+    );
     this.composer = new Composer({
-      send: (text) => this.send(text),
+      send: (text) => void this.ready.then(() => this.send(text)),
       stop: () => this.stop(),
       cancelEdit: () => this.edit(null),
       earlier: () => this.conversation.entries.map((entry) => shownOf(entry).question),
@@ -51,39 +68,90 @@ class Page {
     theme.start(byId("theme"));
     following.watch();
     this.listen();
-    this.bringBack();
-    this.settings = new SettingsDialog(
-      () => this.conversation.settings,
-      (settings) => {
-        this.conversation.settings = settings;
-        this.save();
-      },
-    );
     takeFiles((text) => this.composer.add(text), say);
+    new Conversations({
+      open: (id) => void this.openKept(id),
+      removed: (id) => id === this.conversation.id && this.goTo(new Conversation()),
+      renamed: (id, title) => id === this.conversation.id && (this.conversation.title = title),
+      take: (text) => this.import(text),
+    });
     this.takeLink();
+    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    this.ready = Promise.race([this.bringBack(), late]);
     this.meet();
     setInterval(() => this.running && this.changed(), CLOCK);
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
 
-  bringBack() {
+  /** Bring back the conversation that this tab had. */
+  async bringBack() {
     history.scrollRestoration = "manual";
-    this.conversation.restore();
+    this.draw();
+    const id = kept("session", HERE);
+    if (!id) return;
     try {
-      this.draw();
+      const left = JSON.parse(kept("session", LEFT) ?? "null");
+      const conversation = await Conversation.load(id, left);
+      if (!conversation || this.conversation.entries.length) return;
+      this.goTo(conversation);
+      if (conversation.entries.length) following.goToEnd();
+      for (const turn of left?.turns ?? []) conversation.changed.add(turn);
+      if (left) this.save();
     } catch (error) {
       console.error("what was kept cannot be shown:", error);
-      this.conversation.entries = [];
-      byId("thread").replaceChildren();
-      this.draw();
+      this.goTo(new Conversation());
     }
-    this.save();
-    if (this.conversation.entries.length) following.goToEnd();
+  }
+
+  /** @param {string} id of a conversation that is kept */
+  async openKept(id) {
+    this.leave();
+    try {
+      await this.conversation.saving.catch(() => {});
+      const conversation = await Conversation.load(id);
+      if (conversation) this.goTo(conversation);
+    } catch (error) {
+      console.error("what was kept cannot be shown:", error);
+      this.goTo(new Conversation());
+      say("This conversation cannot be shown.");
+    }
+  }
+
+  /** @param {string} text of a file */
+  import(text) {
+    try {
+      const conversation = fromJson(text);
+      this.leave();
+      this.goTo(conversation);
+      this.save();
+      say("The conversation is imported.");
+    } catch (error) {
+      console.info("not imported:", error);
+      say("This file is no conversation that was exported from this page as JSON.");
+    }
+  }
+
+  /** Stop what runs, and give up what is being edited. */
+  leave() {
+    this.stop();
+    this.edit(null);
+    show(byId("undo"), false);
+  }
+
+  /** @param {Conversation} conversation to be on the page from now on */
+  goTo(conversation) {
+    this.conversation = conversation;
+    keep("session", HERE, conversation.id);
+    for (const view of this.views.values()) view.leave();
+    this.views.clear();
+    this.settings.mark();
+    show(byId("to-verdict"), false);
+    this.draw();
   }
 
   listen() {
     addEventListener("keydown", (event) => this.key(event));
-    addEventListener("pagehide", () => this.save());
+    addEventListener("pagehide", () => this.atEnd());
     byId("new").addEventListener("click", () => this.clear());
     byId("answer-now").addEventListener("click", () => this.answerNow());
     byId("undo").addEventListener("click", () => this.undo());
@@ -125,7 +193,7 @@ class Page {
   async meet() {
     try {
       await this.roster.load();
-      this.changed();
+      this.draw();
     } catch (error) {
       setText(byId("models-summary"), "Models unknown");
       if (error instanceof ServiceError && isAboutToken(error.kind)) this.askToken(error.kind);
@@ -151,12 +219,13 @@ class Page {
   /** @param {string} text */
   send(text) {
     if (this.running) return;
-    if (this.edited) this.forget(this.edited);
+    const { edited } = this;
     this.edit(null);
     this.composer.fill("");
     for (const view of this.views.values()) view.open = false;
-    const entry = this.conversation.add(newTurn(text, this.composer.optimize.checked));
-    void this.run(entry);
+    const turn = newTurn(text, this.composer.optimize.checked);
+    if (edited) this.conversation.addVersion(edited, turn);
+    void this.run(edited ?? this.conversation.add(turn));
   }
 
   /**
@@ -176,13 +245,14 @@ class Page {
   async run(entry) {
     const turn = shownOf(entry);
     const abort = new AbortController();
-    this.running = { entry, abort };
+    const { conversation } = this;
+    this.running = { entry, conversation, abort };
     show(byId("undo"), false);
     show(byId("to-verdict"), false);
     say("Sent.");
     this.draw();
     following.goToEnd();
-    this.save();
+    this.save(turn);
     const request = {
       question: turn.question,
       history: this.conversation.historyBefore(entry),
@@ -198,6 +268,7 @@ class Page {
     this.running = null;
     const taken = this.takeWhenOver;
     this.takeWhenOver = null;
+    this.save(turn, conversation);
     this.over(entry);
     if (taken && !turn.result) this.use(entry, taken);
   }
@@ -207,7 +278,6 @@ class Page {
     const turn = shownOf(entry);
     const wasFollowing = following.isFollowing();
     this.draw();
-    this.save();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     const view = /** @type {TurnView} */ (this.views.get(entry));
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
@@ -239,7 +309,7 @@ class Page {
     const turn = shownOf(entry);
     use(turn, member);
     if (turn.result && this.votes.of(turn.id) !== member) this.votes.cast(turn.id, member, judgesChoice(turn));
-    this.save();
+    this.save(turn);
     this.draw();
     const view = this.views.get(entry);
     if (view) following.goTo(view.root);
@@ -259,43 +329,24 @@ class Page {
     this.edited = entry;
     if (!entry) return this.composer.setEditing("");
     const after = this.conversation.entries.length - this.conversation.entries.indexOf(entry) - 1;
-    this.composer.setEditing(after ? `Sending replaces this question and the ${after} after it.` : "Sending replaces this question.");
+    this.composer.setEditing(`Sending makes another version of this question; ${after ? `this one stays, with the ${after} after it` : "this one stays"}.`);
     this.composer.fill(shownOf(entry).question);
     this.composer.focus();
   }
 
-  /** @param {Entry} entry which is taken out of the conversation, with all after it */
-  forget(entry) {
-    const forgotten = this.conversation.cutFrom(entry);
-    for (const each of forgotten) {
-      this.views.get(each)?.leave();
-      this.views.delete(each);
-    }
-    return forgotten;
-  }
-
   clear() {
-    this.stop();
-    this.edit(null);
-    const [first] = this.conversation.entries;
-    this.forgotten = first ? this.forget(first) : [];
-    this.save();
-    this.draw();
-    show(byId("to-verdict"), false);
-    show(byId("undo"), this.forgotten.length > 0);
-    say(this.forgotten.length ? "A new conversation." : "");
+    this.leave();
+    this.before = this.conversation.entries.length ? this.conversation : null;
+    this.goTo(new Conversation());
+    show(byId("undo"), this.before !== null);
+    say(this.before ? "A new conversation. The one before is among your conversations." : "");
     this.composer.focus();
   }
 
   undo() {
-    for (const entry of this.forgotten) for (const turn of entry.versions) if (isRunning(turn)) endEarly(turn, "stopped", "You stopped this turn.");
-    this.conversation.entries = [...this.forgotten, ...this.conversation.entries];
-    this.forgotten = [];
-    show(byId("undo"), false);
-    for (const view of this.views.values()) view.leave();
-    this.views.clear();
-    this.save();
-    this.draw();
+    this.leave();
+    if (this.before) this.goTo(this.before);
+    this.before = null;
     say("The conversation is back.");
     this.composer.focus();
   }
@@ -311,25 +362,59 @@ class Page {
     else say("There is nothing to export yet.");
   }
 
-  save() {
+  /**
+   * Have the browser keep the conversation.
+   * @param {import("./turn.js").Turn} [turn] which changed
+   * @param {Conversation} [conversation]
+   */
+  save(turn, conversation = this.conversation) {
     this.saved = Date.now();
-    if (!this.conversation.save()) say("This tab has no room to keep the whole conversation.");
+    if (conversation === this.conversation) keep("session", HERE, conversation.id);
+    conversation.save(turn).then(
+      (how) => {
+        if (how === "nothing") return;
+        show(byId("unkept"), false);
+        if (how !== "copied") return;
+        if (conversation === this.conversation) keep("session", HERE, conversation.id);
+        say("This conversation went on in another tab; what is here is kept as a conversation of its own.");
+      },
+      (error) => {
+        console.info("not kept:", error);
+        const full = error?.name === "QuotaExceededError";
+        setText(byId("unkept"), full ? "The browser has no room for this conversation: delete others, or export it." : "This browser keeps nothing: the conversation lasts as long as this page.");
+        show(byId("unkept"), true);
+      },
+    );
   }
 
-  /** Draw soon: once for everything that changes before the next frame. */
+  /** The page is being left: what changed last is put where that is done at once, since the database may not have the time. */
+  atEnd() {
+    const { conversation, running } = this;
+    if (running) running.conversation.changed.add(shownOf(running.entry));
+    keep("session", LEFT, JSON.stringify(conversation.unkept()));
+    if (running) this.save(undefined, running.conversation);
+  }
+
+  /** Draw the turn that runs soon: once for everything that changes before the next frame. */
   changed() {
-    if (this.running && Date.now() - this.saved > SAVE_EVERY) this.save();
-    this.frame ||= requestAnimationFrame(() => this.draw());
+    if (this.running && Date.now() - this.saved > SAVE_EVERY) this.save(shownOf(this.running.entry), this.running.conversation);
+    this.frame ||= requestAnimationFrame(() => this.draw(this.running?.entry));
   }
 
-  draw() {
+  /** @param {Entry} [only] all else is as it was */
+  draw(only) {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     const { entries } = this.conversation;
     const now = Date.now();
     show(byId("welcome"), entries.length === 0);
     document.body.classList.toggle("empty", entries.length === 0);
-    for (const entry of entries) {
+    for (const [entry, view] of this.views) {
+      if (entries.includes(entry)) continue;
+      view.leave();
+      this.views.delete(entry);
+    }
+    for (const entry of only && this.views.has(only) ? [only] : entries) {
       const view = this.viewOf(entry);
       view.update({ now, last: entry === entries.at(-1), busy: this.running !== null });
     }
@@ -350,7 +435,7 @@ class Page {
           edit: (edited) => this.edit(edited),
           again: (asked, how) => this.again(asked, how),
           version: (shown, by) => {
-            shown.shown = Math.min(Math.max(shown.shown + by, 0), shown.versions.length - 1);
+            this.conversation.show(shown, Math.min(Math.max(shown.shown + by, 0), shown.versions.length - 1));
             this.save();
             this.draw();
           },
@@ -360,7 +445,7 @@ class Page {
             this.draw();
           },
           use: (used, member) => this.use(used, member),
-          changed: () => this.save(),
+          changed: (turn) => this.save(turn),
           redraw: () => this.draw(),
         },
         { votes: this.votes, roster: this.roster },

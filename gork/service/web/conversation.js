@@ -1,55 +1,89 @@
-// The conversation: the questions with all versions of their turns, kept in the tab.
+// The conversation: the questions with all versions of their turns, kept by the browser.
 
 import { decidedBy } from "./answers.js";
-import { defaults } from "./settings.js";
+import { areDefault, defaults } from "./settings.js";
+import * as storing from "./storing.js";
 import { answerOf, endEarly, isRunning } from "./turn.js";
 
-const KEY = "gork.conversation";
-const FORM = 1;
 /** Characters of history that are sent at most: far more than any of the models reads. */
 const MOST_HISTORY = 200_000;
 /** Characters of a program that the service takes. */
 const LONGEST_PROGRAM = 20_000;
+/** Characters of a title, and of the questions that the search looks through. */
+const LONGEST_TITLE = 80;
+const MOST_WORDS = 4000;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
- * @typedef {{key: number, versions: Turn[], shown: number}} Entry one question and the times it was asked
+ * @typedef {{told: import("./storing.js").Told, turns: Turn[]}} Left
+ * @typedef {object} Entry one question and the times it was asked
+ * @property {number} key
+ * @property {Turn[]} versions
+ * @property {number} shown which of them counts
+ * @property {Entry[][]} later what followed each version, but for the one that is shown: that is the conversation
  */
 
 export class Conversation {
   constructor() {
+    this.id = storing.newId();
+    /** What the database has of it; 0 for nothing. */
+    this.revision = 0;
+    /** The user's own title; "" for the first question. */
+    this.title = "";
     /** @type {Entry[]} */
     this.entries = [];
     /** @type {import("./settings.js").Settings} */
     this.settings = defaults();
     this.lastKey = 0;
+    /** @type {Set<Turn>} which changed since they were kept */
+    this.changed = new Set();
+    /** Whether anything else changed. */
+    this.dirty = false;
+    /** @type {Turn[] | null} which are being kept just now, with all else; null while nothing is */
+    this.flying = null;
+    /** @type {Promise<unknown>} the save that is going on, if one is */
+    this.saving = Promise.resolve();
+    this.waits = false;
   }
 
   /** @param {Turn} turn @returns {Entry} */
   add(turn) {
-    const entry = { key: ++this.lastKey, versions: [turn], shown: 0 };
+    const entry = { key: ++this.lastKey, versions: [turn], shown: 0, later: [] };
     this.entries.push(entry);
+    this.changed.add(turn);
     return entry;
   }
 
   /**
-   * Add another version of an entry's turn; one in which nothing was written makes room for it.
+   * Add another version of an entry's turn; what followed stays with the version before. One in which nothing was written makes room.
    * @param {Entry} entry
    * @param {Turn} turn
    */
   addVersion(entry, turn) {
-    entry.versions = entry.versions.filter((version) => version.result || version.columns.some((column) => column.text));
+    this.leave(entry);
+    const worth = entry.versions.map((version, at) => Boolean(version.result || entry.later[at]?.length || version.columns.some((column) => column.text)));
+    entry.later = entry.versions.map((_, at) => entry.later[at] ?? []).filter((_, at) => worth[at]);
+    entry.versions = entry.versions.filter((_, at) => worth[at]);
     entry.versions.push(turn);
     entry.shown = entry.versions.length - 1;
+    this.changed.add(turn);
   }
 
   /**
-   * Forget an entry and all after it; returns what was forgotten.
+   * Go to another version, with what followed it.
    * @param {Entry} entry
+   * @param {number} shown
    */
-  cutFrom(entry) {
-    const index = this.entries.indexOf(entry);
-    return index < 0 ? [] : this.entries.splice(index);
+  show(entry, shown) {
+    this.leave(entry);
+    entry.shown = shown;
+    this.entries.push(...(entry.later[shown] ?? []));
+    entry.later[shown] = [];
+  }
+
+  /** @param {Entry} entry whose version will no longer be shown: what follows is put away with it */
+  leave(entry) {
+    entry.later[entry.shown] = this.entries.splice(this.entries.indexOf(entry) + 1);
   }
 
   /**
@@ -80,32 +114,102 @@ export class Conversation {
     return program && program.length <= LONGEST_PROGRAM ? program : undefined;
   }
 
-  /** Keep it in the tab; the oldest is left out when there is no room. Returns whether all of it is kept. */
-  save() {
-    for (let from = 0; from <= this.entries.length; from += 1) {
-      try {
-        sessionStorage.setItem(KEY, JSON.stringify({ form: FORM, entries: this.entries.slice(from), settings: this.settings }));
-        return from === 0;
-      } catch {
-        // no room: without the oldest entry there may be
-      }
-    }
-    return false;
+  /** Every turn of it, those of versions that are not shown as well. @returns {Turn[]} */
+  allTurns() {
+    /** @type {(entries: Entry[]) => Turn[]} */
+    const within = (entries) => entries.flatMap((entry) => [...entry.versions, ...entry.later.flatMap((later) => within(later ?? []))]);
+    return within(this.entries);
   }
 
-  /** Bring back what is kept; a turn that was running then is an interrupted one now. */
-  restore() {
+  /** What the list has of it, and how its turns hang together. @returns {import("./storing.js").Told} */
+  told() {
+    const questions = this.entries.map((entry) => shownOf(entry).question);
+    /** @type {(entry: Entry) => import("./storing.js").EntryRecord} */
+    const record = ({ key, versions, shown, later }) => ({ key, shown, turns: versions.map((turn) => turn.key), later: versions.map((_, at) => (later[at] ?? []).map(record)) });
+    return {
+      id: this.id,
+      title: this.title || (questions[0] ?? "").trim().split("\n", 1)[0].slice(0, LONGEST_TITLE),
+      words: questions.join("\n").slice(0, MOST_WORDS),
+      changed: Date.now(),
+      revision: this.revision,
+      entries: this.entries.map(record),
+      settings: this.settings,
+    };
+  }
+
+  /**
+   * Keep it; one save at a time, and what changes meanwhile with the next one. Rejects if the browser has no room, or keeps nothing.
+   * @param {Turn} [turn] which changed
+   * @returns {Promise<"kept" | "copied" | "nothing">}
+   */
+  async save(turn) {
+    if (turn) this.changed.add(turn);
+    this.dirty = true;
+    if (this.waits || (!this.entries.length && areDefault(this.settings))) return "nothing";
+    this.waits = true;
+    await this.saving.catch(() => {});
+    this.waits = false;
+    const flying = [...this.changed];
+    this.flying = flying;
+    this.changed.clear();
+    this.dirty = false;
+    const saving = storing.save(this, flying);
+    this.saving = saving;
     try {
-      const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-      if (kept?.form === FORM) Object.assign(this, { entries: kept.entries, settings: { ...defaults(), ...kept.settings } });
-    } catch {
-      this.entries = [];
-    }
-    for (const entry of this.entries) {
-      this.lastKey = Math.max(this.lastKey, entry.key);
-      for (const turn of entry.versions) if (isRunning(turn)) endEarly(turn, "interrupted", "This turn was interrupted: the page was left while it ran.");
+      return await saving;
+    } catch (error) {
+      for (const each of flying) this.changed.add(each);
+      this.dirty = true;
+      throw error;
+    } finally {
+      this.flying = null;
     }
   }
+
+  /** What is not kept yet, for a page that is being left; null if everything is. @returns {Left | null} */
+  unkept() {
+    const turns = [...new Set([...(this.flying ?? []), ...this.changed])];
+    return turns.length || this.dirty || this.flying ? { told: this.told(), turns } : null;
+  }
+
+  /**
+   * Bring one back that is kept, null if there is none of that id; a turn that was running then is an interrupted one now.
+   * @param {string} id
+   * @param {Left | null} left what the database may not have of it
+   * @returns {Promise<Conversation | null>}
+   */
+  static async load(id, left = null) {
+    const kept = await known(id, left);
+    if (!kept) return null;
+    const conversation = new Conversation();
+    /** @type {(record: import("./storing.js").EntryRecord) => Entry[]} */
+    const entry = ({ key, turns, shown, later }) => {
+      const versions = turns.map((name) => kept.turns.get(name)).filter((turn) => turn !== undefined);
+      if (!versions.length) return [];
+      conversation.lastKey = Math.max(conversation.lastKey, key);
+      return [{ key, versions, shown: Math.min(shown, versions.length - 1), later: later.map((entries) => entries.flatMap(entry)) }];
+    };
+    const { told } = kept;
+    Object.assign(conversation, { id, revision: told.revision, title: told.title, settings: { ...defaults(), ...told.settings } });
+    conversation.entries = told.entries.flatMap(entry);
+    for (const turn of conversation.allTurns()) {
+      if (isRunning(turn)) endEarly(turn, "interrupted", "This turn was interrupted: the page was left while it ran.");
+    }
+    return conversation;
+  }
+}
+
+/**
+ * What is known of a conversation: what the database has, and above it what was left.
+ * @param {string} id
+ * @param {Left | null} left
+ */
+async function known(id, left) {
+  const kept = await storing.load(id);
+  if (left?.told.id !== id) return kept;
+  const turns = kept?.turns ?? new Map();
+  for (const turn of left.turns) turns.set(turn.key, turn);
+  return { told: { ...left.told, revision: kept?.told.revision ?? 0 }, turns };
 }
 
 /**

@@ -14,7 +14,7 @@ import { byId } from "./elements.js";
 export const defaults = () => ({ system: "", temperature: null, seed: null, compute: true });
 
 /** @param {Settings} settings */
-const areDefault = (settings) => JSON.stringify(settings) === JSON.stringify(defaults());
+export const areDefault = (settings) => JSON.stringify(settings) === JSON.stringify(defaults());
 
 /**
  * The part of a request that they are.

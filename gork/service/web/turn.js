@@ -1,6 +1,7 @@
 // A turn as the page knows it: plain data that events change. Nothing in here touches the document.
 
 import { problemOf, ran } from "./answers.js";
+import { newId } from "./storing.js";
 
 /**
  * @typedef {object} Column one candidate
@@ -17,6 +18,7 @@ import { problemOf, ran } from "./answers.js";
  * @property {string} failure why there is none
  *
  * @typedef {object} Turn
+ * @property {string} key the page's own name of it
  * @property {string} id the service's; "" until it took the question
  * @property {string} question the user's own words
  * @property {boolean} optimize whether a rewrite was wanted
@@ -47,6 +49,7 @@ const RUNNING = new Set(["sending", "queued", "running"]);
  */
 export function newTurn(question, optimize) {
   return {
+    key: newId(),
     id: "",
     question,
     optimize,

@@ -22,7 +22,7 @@ const OTHERS = "gork.others";
  * @property {(entry: Entry, by: number) => void} version
  * @property {(turn: Turn, choice: string) => void} vote
  * @property {(entry: Entry, member: string) => void} use
- * @property {() => void} changed something of the turn that is to be kept
+ * @property {(turn: Turn) => void} changed something of the turn that is to be kept
  * @property {() => void} redraw
  */
 
@@ -135,7 +135,7 @@ export class TurnView {
     parts.columns.replaceChildren();
     parts.hero.replaceChildren();
     parts.verdict.replaceChildren();
-    this.verdict = new VerdictView(parts.verdict, this.known.roster, this.actions.changed);
+    this.verdict = new VerdictView(parts.verdict, this.known.roster, () => this.actions.changed(turn));
   }
 
   /**
@@ -241,7 +241,7 @@ export class TurnView {
     show(parts.edit, !busy);
     show(parts.again, last && !busy && Boolean(turn.result || turn.used));
     show(parts.plain, last && !busy && Boolean(turn.result && turn.rewrite.accepted && turn.rewrite.accepted.trim() !== turn.question.trim()));
-    show(parts.versions, entry.versions.length > 1 && last && !busy);
+    show(parts.versions, entry.versions.length > 1 && !busy);
     setText(parts.version, `${entry.shown + 1} of ${entry.versions.length}`);
     parts.older.disabled = entry.shown === 0;
     parts.newer.disabled = entry.shown === entry.versions.length - 1;
