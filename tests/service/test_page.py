@@ -1149,6 +1149,9 @@ class TestEverybody:
         fake.say("qwen2.5-coder:1.5b", f"Paris {'x' * 300}\n\n```\n{'y' * 300}\n```\n\n|{'z' * 90}|b|\n|-|-|\n|{'w' * 90}|2|")
         async with visiting(browser, served.url, PHONE, others=False, has_touch=True, is_mobile=True) as visitor:
             assert 0 == await visitor.sideways()
+            await visitor.box.fill("one")
+            await visitor.box.press("Enter")
+            await expect(visitor.box).to_have_value("one\n")
             await visitor.ask_to_the_end(f"capital of {'france' * 40} pls")
             await expect(visitor.text("qwen").get_by_text("Paris")).to_be_in_viewport()
             await expect(visitor.column("llama")).to_be_hidden()
@@ -1185,6 +1188,24 @@ class TestEverybody:
             assert 60 > (await visitor.column("llama").bounding_box())["height"]
             gate.set()
             await expect(visitor.card).to_be_visible()
+
+    async def test_a_draft_that_is_being_read_does_not_give_way_to_a_better_guess(self, browser, fake, served):
+        """The favourite fails while another one's draft is not being read: that takes its place; one that is being read stays."""
+        gates = [asyncio.Event(), asyncio.Event()]
+        fake.say("qwen2.5-coder:1.5b", Reply("It is Paris", pauses={2: gates[0]}, error="no memory"))
+        fake.say("llama3.2:1b", Reply("It might be Nice. " * 9, pauses={12: gates[1]}))
+        for touched, shown in ((False, "llama"), (True, "qwen")):
+            async with visiting(browser, served.url, others=False) as visitor:
+                await visitor.ask("capital of france pls")
+                hero = visitor.turn.locator(".hero .column")
+                await expect(visitor.text("qwen")).to_have_text(re.compile("It is"))
+                if touched:
+                    await visitor.text("qwen").click()
+                gates[0].set()
+                await expect(visitor.column("qwen").locator(".state")).to_contain_text("Failed")
+                await expect(hero).to_have_attribute("data-member", shown)
+                gates[0].clear()
+                await visitor.page.keyboard.press("Escape")
 
     async def test_a_draft_that_is_being_read_stays_where_it_is_when_another_is_chosen(self, browser, fake, served):
         """Whoever scrolled within the turn keeps the text at the same place on the screen, is told, and can go to the answer."""

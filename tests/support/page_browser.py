@@ -115,9 +115,12 @@ class Visitor:
         return (within or self.page).get_by_role("button", name=name, exact=True)
 
     async def ask(self, question: str) -> None:
-        """Write a question and press Enter."""
+        """Write a question and send it: by Enter, on a touch screen by the button."""
         await self.box.fill(question)
-        await self.box.press("Enter")
+        if await self.page.evaluate("matchMedia('(hover: none) and (pointer: coarse)').matches"):
+            await self.button("Send").click()
+        else:
+            await self.box.press("Enter")
 
     async def ask_to_the_end(self, question: str) -> None:
         """The same, and wait for the verdict."""

@@ -5,7 +5,7 @@ import { LiveText } from "./live_text.js";
 import { copy } from "./copying.js";
 import { problemOf, ran } from "./answers.js";
 import { ComputedView } from "./computed.js";
-import { CUTS, duration, many, nameOf, STATES } from "./wording.js";
+import { CUTS, duration, many, nameOf, shortName, STATES } from "./wording.js";
 
 /** Milliseconds in one state after which a remark explains the wait. */
 const LONG = 12_000;
@@ -54,7 +54,8 @@ export class ColumnView {
     setAttribute(root, "data-state", column.state);
     setAttribute(root, "aria-busy", over || column.state === "done" || column.state === "failed" ? null : "true");
     root.classList.toggle("chosen", chosen);
-    setText(parts.model, column.model || model);
+    setText(parts.model, shortName(column.model || model));
+    setAttribute(parts.model, "title", column.model || model);
     show(parts.badge, draft);
     setIcon(parts.glyph, icon);
     setText(parts.state, column.failure ? "Failed" : words);

@@ -3,6 +3,8 @@
 import { byId, setAttribute, setIcon, setText, show } from "./elements.js";
 import { keep, kept } from "./keeping.js";
 
+/** Where Enter is the only way to a new line, since there is no Shift to hold with it: the button sends. */
+const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
 const DRAFT = "gork.draft";
 const OPTIMIZE = "gork.optimize";
 
@@ -21,6 +23,7 @@ export class Composer {
     this.editing = false;
     /** How far back the arrow went; 0 for not at all. */
     this.back = 0;
+    if (TOUCH.matches) setAttribute(this.box, "enterkeyhint", "enter");
     this.listen();
     this.remember();
   }
@@ -60,7 +63,8 @@ export class Composer {
   key(event) {
     // While a word is being composed (Japanese, Chinese, accents), Enter belongs to it; Safari tells so by the code 229.
     if (event.isComposing || event.keyCode === 229) return;
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey) {
+    const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (plain && !TOUCH.matches))) {
       event.preventDefault();
       if (!this.running) this.submit();
     } else if (event.key === "ArrowUp" && (this.text === "" || this.back)) this.recall(this.back + 1, event);

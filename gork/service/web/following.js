@@ -33,9 +33,11 @@ export function goToEnd() {
  * @param {number} top where it was
  */
 export function keepInPlace(target, top) {
+  const moved = target.getBoundingClientRect().top - top;
+  if (!moved) return;
   // The browser's own anchoring would do the same once more, at the next frame.
   root.style.overflowAnchor = "none";
-  scrollBy({ top: target.getBoundingClientRect().top - top, behavior: "instant" });
+  scrollBy({ top: moved, behavior: "instant" });
   requestAnimationFrame(() => requestAnimationFrame(() => (root.style.overflowAnchor = "")));
 }
 

@@ -2,7 +2,7 @@
 
 import { byId, element, setText } from "./elements.js";
 import { members } from "./service.js";
-import { many } from "./wording.js";
+import { many, shortName } from "./wording.js";
 
 export class Roster {
   constructor() {
@@ -45,7 +45,7 @@ function group(role, rows) {
   made.append(element("p", "duty", DUTIES[role]));
   for (const row of rows) {
     const line = element("p", row.ok === false ? "member unable" : "member");
-    line.append(element("strong", "", row.member), " ", element("span", "model", row.model));
+    line.append(element("strong", "", row.member), " ", element("span", "model", shortName(row.model)));
     if (row.ok === false) line.append(" ", element("span", "unable-why", "cannot answer now"));
     made.append(line);
   }

@@ -104,8 +104,8 @@ export class TurnView {
     const running = isRunning(turn);
     const answers = chosenOf(turn);
     const vote = turn.id ? this.known.votes.of(turn.id) : null;
-    const read = this.hero && this.isRead(this.hero) ? this.hero.parts.text : null;
-    const top = read?.getBoundingClientRect().top;
+    const read = [this.before, this.hero].find((view) => view && this.isRead(view)) ?? null;
+    const top = read?.parts.text.getBoundingClientRect().top;
     this.head(turn, running);
     this.place(turn);
     this.columns.forEach((view, index) => {
@@ -121,7 +121,7 @@ export class TurnView {
     this.verdict?.update(turn);
     this.told(turn, running);
     this.vote(turn, vote);
-    if (read && read !== this.hero?.parts.text) following.keepInPlace(read, top ?? 0);
+    if (read && read !== this.hero && read === this.before) following.keepInPlace(read.parts.text, top);
   }
 
   /** @param {Turn} turn another one than before */
@@ -161,7 +161,8 @@ export class TurnView {
    */
   place(turn) {
     const chosen = chosenOf(turn);
-    if (!chosen && !isRunning(turn) && this.hero?.whole) return; // what was read when it was stopped
+    // What was read when it was stopped, or is being read, is worth more than a better guess at what will be chosen.
+    if (!chosen && this.hero?.whole && (!isRunning(turn) || this.isRead(this.hero))) return;
     const member = chosen ?? favouriteOf(turn, this.known.roster.prior);
     const view = this.columns.find((column) => column.member === member) ?? null;
     const { hero: before, parts } = this;

@@ -27,6 +27,12 @@ const QUESTIONS_CODE = "computed";
  */
 export const nameOf = (member) => (member === QUESTIONS_CODE ? "the code in your question" : member);
 
+/**
+ * A model's name without what only tells its file from others.
+ * @param {string} model
+ */
+export const shortName = (model) => model.replace(/(?:-[0-9a-f]{16})?\.gguf$/, "");
+
 /** A state of a member, and its icon. @type {Record<string, [string, string]>} */
 export const STATES = {
   waiting: ["Waiting", "wait"],
