@@ -135,6 +135,8 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     started = time.perf_counter()
 
     question = replace(question, kind=kind_in_thread(question))
+    if team.computes(question):
+        team = await able_to_compute(team, on_event)
     if optimize:
         question = await promptimize(question, team, on_event, seed=seed)
     improved = time.perf_counter()
@@ -164,6 +166,16 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     )
     on_event(Finished(turn))
     return turn
+
+
+async def able_to_compute(team: Team, on_event: OnEvent) -> Team:
+    """The team as it is; or, where no program can be run, without a sandbox, so that all is answered in words. That is said once."""
+    lack = await team.sandbox.lack() if team.sandbox is not None else None
+    if lack is None:
+        return team
+    if lack.new:
+        on_event(Notice(f"nothing is computed by programs: {lack.reason}"))
+    return replace(team, sandbox=None)
 
 
 async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Question:
@@ -295,19 +307,10 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
     )
     engine.companions.push_async_callback(sandbox.aclose)
 
-    told: set[str] = set()
-
-    def programs(how: Settings, on_event: OnEvent) -> Sandbox | None:
-        lack = sandbox.lacking() if how.compute else None
-        if lack is not None and lack not in told:
-            told.add(lack)
-            on_event(Notice(f"nothing is computed by programs: {lack}"))
-        return sandbox if how.compute and lack is None else None
-
     async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
         limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
         team = replace(
-            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=programs(how, on_event)
+            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None
         )
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 

@@ -93,6 +93,15 @@ class Broke(msgspec.Struct, frozen=True):
 Outcome = Ran | Broke
 
 
+class Lack(msgspec.Struct, frozen=True):
+    """There is no sandbox here."""
+
+    reason: str
+    """One line for people."""
+    new: bool
+    """Whether this is the first time that it is found; else it has been told."""
+
+
 def without_noise(number: str) -> str:
     """A float as `repr` writes it, without the noise of its binary form; any other number as it is.
 
@@ -122,6 +131,8 @@ class Sandbox:
         self._busy: set[_Worker] = set()
         self._ended: set[asyncio.Task[None]] = set()
         self._missing: str | None = None
+        self._works = False
+        self._told: str | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -150,6 +161,17 @@ class Sandbox:
         with contextlib.suppress(_Unavailable):
             async with self._places, self._starting:
                 self._idle.append(await self._worker())
+
+    async def lack(self) -> Lack | None:
+        """Why programs cannot be run here; None if they can, as one has shown. What failed is tried again at the next call."""
+        if self._works:
+            return None
+        reason = await self.available()
+        if reason is None:
+            self._works = True
+            return None
+        new, self._told = reason != self._told, reason
+        return Lack(reason, new=new)
 
     async def available(self) -> str | None:
         """None if programs run here, tried by one; else the reason in one line."""
@@ -180,6 +202,7 @@ class Sandbox:
         try:
             outcome = await self._asked(request) or await self._asked(request)  # it may have died while it waited
         except _Unavailable as exc:
+            self._works = False
             return Broke(BrokeKind.UNAVAILABLE, str(exc), 0.0)
         if outcome is None:
             return Broke(BrokeKind.NOT_KNOWN, "ended the process that ran it", 0.0)

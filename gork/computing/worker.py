@@ -209,7 +209,7 @@ def _is_lack(exc: BaseException) -> bool:
             return True
         case NotImplementedError() | RuntimeError() | re.error():
             # "executing regex" is a limit on backtracking that CPython has not.
-            return any(part in words for part in ("support", "executing regex", "Internal error"))
+            return any(part in words for part in ("support", "executing regex", "Internal error", "suspension limit"))
         case NameError():
             return (found := _NO_NAME.search(words)) is not None and hasattr(builtins, found[1])
         case AttributeError():

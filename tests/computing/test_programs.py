@@ -90,3 +90,14 @@ async def test_a_follow_up_goes_on_with_the_last_program():
     assert messages[-2]["content"] == "```python\nprint(80 * 0.04)\n```"
     assert messages[-1]["content"].startswith("and with 5 percent?\n\n")
     assert len(program_messages(MEMBER, Question(text="what is 5 * 5?", history=history))) == 1
+
+
+async def test_follow_ups_on_follow_ups_are_computed_too():
+    """Ten of them; each has the kind of the question that all go on with, and none that of a question before another one."""
+    history = ({"role": "user", "content": "what is 4 percent of 80?"}, {"role": "assistant", "content": "3.2"})
+    for number in range(10):
+        asked = f"and what about {number}?"
+        assert kind_in_thread(Question(text=asked, history=history)) is Kind.ARITHMETIC
+        history += ({"role": "user", "content": asked}, {"role": "assistant", "content": "3"})
+    history += ({"role": "user", "content": "Who wrote Faust?"}, {"role": "assistant", "content": "Goethe."})
+    assert kind_in_thread(Question(text="and what about 5?", history=history)) is not Kind.ARITHMETIC

@@ -431,3 +431,16 @@ class TestAvailable:
                 assert await kind_of(sandbox, "print(1)") is BrokeKind.UNAVAILABLE
 
             assert await output_of(sandbox, "print(1)") == "1\n"
+
+    async def test_a_lack_is_new_once_and_over_when_it_has_passed(self, monkeypatch: pytest.MonkeyPatch):
+        """What is said to people is said once; a sandbox that works is not tried again before each question."""
+        async with Sandbox() as sandbox:
+            with monkeypatch.context() as broken:
+                broken.setattr(sys, "executable", "/no/such/python")
+                first, second = await sandbox.lack(), await sandbox.lack()
+            assert first is not None
+            assert second is not None
+            assert (first.new, second.new, first.reason) == (True, False, second.reason)
+            assert await sandbox.lack() is None
+            monkeypatch.setattr(Sandbox, "run", None)
+            assert await sandbox.lack() is None

@@ -48,6 +48,13 @@ def test_most_programs_decide_and_at_a_tie_the_best_member():
     assert winner(program("plain", "95"), program("solver", "96")) == "plain"
 
 
+def test_an_output_of_several_lines_agrees_with_nothing():
+    """Neither with another one nor with words: which of its lines is the answer is not known."""
+    assert winner(program("plain", "95"), program("solver", "1\n96"), program("coder", "1\n96")) == "plain"
+    assert winner(words("plain", "It is 96."), program("coder", "1\n96")) == "coder"
+    assert winner(words("plain", "It is 96."), program("coder", "96\n")) == "plain"
+
+
 def test_the_questions_own_code_stands_above_programs():
     """It is what was asked about."""
     own = program(QUESTIONS_CODE, "97")
