@@ -24,7 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages
+from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages, working
 from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
@@ -136,7 +136,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
     question = replace(question, kind=kind_in_thread(question))
     if team.computes(question):
-        team = await able_to_compute(team, on_event)
+        team = replace(team, sandbox=await working(team.sandbox, on_event))
     if optimize:
         question = await promptimize(question, team, on_event, seed=seed)
     improved = time.perf_counter()
@@ -166,16 +166,6 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     )
     on_event(Finished(turn))
     return turn
-
-
-async def able_to_compute(team: Team, on_event: OnEvent) -> Team:
-    """The team as it is; or, where no program can be run, without a sandbox, so that all is answered in words. That is said once."""
-    lack = await team.sandbox.lack() if team.sandbox is not None else None
-    if lack is None:
-        return team
-    if lack.new:
-        on_event(Notice(f"nothing is computed by programs: {lack.reason}"))
-    return replace(team, sandbox=None)
 
 
 async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Question:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Member
 from gork.text.kinds import continues, kind_of
-from gork.turn import COMPUTABLE, Kind, Message, Question
+from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question
 
 LEAST_TOKENS = 256
 """A client that wants fewer tokens than a program needs gets words."""
@@ -45,6 +46,16 @@ def can_be_computed(question: Question) -> bool:
 def asks_program(member: Member, question: Question) -> bool:
     """Whether this candidate answers the question by a program."""
     return member.answers.get(question.kind) == "program" and can_be_computed(question)
+
+
+async def working(sandbox: Sandbox | None, on_event: OnEvent) -> Sandbox | None:
+    """The sandbox, if programs run in it; else None, so that nobody is asked for one, and the reason is told once."""
+    lack = await sandbox.lack() if sandbox is not None else None
+    if lack is None:
+        return sandbox
+    if lack.new:
+        on_event(Notice(f"nothing is computed by programs: {lack.reason}"))
+    return None
 
 
 def program_messages(member: Member, question: Question) -> list[Message]:
