@@ -59,6 +59,7 @@ from gork.turn import (
     Turn,
     Verdict,
     as_messages,
+    instructions,
 )
 
 
@@ -216,7 +217,7 @@ async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: in
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure | None:
+async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure:
     """Ask one candidate, in words or for a program, which is run. What it can fail at becomes a `Failure` and never touches the others."""
     member = model.member
     sandbox = team.sandbox if asks_program(member, question) else None
@@ -259,10 +260,7 @@ async def run_questions_code(question: Question, team: Team, on_event: OnEvent, 
 
 def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[Message]:
     """What a candidate reads: its own instructions and the client's, its examples, the kept history, the question."""
-    messages: list[Message] = []
-    if instructions := [text for text in (model.member.system, question.system) if text]:
-        messages.append({"role": "system", "content": "\n\n".join(instructions)})
-    messages += as_messages(model.member.examples)
+    messages = [*instructions(model.member.system, question.system), *as_messages(model.member.examples)]
     asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
     if ensemble.candidates_see == "both" and question.rewrite is not None:
         asked = f"{question.text}\n\n(In other words: {question.rewrite})"

@@ -31,6 +31,16 @@ def as_messages(exchanges: Iterable[tuple[str, str]]) -> list[Message]:
     ]
 
 
+def instructions(*texts: str | None) -> list[Message]:
+    r"""The texts that there are as one system message; no message without any.
+
+    >>> instructions("Be brief.", None, "Speak French."), instructions("", None)
+    ([{'role': 'system', 'content': 'Be brief.\n\nSpeak French.'}], [])
+    """
+    given = [text for text in texts if text]
+    return [{"role": "system", "content": "\n\n".join(given)}] if given else []
+
+
 AnswerFormat = Literal["json"] | Mapping[str, object]
 """The form that answers must have: any JSON object, or what a JSON schema says."""
 

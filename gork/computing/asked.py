@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from gork.computing.examples import examples_in
+from gork.text.code import python_tree
 
 MOST_ASKED = 4
 """Expressions that are shown, each in its line; a question that names more is about something else."""
@@ -184,20 +184,10 @@ class Reader:
         """The tree of a piece that is Python; None if it is not, or no more is read."""
         if self.exhausted:
             return None
-        tree = parsed(code)
+        tree = python_tree(code)
         self._tries -= 1
         self._characters -= 0 if tree is None else len(code)
         return tree
-
-
-def parsed(code: str) -> ast.Module | None:
-    """The tree of a piece of text that is Python; None otherwise."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def signed_pieces(text: str, start: int = 0, *, longest: int = _LONGEST_EXPRESSION) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Member
 from gork.text.kinds import continues, kind_of
-from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question
+from gork.text.structure import in_fence
+from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question, instructions
 
 LEAST_TOKENS = 256
 """A client that wants fewer tokens than a program needs gets words."""
@@ -65,12 +66,11 @@ def program_messages(member: Member, question: Question) -> list[Message]:
     answer stands there as the program that computed it.
     """
     prompt = member.program
-    system = "\n\n".join(text for text in (prompt.system, question.system) if text)
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages = instructions(prompt.system, question.system)
     asked = question.text
     if is_follow_up(question):
         messages += question.history
         asked = question.for_candidates
         if question.program is not None and messages[-1]["role"] == "assistant":
-            messages[-1] = {"role": "assistant", "content": f"```python\n{question.program}\n```"}
+            messages[-1] = {"role": "assistant", "content": in_fence(question.program, "python")}
     return [*messages, {"role": "user", "content": f"{asked}\n\n{prompt.request}"}]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 
+from gork.computing.calls import prints
+from gork.text.code import python_tree
 from gork.text.structure import Block, split_code
 
 _PYTHON = frozenset({"", "python", "python3", "py", "py3", "pycon"})
@@ -32,7 +33,7 @@ def program_in(text: str, *, complete: bool) -> str | NoProgram:
     _, blocks = split_code(text)
     if not blocks:
         bare = text.strip()
-        return bare if complete and _prints(bare) else NoProgram("no code block", words=complete)
+        return bare if complete and _is_program(bare) else NoProgram("no code block", words=complete)
     closed = [block for block in blocks if block.closed and _is_python(block)]
     if len(closed) == len(blocks) == 1 and closed[0].text.strip():
         return closed[0].text
@@ -43,16 +44,10 @@ def _is_python(block: Block) -> bool:
     return block.language in _PYTHON
 
 
-def _prints(source: str) -> bool:
+def _is_program(source: str) -> bool:
     """Whether a text without a fence is a program: Python that calls `print`."""
-    if "print(" not in source:
-        return False
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    names = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return any(isinstance(name, ast.Name) and name.id == "print" for name in names)
+    tree = python_tree(source) if "print(" in source else None
+    return tree is not None and prints(tree)
 
 
 def _why_not(blocks: tuple[Block, ...], closed: list[Block]) -> str:

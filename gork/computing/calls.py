@@ -1,6 +1,8 @@
-"""Calls in the middle of a text."""
+"""Calls: in the middle of a text, and in a piece of Python."""
 
 from __future__ import annotations
+
+import ast
 
 _LONGEST = 1000
 """Characters of a call that are read."""
@@ -28,3 +30,9 @@ def balanced_call(text: str, start: int, opening: int) -> str | None:
                 return text[start : at + 1]
         at += 1
     return None
+
+
+def prints(tree: ast.AST) -> bool:
+    """Whether `print` is called somewhere in a piece of Python."""
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(called, ast.Name) and called.id == "print" for called in calls)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-import warnings
 from dataclasses import dataclass
 from itertools import islice
 
 from gork.computing.calls import balanced_call
 from gork.computing.sandbox import Broke, BrokeKind, Outcome, Ran, Sandbox
+from gork.text.code import python_tree
 from gork.text.structure import split_code
 
 MOST_EXAMPLES = 8
@@ -94,7 +94,7 @@ def examples_in(question: str) -> tuple[Example, ...]:
 
 def _arguments(given: str) -> str | None:
     """What a function is called with for an input, by position: "a = [4], k = 2" is `([4], 2)`; None for what is no Python literal."""
-    tree = _read(f"f({given.strip().strip('`')})")
+    tree = python_tree(f"f({given.strip().strip('`')})")
     match tree.body if tree is not None else None:
         case [ast.Expr(value=ast.Call(args=values, keywords=named))]:
             values = [*values, *(keyword.value for keyword in named)]
@@ -109,7 +109,7 @@ def _arguments(given: str) -> str | None:
 def _note(found: dict[str, Example], call: str, said: str) -> None:
     worked = _WORKED.match(said.rstrip(" ."))
     expected = leading_literal(worked[1] if worked else said)
-    if expected is not None and _read(call) is not None:
+    if expected is not None and python_tree(call) is not None:
         found.setdefault(call, Example(call, expected))
 
 
@@ -129,15 +129,6 @@ def leading_literal(text: str) -> str | None:
     return None
 
 
-def _read(code: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
 async def check_examples(answer: str, examples: tuple[Example, ...], sandbox: Sandbox) -> Examined:
     """Run the code of an answer on each example. What the sandbox lacks, and functions that the answer does not define, are unknown.
 
@@ -146,7 +137,7 @@ async def check_examples(answer: str, examples: tuple[Example, ...], sandbox: Sa
     code = _code_of(answer)
     if code is None:
         return Examined(unknown=len(examples))
-    tree = _read(code)
+    tree = python_tree(code)
     if tree is None:
         return Examined(failed=len(examples))
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
@@ -191,4 +182,4 @@ def _code_of(answer: str) -> str | None:
         pieces = [textwrap.dedent(block.text) for block in blocks if block.language in _PYTHON]
         defining = [piece for piece in pieces if re.search(r"(?m)^\s*(?:def|class)\s", piece)]
         return "\n".join(defining) if defining else None
-    return answer if re.search(r"(?m)^(?:def|class)\s", answer) and _read(answer) is not None else None
+    return answer if re.search(r"(?m)^(?:def|class)\s", answer) and python_tree(answer) is not None else None

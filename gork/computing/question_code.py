@@ -20,12 +20,13 @@ from gork.computing.asked import (
     asked_of,
     asked_variable,
     is_of_one_sentence,
-    parsed,
     signed_pieces,
     wants_something_else,
 )
+from gork.computing.calls import prints
 from gork.computing.certain import is_certain
 from gork.computing.examples import leading_literal
+from gork.text.code import python_tree
 from gork.text.structure import split_code
 
 _LONGEST = 20_000
@@ -73,7 +74,7 @@ def program_of(question: str) -> str | None:
     for text in dict.fromkeys((question, question.translate(_STRAIGHT))):
         if (found := _code_in(text)) is not None:
             program = _program(found)
-            tree = parsed(program) if program is not None else None
+            tree = python_tree(program) if program is not None else None
             return program if tree is not None and is_certain(tree) else None
     return None
 
@@ -89,11 +90,11 @@ def _program(found: _Found) -> str | None:
         return None
     if asked.expressions:
         return _showing(found, asked.expressions)
-    prints = _prints(found.tree)
-    variable = None if prints and _WANTS_PRINTED.search(asked.rest) else asked_variable(asked.rest, names)
+    printing = prints(found.tree)
+    variable = None if printing and _WANTS_PRINTED.search(asked.rest) else asked_variable(asked.rest, names)
     if variable is not None:
         return _showing(found, (variable,))
-    return found.code if prints else _shown_last(found)
+    return found.code if printing else _shown_last(found)
 
 
 def _code_in(question: str) -> _Found | None:
@@ -105,7 +106,7 @@ def _code_in(question: str) -> _Found | None:
     if blocks:
         text, _, after = blocks[0].text.partition("\n```")  # people go on in the line of the closing fence
         code, prose = _without_prompts(text), f"{prose} {after}"
-        tree = parsed(_ASSERTED.sub("pass", code))
+        tree = python_tree(_ASSERTED.sub("pass", code))
         python = len(blocks) == 1 and blocks[0].language in _PYTHON
         return _Found(code, tree, prose) if python and tree is not None and tree.body else None
     for code in sorted(_INLINE.findall(prose), key=len, reverse=True):
@@ -129,7 +130,7 @@ def _asserted_in(prose: str) -> _Found | None:
     starts = [0, *(match.end() for match in re.finditer(r"\n", prose[: asserted.start()]))]
     for start in starts[-_MOST_LINES:]:
         code = prose[start : asserted.end()]
-        if (tree := parsed(_ASSERTED.sub("pass", code))) is not None:
+        if (tree := python_tree(_ASSERTED.sub("pass", code))) is not None:
             return _Found(code, tree, "")
     return None
 
@@ -167,7 +168,7 @@ def _given_in(prose: str) -> _Found | None:
     words = " ".join([*rest, prose[at:]])
     asked = asked_of(words, given.keys()) if given else None
     code = "\n".join(f"{name} = {value}" for name, value in given.items())
-    tree = parsed(code)
+    tree = python_tree(code)
     if asked is None or not asked.expressions or asked.leaves_code or tree is None:
         return None
     return _Found(code, tree, words)
@@ -202,7 +203,7 @@ def _without_prompts(code: str) -> str:
 
 def _doing(code: str, reader: Reader | None = None) -> ast.Module | None:
     """The tree of a piece of text that is Python and more than words and numbers: a call, an index, a comprehension, a statement."""
-    tree = parsed(code) if reader is None else reader.read(code)
+    tree = python_tree(code) if reader is None else reader.read(code)
     if tree is None or not tree.body or (isinstance(tree.body[-1], ast.Expr) and isinstance(tree.body[-1].value, ast.Lambda)):
         return None
     doing = (
@@ -243,25 +244,17 @@ def _knows_its_names(tree: ast.Module) -> bool:
     return read <= _bound(tree) | set(dir(builtins))
 
 
-def _prints(tree: ast.AST) -> bool:
-    return any(_is_print(node) for node in ast.walk(tree))
-
-
-def _is_print(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
-
-
 def _showing(found: _Found, expressions: tuple[str, ...]) -> str | None:
     """The program with expressions shown after it, each in a line; what it prints beside them is shown only where that is asked for."""
-    prints = _prints(found.tree)
-    outside = any(_prints(part) for part in found.tree.body if not isinstance(part, ast.FunctionDef | ast.ClassDef))
+    printing = prints(found.tree)
+    outside = any(prints(part) for part in found.tree.body if not isinstance(part, ast.FunctionDef | ast.ClassDef))
     printed = _WANTS_PRINTED.search(found.prose) is not None and not _WANTS_VALUE.search(found.prose)
-    if prints and not outside and printed:  # "what does f(3) print?"
+    if printing and not outside and printed:  # "what does f(3) print?"
         return "\n".join([found.code, *expressions])
-    show = "show" if prints else "print"
-    if prints and "show" in _bound(found.tree):
+    show = "show" if printing else "print"
+    if printing and "show" in _bound(found.tree):
         return None
-    return "\n".join([*([_ALONE] if prints else []), found.code, *(_line(expression, show) for expression in expressions)])
+    return "\n".join([*([_ALONE] if printing else []), found.code, *(_line(expression, show) for expression in expressions)])
 
 
 def _line(expression: str, show: str) -> str:

@@ -39,7 +39,7 @@ class Tried:
 async def tried_on_examples(question: Question, answers: Sequence[Answer], sandbox: Sandbox) -> Tried:
     """Run answers that are code on the examples that the question states; where one passes them all, those that do not are left out.
 
-    Failing alone says little (a right answer fails one example in five, where the example is misread): it counts beside one that passes.
+    Failing alone decides nothing, since an example may have been misread: it counts beside an answer that passes.
     """
     examples = examples_in(question.text) if question.kind is Kind.CODE and len(answers) > 1 else ()
     if not examples:

@@ -24,7 +24,7 @@ from gork.service.dialects.requests import RequestOptions, understand
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.responses import Stream, json_response
 from gork.service.service import NAME, Service
-from gork.turn import Finished, Message, Notice, Question, Turn
+from gork.turn import Finished, Message, Notice, Question, Turn, instructions
 from gork.wire import Accepted, BadEvent, Broken, BrokenKind, Explained, WireEvent, encode, turn_of
 
 _T = TypeVar("_T")
@@ -187,7 +187,7 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
     """The question, the settings of its turn, and lines about what was left out of it. Raises `BadRequest`."""
     if not asked.question.strip():
         raise BadRequest("the question is empty", param="question")
-    system: list[Message] = [{"role": "system", "content": checked_text(asked.system, "system")}] if asked.system else []
+    system = instructions(checked_text(asked.system or "", "system"))
     history: list[Message] = [
         {"role": said.role, "content": checked_text(said.content, f"history[{index}].content")} for index, said in enumerate(asked.history)
     ]

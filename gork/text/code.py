@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Iterator
 from sqlite3 import complete_statement
 
@@ -33,6 +35,22 @@ def fenced(answer: str) -> list[str]:
     ['x = 1', 'y']
     """
     return [block.text for block in split_code(answer)[1]]
+
+
+def python_tree(code: str) -> ast.Module | None:
+    r"""The tree of a text that is Python; None otherwise.
+
+    CPython warns of much that models write (of "\d" in a string, say); nobody is told of it.
+
+    >>> python_tree("It is five.") is None, python_tree("print(5)") is None
+    (True, False)
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def inline(answer: str) -> list[str]:

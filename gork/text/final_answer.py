@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from gork.text import task_words
 from gork.text.claims import negated
-from gork.text.code import commands, fenced
+from gork.text.code import commands, fenced, python_tree
 from gork.text.final_number import final_number
 from gork.text.language import LIGHT, word_set
 from gork.text.numbers import NUMBER, spelt_to_digits
@@ -483,9 +483,8 @@ def _code(text: str, question: QuestionParts) -> CodeAnswer | None:
     del question
     blocks = fenced(text)
     source = max(blocks, key=len) if blocks else text
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    tree = python_tree(source)
+    if tree is None:
         pieces = commands(text) or ([source] if blocks else [])
         return CodeAnswer("\n".join(" ".join(line.split()) for line in pieces[0].splitlines() if line.strip())) if pieces else None
     if not blocks and len(text.splitlines()) < 2:

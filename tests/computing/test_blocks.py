@@ -53,3 +53,10 @@ def test_an_answer_in_words_is_no_failed_program(answer: str):
 
     assert isinstance(found, NoProgram)
     assert found.words
+
+
+def test_what_cpython_warns_of_is_a_program_all_the_same():
+    r"""A string with "\d" in it: nobody is told of a warning about what a model wrote."""
+    source = 'print("\\d")'
+
+    assert program_in(source, complete=True) == source

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from gork.judging.checks import Finding
+from gork.text.code import python_tree
 from gork.text.numbers import count
 from gork.text.questions import QUOTED
 from gork.text.structure import Block, shown, split_code
@@ -122,7 +123,7 @@ def code(question: str, answer: str) -> Iterator[Finding]:
         yield Finding(f"has no code, {language} was asked for", -1.5)
         return
     trees: list[ast.Module] = []
-    if language == "python" and not blocks and (tree := _parsed(answer)) and _is_code(tree):
+    if language == "python" and not blocks and (tree := python_tree(textwrap.dedent(answer))) and _is_code(tree):
         trees.append(tree)
     complaint = None
     for block in blocks[:20]:
@@ -131,7 +132,7 @@ def code(question: str, answer: str) -> Iterator[Finding]:
         )
         problem = _problem(kind or "", block, question, wanted=kind == language)
         complaint = complaint or problem
-        if kind == "python" and (tree := _parsed(block.text)):
+        if kind == "python" and (tree := python_tree(textwrap.dedent(block.text))):
             trees.append(tree)
     if complaint:
         yield Finding(complaint, -1.5 if language else -0.7)
@@ -154,15 +155,6 @@ def _problem(kind: str, block: Block, question: str, *, wanted: bool) -> str | N
         case "sql":
             return _sql(block.text, question)
         case _:
-            return None
-
-
-def _parsed(code: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(textwrap.dedent(code))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
 

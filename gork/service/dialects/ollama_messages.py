@@ -13,7 +13,7 @@ from gork.service.dialects.generate_context import FOREIGN_CONTEXT, Remembered, 
 from gork.service.dialects.json_schema import kept_schema
 from gork.service.dialects.messages import ChatMessage, PlainMessages, checked_text
 from gork.service.dialects.sampling import Number, Sampling, sampling_of
-from gork.turn import AnswerFormat, Message, as_messages
+from gork.turn import AnswerFormat, Message, as_messages, instructions
 
 Count = Annotated[int, Meta(ge=0)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -279,6 +279,5 @@ def prompt_of(body: OllamaGenerateRequest) -> PlainMessages:
     earlier = found or Remembered()
     notes = () if found is not None else (FOREIGN_CONTEXT,)
     system = checked_text(body.system or earlier.system, "system")
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    messages += [*as_messages(earlier.exchanges), {"role": "user", "content": checked_text(body.prompt, "prompt")}]
-    return PlainMessages(tuple(messages), notes)
+    asked: Message = {"role": "user", "content": checked_text(body.prompt, "prompt")}
+    return PlainMessages((*instructions(system), *as_messages(earlier.exchanges), asked), notes)

@@ -22,7 +22,7 @@ from gork.judging.decide import prior_order
 from gork.service.dialects.messages import PlainMessages
 from gork.service.logs import note
 from gork.service.service import NAME, Service
-from gork.turn import AnswerFormat, Message, Question
+from gork.turn import AnswerFormat, Message, Question, as_messages, instructions
 
 LATEST = ":latest"
 LONGEST_NAME = 256
@@ -191,12 +191,8 @@ def messages_for_member(service: Service, request: UnderstoodRequest) -> list[Me
         raise ValueError("the request is for the ensemble")
     member, question = service.models[request.member].member, request.question
     own = None if request.plain else member.system
-    messages: list[Message] = []
-    if instructions := [text for text in (own, question.system) if text]:
-        messages.append({"role": "system", "content": "\n\n".join(instructions)})
-    for user, assistant in () if request.plain else member.examples:
-        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
-    return [*messages, *question.history, {"role": "user", "content": question.text}]
+    examples = as_messages(() if request.plain else member.examples)
+    return [*instructions(own, question.system), *examples, *question.history, {"role": "user", "content": question.text}]
 
 
 def _split(messages: Sequence[Message]) -> tuple[str, list[Exchange], str, tuple[str, ...]]:
