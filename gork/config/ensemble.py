@@ -20,7 +20,7 @@ from gork.config.urls import BadUrl, base_url, masked, printable, quoted
 from gork.config.weights import ShortWeights, Weights, in_folder, read_weights
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
-from gork.turn import COMPUTABLE, Kind
+from gork.turn import COMPUTABLE, QUESTIONS_CODE, Kind
 
 __all__ = ["Choosing", "Ensemble", "Member", "OptionValue", "Weights", "load_ensemble", "read_ensemble", "shipped_ensembles"]
 
@@ -415,6 +415,8 @@ def _check_names(root: Located, mistakes: Mistakes) -> None:
     for name in sorted((name for name in (*candidates, *others) if name is not None), key=lambda place: place.line):
         if name.value in seen:
             mistakes.add(name, f"{quoted(name.value)} is taken, by the member in line {seen[name.value]}")
+        if name.value == QUESTIONS_CODE:
+            mistakes.add(name, f"{quoted(name.value)} is taken, by the result of the code in a question")
         seen.setdefault(name.value, name.line)
     choosing = root.value.get("choosing")
     prior = choosing.value.get("prior") if choosing is not None and isinstance(choosing.value, dict) else None

@@ -185,6 +185,10 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
         ("name: mine\ncandidates:\n- {model: m}", 'file.yaml:3: candidates[0]: "name" is missing'),
         (SMALLEST + "name: again", "file.yaml:3: name: given twice, first in line 1"),
         (SMALLEST + "judge: {name: a, model: m}", 'file.yaml:3: judge.name: "a" is taken, by the member in line 2'),
+        (
+            SMALLEST + "judge: {name: computed, model: m}",
+            'file.yaml:3: judge.name: "computed" is taken, by the result of the code in a question',
+        ),
         (SMALLEST + "promptimizer: {name: a, model: m}", 'file.yaml:3: promptimizer.name: "a" is taken, by the member in line 2'),
         (SMALLEST + "? [1]\n: 2", "file.yaml:3: a key must be text"),
         (SMALLEST + "choosing: {prior: [b]}", 'file.yaml:3: choosing.prior[0]: "b" is not a candidate'),
