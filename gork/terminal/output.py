@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TextIO
@@ -138,7 +139,7 @@ def computed(said: Computed) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
+    return textwrap.indent(text.strip("\n"), "    ")
 
 
 def is_degraded(turn: Turn) -> bool:
