@@ -8,13 +8,13 @@ from gork.text.final_answer import FinalAnswer, final_answer, same
 from gork.turn import QUESTIONS_CODE, Answer, Question, Verdict
 
 
-def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[str]) -> Verdict | None:
+def by_computed(question: Question, answers: Sequence[Answer], ranking: Sequence[str]) -> Verdict | None:
     """The verdict where a program ran: its result, in the words of an answer that says the same, since that one explains it.
 
     The question's own code stands above programs that members wrote; among these the result that most of them have, at a tie the best
     member's. An output of several lines agrees with nothing: which of them is the answer is not known. None where no program ran.
     """
-    ran = sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer, prior))
+    ran = sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer, ranking))
     if not ran:
         return None
     results = [_single(answer, question) for answer in ran]
@@ -25,14 +25,14 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
     where = "the code in the question was run" if own else f"{winner.member}'s program was run"
     if not agreeing:
         return Verdict(winner=winner.member, policy="computed", computed_by=winner.member, note=f"{where}: its output is the answer")
-    words = min(agreeing, key=lambda answer: _rank(answer, prior))
+    words = min(agreeing, key=lambda answer: _rank(answer, ranking))
     return Verdict(
         winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same"
     )
 
 
-def _rank(answer: Answer, prior: Sequence[str]) -> int:
-    return -1 if answer.member == QUESTIONS_CODE else prior.index(answer.member)
+def _rank(answer: Answer, ranking: Sequence[str]) -> int:
+    return -1 if answer.member == QUESTIONS_CODE else ranking.index(answer.member)
 
 
 def _single(answer: Answer, question: Question) -> FinalAnswer | None:

@@ -166,5 +166,5 @@ def summary(turn: Turn) -> str:
 
 def _who(winner: str, verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"No verdict ({verdict.fallback.text}): using {winner}, first in the fallback order"
+        return f"chosen: {winner}, the favourite, without the judge ({verdict.fallback.text})"
     return f"chosen: {winner} ({verdict.clarity if verdict.note is None else verdict.note})"
