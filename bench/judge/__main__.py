@@ -121,6 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
     questions = load_sets(arguments.questions)
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with asyncio.Runner() as runner:
         selected = runner.run(_select(settings, arguments.at_once))
