@@ -219,6 +219,10 @@ Orders = Annotated[int, Meta(ge=1, le=120), Help("In how many orders the judge r
 JudgeTokens = Annotated[
     int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.", group="models")
 ]
+Wait = Annotated[
+    Literal["until-decided", "all"],
+    Help("Whether all candidates are waited for, or only those whose answers can still change the outcome.", group="models"),
+]
 
 
 class Choosing(Record, frozen=True, kw_only=True):
@@ -233,6 +237,8 @@ class Choosing(Record, frozen=True, kw_only=True):
         default_factory=lambda: {"listwise": 1.0, "agreement": 1.0}
     )
     """Of the signals, when the policy is combined; one that is not given weighs nothing."""
+    wait: Wait = "until-decided"
+    """What is decided by the answers that are there ends the others, so that the turn ends with them."""
     close: _Weight = 0.5
     """Below this margin a verdict is called close."""
     calibration: Calibration | None = None
@@ -358,7 +364,7 @@ def alone(ensemble: Ensemble, name: str) -> Ensemble:
     if not found:
         names = [member.name for member in ensemble.candidates]
         raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, names)} (there are {', '.join(names)})"])
-    choosing = replace(ensemble.choosing, prior=(), policy="combined")
+    choosing = replace(ensemble.choosing, prior=(), policy="combined", wait="all")
     return replace(ensemble, promptimizer=None, candidates=tuple(found), judge=None, choosing=choosing)
 
 

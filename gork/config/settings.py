@@ -23,6 +23,7 @@ from gork.config.ensemble import (
     Member,
     Orders,
     Seed,
+    Wait,
     as_url,
     load_ensemble,
     misfits,
@@ -135,11 +136,12 @@ class Settings(Record, frozen=True, kw_only=True):
     cache: Annotated[FilePath | None, Help("Where weights are kept; ~/.cache/gork/weights if not given.", group="models")] = None
     offline: Annotated[bool, Help("Download nothing.", group="models")] = False
     context: Context | None = None
-    """This and the next four stand above the ensemble's own values, which are in `ensemble` with them."""
+    """This and the next five stand above the ensemble's own values, which are in `ensemble` with them."""
     candidates_see: CandidatesSee | None = None
     policy: DecidedBy | None = None
     orders: Orders | None = None
     judge_tokens: JudgeTokens | None = None
+    wait: Wait | None = None
     timeout: Annotated[_Seconds, Help("Longest time for a turn.", group="limits")] = 300.0
     rewrite_timeout: Annotated[_Seconds, Help("Longest time for the rewrite.", group="limits")] = 20.0
     candidate_timeout: Annotated[
@@ -227,7 +229,7 @@ class Settings(Record, frozen=True, kw_only=True):
 
 
 OF_ENSEMBLE: Final = ("context", "candidates_see")
-OF_CHOOSING: Final = ("policy", "orders", "judge_tokens")
+OF_CHOOSING: Final = ("policy", "orders", "judge_tokens", "wait")
 """Settings that stand above what the ensemble file says."""
 
 

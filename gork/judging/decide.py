@@ -17,7 +17,21 @@ from gork.config.signals import JUDGE_SIGNALS, SIGNALS
 from gork.errors import ModelError
 from gork.judging.json_form import misfit
 from gork.judging.signals import SIGNAL_FUNCTIONS, Contest, JudgeSession, SignalResult, words_of
-from gork.turn import Answer, Failed, Failure, Fallback, FallbackKind, MemberState, Notice, Question, Stage, StageStarted, State, Verdict
+from gork.turn import (
+    STOPPED,
+    Answer,
+    Failed,
+    Failure,
+    Fallback,
+    FallbackKind,
+    MemberState,
+    Notice,
+    Question,
+    Stage,
+    StageStarted,
+    State,
+    Verdict,
+)
 
 LEAST_MASS = 0.01
 """Below this share of the judge's probability on the labels, what it says of them is noise."""
@@ -62,6 +76,11 @@ _OUT: Mapping[str, Callable[[Question, str], bool]] = {
 }
 
 
+def unusable(question: Question, answer: Answer) -> str | None:
+    """Why an answer is not judged beside one of which nothing of the kind can be said; None if it is."""
+    return next((reason for reason, is_out in _OUT.items() if is_out(question, answer.text)), None)
+
+
 def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
     """Leave out what need not be judged: empty, refusing and prompt-echoing answers, and cut ones if two complete ones remain.
 
@@ -79,6 +98,10 @@ def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
         kept = [a for a in kept if a not in fruitless]
         notes += [f"{a.member}'s program gave no answer ({_problem(a)}): not judged" for a in fruitless]
     complete = [a for a in kept if a.complete]
+    stopped = [a for a in kept if a.stop == STOPPED] if complete else []
+    if stopped:
+        kept = [a for a in kept if a not in stopped]
+        notes += [f"{a.member} had not finished: not judged" for a in stopped]
     if len(complete) >= 2:
         notes += [f"{a.member}'s answer was cut short: not judged" for a in kept if not a.complete]
         kept = complete
@@ -165,6 +188,15 @@ async def decide(contest: Contest, session: JudgeSession) -> Verdict:
         session.on_event(MemberState(session.reader.name, State.DONE))
     verdict = weigh(contest, {name: signal for name, signal in said.items() if signal is not None}, choosing)
     return replace(verdict, judge_calls=session.usage.calls, judge_tokens=session.usage.tokens)
+
+
+async def decide_without_judge(contest: Contest, session: JudgeSession) -> Verdict:
+    """Choose as `decide` does where there is no judge: the user wants the answer now."""
+    verdict = await decide(contest, replace(session, judge=None))
+    if session.judge is None or verdict.fallback is None or verdict.fallback.kind != FallbackKind.NO_JUDGE:
+        return verdict
+    session.on_event(MemberState(session.reader.name, State.NOT_NEEDED))
+    return replace(verdict, fallback=Fallback(FallbackKind.ANSWER_NOW, "you wanted the answer before the judge had read"))
 
 
 def weigh(contest: Contest, said: Mapping[str, SignalResult], choosing: Choosing) -> Verdict:

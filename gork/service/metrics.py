@@ -69,6 +69,12 @@ class Metrics:
         self.judge_tokens = Counter("gork_judge_tokens", "Tokens that the judge read and wrote for verdicts.", registry=registry)
         self.calls = Counter("gork_calls", "Requests to one member alone, by how they ended.", ["member", "outcome"], registry=registry)
         self.failures = Counter("gork_model_failures", "Failures of members.", ["member", "kind"], registry=registry)
+        self.not_needed = Counter(
+            "gork_not_needed",
+            "Members that were stopped, since a turn was decided or its user wanted the answer.",
+            ["member"],
+            registry=registry,
+        )
         self.refused = Counter("gork_refused", "Requests that were turned away, by the reason.", ["reason"], registry=registry)
         self.requests = Counter("gork_requests", "HTTP requests by route and status.", ["route", "status"], registry=registry)
         self.member_inflight = Gauge("gork_member_inflight", "Requests that a member works on.", ["member"], registry=registry)
@@ -92,6 +98,7 @@ class Metrics:
             self.member_inflight.labels(member)
             self.tokens.labels(member, "completion")
             self.failures.labels(member, ModelError.kind)
+            self.not_needed.labels(member)
 
     def failed(self, member: str, kind: str) -> None:
         """Count a member's failure."""
