@@ -17,7 +17,6 @@ terminals are rooms of `gork/` (docs/architecture.md).
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import sys
 import time
@@ -29,17 +28,19 @@ from gork.computing.asking import asks_program, can_be_computed, is_follow_up, k
 from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
-from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
+from gork.config.ensemble import ANSWER_TOKENS, Ensemble
 from gork.config.settings import Settings
 from gork.engines.call import RunningCall
 from gork.engines.model import Engine, Model
 from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask, Limits
 from gork.judging.computed import by_computed
-from gork.judging.decide import contest_of, decide, decide_without_judge, prior_order, shortlist
+from gork.judging.decide import decide, shortlist
 from gork.judging.json_form import check_form
+from gork.judging.objections import Contest
+from gork.judging.reading import JudgeSession
+from gork.judging.rules import rules_for
 from gork.judging.settled import settled
-from gork.judging.signals import Contest, JudgeSession, SlotPriors
 from gork.rewriting.prompt import rewrite_messages, with_rewrite, worth_rewriting
 from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
@@ -76,7 +77,6 @@ class Team:
     candidates: tuple[Model, ...]
     judge: Model | None
     limits: Limits = field(default_factory=Limits)
-    slot_priors: SlotPriors = field(default_factory=SlotPriors)
     sandbox: Sandbox | None = None
     """Where programs are run; without one nothing is computed."""
     answer_now: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,40 +98,26 @@ class Team:
         return self.sandbox is not None and can_be_computed(question)
 
     @property
-    def choosing(self) -> Choosing:
-        """How the winner is chosen."""
-        return self.ensemble.choosing
-
-    @property
-    def prior(self) -> list[str]:
-        """The candidates' names, the configured best first."""
-        return prior_order([model.name for model in self.candidates], self.choosing)
-
-    @property
     def shares_weights(self) -> bool:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
         return len({model.weights_id for model in self.candidates}) == 1
 
     def settled(self, question: Question, answers: Sequence[Answer], pending: Collection[str]) -> str | None:
         """What decides the turn whatever the `pending` members will say; None while it is open, or all are to be waited for."""
-        if self.choosing.wait == "all":
+        if self.ensemble.choosing.wait == "all":
             return None
         programs = [model.name for model in self.candidates if self.sandbox is not None and asks_program(model.member, question)]
-        return settled(question, answers, pending, prior=self.prior, programs=programs)
+        rules = rules_for(question, self.ensemble)
+        return settled(question, answers, pending, rules=rules, programs=programs, share_weights=self.shares_weights)
 
-    def contest(self, question: Question, usable: Sequence[Answer]) -> Contest:
-        """What the judge chooses among."""
-        return contest_of(question, usable, self.prior, share_weights=self.shares_weights)
-
-    def judge_session(self, on_event: OnEvent, *, seed: int) -> JudgeSession:
+    def judge_session(self, on_event: OnEvent) -> JudgeSession:
         """The judge, ready to be asked for one verdict; its time begins now."""
         return JudgeSession(
             judge=self.judge,
-            choosing=self.choosing,
-            priors=self.slot_priors,
-            rng=random.Random(seed),
+            choosing=self.ensemble.choosing,
             on_event=on_event,
             ends=time.monotonic() + self.limits.judge,
+            answer_now=self.answer_now,
         )
 
 
@@ -140,8 +126,8 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
     Candidates answer in words or, where the kind of the question has it so, by a program that is run here.
 
-    Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides sampling and the
-    orders in which the judge reads. Cancelling it stops every model.
+    Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides the sampling.
+    Cancelling it stops every model.
     """
     seed = secrets.randbelow(2**31) if seed is None else seed
     team = replace(team, limits=team.limits.within_turn())
@@ -162,7 +148,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
     if not answers:
         raise NoAnswer([failure.message for failure in failures])
-    verdict = await judge(question, answers, team, on_event, seed=seed)
+    verdict = await judge(question, answers, team, on_event)
     judged = time.perf_counter()
 
     timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
@@ -272,25 +258,25 @@ async def run_questions_code(question: Question, team: Team, on_event: OnEvent, 
     return answer
 
 
-async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
-    """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
+async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent) -> Verdict:
+    """Choose one of `answers`: what was computed, else the favourite's for this kind of question unless what counts speaks against it."""
     usable = shortlist(question, answers)
     tried = Tried(usable.answers) if team.sandbox is None else await tried_on_examples(question, usable.answers, team.sandbox)
     for note in (*usable.notes, *tried.notes):
         on_event(Notice(note))
-    verdict = by_computed(question, tried.answers, team.prior)
+    rules = rules_for(question, team.ensemble)
+    verdict = by_computed(question, tried.answers, rules.ranking) if rules.computed_decides else None
     if verdict is None:
-        contest, session = team.contest(question, tried.answers), team.judge_session(on_event, seed=seed)
-        verdict = await unless(team.answer_now, decide(contest, session)) or await decide_without_judge(contest, session)
+        contest = Contest.of(question, tried.answers, rules.ranking, share_weights=team.shares_weights)
+        verdict = await decide(contest, rules, team.judge_session(on_event))
     if verdict.fallback is not None:
-        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
+        on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
     return verdict
 
 
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
-    priors = SlotPriors()
     sandbox = Sandbox(
         SandboxLimits(
             seconds=settings.program_seconds,
@@ -305,7 +291,6 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
         team = replace(
             Team.of(engine.name, how.ensemble, engine.models),
             limits=Limits.of(how),
-            slot_priors=priors,
             sandbox=sandbox if how.compute else None,
             answer_now=answer_now or asyncio.Event(),
         )

@@ -16,13 +16,13 @@ class Results:
     answers: tuple[Answer, ...]
     says: tuple[FinalAnswer | None, ...]
     """What each of them says; None for an output of several lines: which of them is the answer is not known."""
-    prior: Sequence[str]
+    ranking: Sequence[str]
 
     @classmethod
-    def of(cls, question: Question, answers: Sequence[Answer], prior: Sequence[str]) -> Results | None:
+    def of(cls, question: Question, answers: Sequence[Answer], ranking: Sequence[str]) -> Results | None:
         """The results among these answers; None where no program ran."""
-        ran = tuple(sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer.member, prior)))
-        return cls(ran, tuple(_single(answer, question) for answer in ran), prior) if ran else None
+        ran = tuple(sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer.member, ranking)))
+        return cls(ran, tuple(_single(answer, question) for answer in ran), ranking) if ran else None
 
     @property
     def _at(self) -> int:
@@ -44,26 +44,27 @@ class Results:
         """Whether the best result stays the best whatever the programs of the members that are still `coming` give."""
         if not coming:
             return True
-        votes, rank = self._votes(self._at), _rank(self.best.member, self.prior)
+        votes, rank = self._votes(self._at), _rank(self.best.member, self.ranking)
         others = [at for at, says in enumerate(self.says) if says is not None and at != self._at and not _same(says, self.result)]
         # At worst all that come agree with one of the others, or among themselves.
         rivals = [
-            (self._votes(at) + len(coming), min(_rank(self.answers[at].member, self.prior), _first(coming, self.prior))) for at in others
+            (self._votes(at) + len(coming), min(_rank(self.answers[at].member, self.ranking), _first(coming, self.ranking)))
+            for at in others
         ]
-        rivals.append((len(coming) - 1, _first(coming, self.prior)))
+        rivals.append((len(coming) - 1, _first(coming, self.ranking)))
         return all((votes, -rank) > (most, -first) for most, first in rivals)
 
     def _votes(self, at: int) -> int:
         return sum(_same(self.says[at], other) for number, other in enumerate(self.says) if number != at)
 
 
-def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[str]) -> Verdict | None:
+def by_computed(question: Question, answers: Sequence[Answer], ranking: Sequence[str]) -> Verdict | None:
     """The verdict where a program ran: its result, in the words of an answer that says the same, since that one explains it.
 
     The question's own code stands above programs that members wrote; among these the result that most of them have, at a tie the best
     member's. An output of several lines agrees with nothing. None where no program ran.
     """
-    results = Results.of(question, answers, prior)
+    results = Results.of(question, answers, ranking)
     if results is None:
         return None
     winner, result = results.best, results.result
@@ -71,18 +72,18 @@ def by_computed(question: Question, answers: Sequence[Answer], prior: Sequence[s
     where = "the code in the question was run" if winner.member == QUESTIONS_CODE else f"{winner.member}'s program was run"
     if not agreeing:
         return Verdict(winner=winner.member, policy="computed", computed_by=winner.member, note=f"{where}: its output is the answer")
-    words = min(agreeing, key=lambda answer: _rank(answer.member, prior))
+    words = min(agreeing, key=lambda answer: _rank(answer.member, ranking))
     return Verdict(
         winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same"
     )
 
 
-def _rank(member: str, prior: Sequence[str]) -> int:
-    return -1 if member == QUESTIONS_CODE else prior.index(member)
+def _rank(member: str, ranking: Sequence[str]) -> int:
+    return -1 if member == QUESTIONS_CODE else ranking.index(member)
 
 
-def _first(members: Collection[str], prior: Sequence[str]) -> int:
-    return min(_rank(member, prior) for member in members)
+def _first(members: Collection[str], ranking: Sequence[str]) -> int:
+    return min(_rank(member, ranking) for member in members)
 
 
 def _single(answer: Answer, question: Question) -> FinalAnswer | None:

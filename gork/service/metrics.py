@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from gork import __version__
 from gork.errors import ModelError
 from gork.service.admission import AdmissionQueue
-from gork.turn import FallbackKind, Stage, Verdict
+from gork.turn import ANSWER_NOW, Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")
 REFUSALS: Final = ("full", "stopping", "unauthorized", "host", "origin", "too_large", "slow", "bad_http", "connections")
@@ -23,7 +23,7 @@ def _kinds(error: type[ModelError]) -> list[str]:
 
 
 KINDS: Final = tuple(dict.fromkeys(_kinds(ModelError)))
-FALLBACKS: Final = (*map(str, FallbackKind), *KINDS, OTHER)
+FALLBACKS: Final = (ANSWER_NOW, *KINDS, OTHER)
 
 # Small models on a processor or two: a turn takes from a second to its deadline of five minutes, and loading comes on top.
 _TURN_S = (0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900)

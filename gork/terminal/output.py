@@ -18,7 +18,7 @@ from gork.config.ensemble import Ensemble
 from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import Computed, FallbackKind, Turn, Verdict
+from gork.turn import ANSWER_NOW, Computed, Turn, Verdict
 
 READER_LEFT = 141
 """The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
@@ -145,7 +145,7 @@ def _indented(text: str) -> str:
 def is_degraded(turn: Turn) -> bool:
     """Whether a model failed, an answer was cut short by a deadline, or there was no verdict, and not because its user wanted it so."""
     fallback = turn.verdict.fallback
-    no_verdict = fallback is not None and fallback.kind != FallbackKind.ANSWER_NOW
+    no_verdict = fallback is not None and fallback.kind != ANSWER_NOW
     return bool(turn.failures) or no_verdict or any(a.stop == "deadline" for a in turn.answers)
 
 
@@ -168,5 +168,5 @@ def summary(turn: Turn) -> str:
 
 def _who(winner: str, verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"No verdict ({verdict.fallback.text}): using {winner}, first in the fallback order"
+        return f"chosen: {winner}, the favourite, without the judge ({verdict.fallback.text})"
     return f"chosen: {winner} ({verdict.clarity if verdict.note is None else verdict.note})"

@@ -12,6 +12,7 @@ from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange
 from gork.flow import Ask, Explain
 from gork.health import MemberRow
+from gork.judging.rules import ranking_of
 from gork.terminal.attachments import TextFile
 from gork.terminal.drafts import Drafts, by_hand
 from gork.terminal.output import is_degraded
@@ -42,9 +43,8 @@ def sampling(options: Mapping[str, object]) -> Mapping[str, OptionValue]:
 
 
 def favourite(settings: Settings) -> str:
-    """The candidate that is first in the configured order."""
-    ensemble = settings.ensemble
-    return next(iter(ensemble.choosing.prior), ensemble.candidates[0].name)
+    """The candidate that is the favourite of all questions."""
+    return ranking_of(settings.ensemble)[0]
 
 
 def _ignore() -> None:

@@ -26,7 +26,6 @@ from gork.turn import (
     State,
     Turn,
 )
-from tests.support.judges import letters_liking
 from tests.support.scripted_model import ScriptedModel
 
 COMPUTED = "What is 12 * 8 + 1?"
@@ -76,7 +75,7 @@ def model(name: str, reply: Reply, *, program: bool = False) -> ScriptedModel:
 def team(*candidates: ScriptedModel, sandbox: Sandbox | None = None, wait: Wait = "until-decided", **more: object) -> Team:
     """They, and a judge that likes Paris."""
     ensemble = Ensemble(name="test", candidates=tuple(one.member for one in candidates), choosing=Choosing(wait=wait))
-    judge = ScriptedModel("judge", letters=letters_liking("Paris"))
+    judge = ScriptedModel("judge", replies=["Paris"])
     return Team(
         **{"engine": "scripted", "ensemble": ensemble, "promptimizer": None, "candidates": candidates, "judge": judge, "sandbox": sandbox}
         | more
@@ -321,15 +320,15 @@ class TestAnswerNow:
         """What decides without it decides, and it says so; the judge is stopped."""
         stopped = asyncio.Event()
 
-        class SlowJudge(ScriptedModel):
-            async def _choose(self, *_: object) -> object:
-                try:
-                    asked.answer_now.set()
-                    await asyncio.Event().wait()
-                finally:
-                    stopped.set()
+        async def slow(_: PartialCompletion) -> Completion:
+            asked.answer_now.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+            raise AssertionError
 
-        asked = team(model("a", "Lyon"), model("b", "Paris"), judge=SlowJudge("judge"))
+        asked = team(model("a", "Lyon"), model("b", "Paris"), judge=model("judge", slow))
         turn, events = await run(asked)
 
         assert turn.verdict.fallback is not None
@@ -348,7 +347,7 @@ class TestAnswerNow:
         turn, _ = await run(asked, heard=heard)
 
         assert turn.verdict.fallback is not None
-        assert (turn.verdict.fallback.kind, asked.judge.chosen_from) == ("answer_now", [])
+        assert (turn.verdict.fallback.kind, asked.judge.asked) == ("answer_now", [])
 
     async def test_a_turn_without_any_answer_stays_one(self):
         """Wanting it now makes no answer of failures."""

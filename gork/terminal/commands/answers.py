@@ -17,6 +17,7 @@ from gork.terminal.commands.table import Edited, Outcome
 from gork.terminal.editor import edit as edit_text
 from gork.terminal.output import computed
 from gork.terminal.session import Request, Session
+from gork.terminal.why import why as reasons
 from gork.text.structure import split_code
 from gork.turn import Answer, Event, MemberState, Restarted, State, Token, Turn
 
@@ -139,10 +140,10 @@ def _code_of(text: str) -> str:
 
 
 async def why(session: Session, _argument: str) -> Outcome:
-    """Say why the last turn's answer was chosen: the numbers, then the judge's words, which change nothing."""
+    """Say why the last turn's answer was chosen, then let the judge say it in its own words, which change nothing."""
     turn = last(session)
-    session.tell(views.verdict(turn))
-    if not turn.verdict.orders:
+    session.tell(reasons(turn))
+    if not turn.verdict.judge_calls:
         session.say("the judge was not asked for this verdict: there is nothing it could explain")
         return None
     if session.backend.explain is None:
