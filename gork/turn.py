@@ -87,6 +87,8 @@ class State(StrEnum):
     WRITING = "writing"
     DONE = "done"
     FAILED = "failed"
+    NOT_NEEDED = "not_needed"
+    """Stopped, since nothing that it could still say would change the outcome, or since the user wants the answer now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class Question:
         return self.rewrite if self.rewrite is not None else self.text
 
 
+STOPPED: Final = "stopped"
+"""Why an answer ended that its user stopped."""
 QUESTIONS_CODE: Final = "computed"
 """The author of the answer that the code in a question gives; no member can have this name."""
 
@@ -139,7 +143,7 @@ class Answer:
     text: str
     complete: bool = True
     stop: str = "stop"
-    """Why it ended: "stop", "length", "deadline", "repetition"; "stopped" if its user stopped it and took it nevertheless."""
+    """Why it ended: "stop", "length", "deadline", "repetition"; `STOPPED` if its user wanted no more of it and took it nevertheless."""
     tokens: int = 0
     prompt_tokens: int = 0
     """What its model read for it: instructions, examples and history included."""
@@ -167,10 +171,21 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class NotNeeded:
+    """A candidate that was not waited for: neither an answer nor a failure. It can be asked afterwards."""
+
+    member: str
+
+
+ANSWER_NOW: Final = "answer_now"
+"""Kind of the fallback where the user wanted the answer before the judge had read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fallback:
     """Why the favourite decided without the judge, who was asked.
 
-    `kind` is that of the judge's failure (`ModelError.kind`); `text` is for people.
+    `kind` is that of the judge's failure (`ModelError.kind`), or `ANSWER_NOW`; `text` is for people.
     """
 
     kind: str
@@ -309,6 +324,8 @@ class Turn:
     engine: str
     ensemble: str
     seed: int
+    not_needed: tuple[str, ...] = ()
+    """The candidates that were not waited for."""
 
     @property
     def answer(self) -> str:
@@ -330,6 +347,7 @@ class Turn:
             "winner": self.winner.member,
             "answers": [msgspec.to_builtins(answer) for answer in self.answers],
             "failures": [msgspec.to_builtins(failure) for failure in self.failures],
+            "not_needed": list(self.not_needed),
             "verdict": self.verdict.as_json(),
             "timings": dict(self.timings),
             "engine": self.engine,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
 from gork.config.ensemble import Member
-from gork.engines.call import Completion, Deadlines, PartialCompletion
+from gork.engines.call import Completion, Deadlines, PartialCompletion, RunningCall
 from gork.engines.model import Choice, Health, Model, Options
 from gork.errors import ConfigError, ModelMissing
 from gork.turn import AnswerFormat, Message, OnEvent
@@ -132,16 +132,17 @@ class CachedModel(Model):
         limit_s: float | None = None,
         answer_format: AnswerFormat | None = None,
         logprobs: bool = False,
+        call: RunningCall | None = None,
     ) -> Completion:
-        """Give the kept completion, or a new one. One that a deadline cut is not kept."""
+        """Give the kept completion, or a new one. One that was cut before its own end is not kept."""
         decisive = {name: value for name, value in options.items() if name != "seed" or options.get("temperature") != 0}
         key = self._key("chat", list(messages), decisive, answer_format)
         known = self._store.get(key)
         if known is None or (logprobs and known["confidence"] is None):
             completion = await self._inner.chat(
-                messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs
+                messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs, call=call
             )
-            if completion.stop != "deadline":
+            if completion.stop not in {"deadline", "stopped"}:
                 self._store.put(key, asdict(completion))
             self.used[key] = asdict(completion)
         else:

@@ -17,6 +17,8 @@ from gork.judging.objections import Contest, Reading, objections
 from gork.judging.reading import JudgeSession, read, words_of
 from gork.judging.rules import Rules
 from gork.turn import (
+    ANSWER_NOW,
+    STOPPED,
     Answer,
     Failed,
     Failure,
@@ -31,6 +33,7 @@ from gork.turn import (
     State,
     Verdict,
 )
+from gork.waiting import unless
 
 _REFUSAL = re.compile(
     r"^\W*(i'?m (very )?sorry,? (but )?|sorry,? (but )?|unfortunately,? |as an? (ai|language model)[^.]{0,60}?,? )*"
@@ -73,6 +76,11 @@ _OUT: Mapping[str, Callable[[Question, str], bool]] = {
 }
 
 
+def unusable(question: Question, answer: Answer) -> str | None:
+    """Why an answer is not judged beside one of which nothing of the kind can be said; None if it is."""
+    return next((reason for reason, is_out in _OUT.items() if is_out(question, answer.text)), None)
+
+
 def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
     """Leave out what need not be judged: empty, refusing and prompt-echoing answers, and cut ones if two complete ones remain.
 
@@ -90,6 +98,10 @@ def shortlist(question: Question, answers: Sequence[Answer]) -> Shortlist:
         kept = [a for a in kept if a not in fruitless]
         notes += [f"{a.member}'s program gave no answer ({_problem(a)}): not judged" for a in fruitless]
     complete = [a for a in kept if a.complete]
+    stopped = [a for a in kept if a.stop == STOPPED] if complete else []
+    if stopped:
+        kept = [a for a in kept if a not in stopped]
+        notes += [f"{a.member} had not finished: not judged" for a in stopped]
     if len(complete) >= 2:
         notes += [f"{a.member}'s answer was cut short: not judged" for a in kept if not a.complete]
         kept = complete
@@ -171,9 +183,9 @@ async def _reading(contest: Contest, session: JudgeSession) -> Reading | Fallbac
     """What the judge says of the answers, or why that is missing."""
     session.on_event(StageStarted(Stage.JUDGE, (session.reader.name,)))
     try:
-        reading = await read(contest, session)
+        reading = await unless(session.answer_now, read(contest, session))
     except ModelError as error:
         session.on_event(Failed(Failure(member=session.reader.name, kind=error.kind, message=str(error))))
         return Fallback(error.kind, str(error))
-    session.on_event(MemberState(session.reader.name, State.DONE))
-    return reading
+    session.on_event(MemberState(session.reader.name, State.NOT_NEEDED if reading is None else State.DONE))
+    return Fallback(ANSWER_NOW, "you wanted the answer before the judge had read") if reading is None else reading

@@ -98,24 +98,28 @@ def soundness_of(question: str, answer: str) -> tuple[float, str | None]:
     return total, None if worst is None or worst.weight >= 0 else worst.what
 
 
+def is_refuted(question: str, answer: str) -> bool:
+    """Whether plain code refutes an answer."""
+    return soundness_of(question, answer)[0] <= REFUTED
+
+
 def checks(contest: Contest, _: Reading | None) -> Found | None:
     """Plain code refutes the favourite's answer and finds nothing against another."""
     asked = contest.question.text
-    total, why = soundness_of(asked, contest.favourite.text)
-    if total > REFUTED:
+    if not is_refuted(asked, contest.favourite.text):
         return None
+    why = soundness_of(asked, contest.favourite.text)[1]
     sound = [answer for answer in contest.others if soundness_of(asked, answer.text)[0] >= 0]
     best = max(sound, key=lambda answer: soundness_of(asked, answer.text)[0], default=None)
     return None if best is None else Found(best.member, why)
 
 
-def agreement(contest: Contest, _: Reading | None, *, closed: bool = False) -> Found | None:
-    """Two others or more, and more than are with the favourite, give the same final answer; not one of a closed list."""
-    kind, favourite = contest.question.kind, contest.favourite.member
+def votes(contest: Contest, *, closed: bool) -> list[list[str]]:
+    """The members that give the same final answer, group by group; answers of a closed list only if `closed`."""
     groups: list[list[str]] = []
     for voter in contest.voters:
         final = contest.finals[voter.member]
-        if final is None or (not closed and (kind is Kind.CHOICE or isinstance(final, OptionAnswer | TruthAnswer))):
+        if final is None or (not closed and (contest.question.kind is Kind.CHOICE or isinstance(final, OptionAnswer | TruthAnswer))):
             continue
         for group in groups:
             if contest.same(group[0], voter.member):
@@ -123,6 +127,12 @@ def agreement(contest: Contest, _: Reading | None, *, closed: bool = False) -> F
                 break
         else:
             groups.append([voter.member])
+    return groups
+
+
+def agreement(contest: Contest, _: Reading | None, *, closed: bool = False) -> Found | None:
+    """Two others or more, and more than are with the favourite, give the same final answer; not one of a closed list."""
+    favourite, groups = contest.favourite.member, votes(contest, closed=closed)
     with_favourite = max((len(group) for group in groups if favourite in group), default=0)
     against = [group for group in groups if favourite not in group and len(group) >= max(2, with_favourite + 1)]
     if not against:

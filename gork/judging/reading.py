@@ -5,6 +5,7 @@ It sees no candidate's answer, so no order, no letter and no injection can sway 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ class JudgeSession:
     on_event: OnEvent
     ends: float
     """When the judge has to be done, in seconds of `time.monotonic()`."""
+    answer_now: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the user waits for it no longer."""
     usage: Usage = field(default_factory=Usage)
 
     @property

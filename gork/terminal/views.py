@@ -64,9 +64,11 @@ def stats(counted: SessionStats) -> str:
     lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
     if not counted.turns and not counted.failures:
         return lines[0]
-    names = sorted(counted.answers | counted.failures, key=lambda name: (-counted.wins[name], name))
-    rows = [(name, str(counted.wins[name]), str(counted.answers[name]), str(counted.failures[name])) for name in names]
-    lines.append(table([("member", "won", "answered", "failed"), *rows]))
+    names = sorted(counted.answers | counted.failures | counted.not_needed, key=lambda name: (-counted.wins[name], name))
+    rows = [
+        (name, *(str(count[name]) for count in (counted.wins, counted.answers, counted.failures, counted.not_needed))) for name in names
+    ]
+    lines.append(table([("member", "won", "answered", "failed", "not needed"), *rows]))
     lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
     if not counted.turns:
         return "\n".join(lines)
@@ -122,3 +124,5 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
         yield "</details>\n"
     for failure in turn.failures:
         yield f"- {failure.member} failed: {first_line(failure.message, 200)}\n"
+    if turn.not_needed:
+        yield f"- not waited for: {', '.join(turn.not_needed)}\n"

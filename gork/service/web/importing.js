@@ -21,7 +21,8 @@ function turnOf(told) {
   turn.at = Date.parse(told.at) || turn.at;
   const failures = Array.isArray(told.failures) ? told.failures : told.answers.filter((/** @type {any} */ answer) => answer.failure);
   const authors = [...told.answers, ...failures].map((/** @type {any} */ answer) => text(answer.member));
-  const members = Object.fromEntries(authors.map((member) => [member, "candidate"]));
+  const others = Array.isArray(told.not_needed) ? told.not_needed.map(text) : [];
+  const members = Object.fromEntries([...authors, ...others].map((member) => [member, "candidate"]));
   const id = typeof told.id === "string" ? told.id : "";
   apply(turn, "accepted", { id, ensemble: String(told.ensemble ?? ""), members }, turn.at);
   if (told.verdict) {
