@@ -5,7 +5,7 @@ The records are the schema of the files; the sampling options serve requests to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -319,14 +319,19 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
     return with_members(ensemble, placed)
 
 
+def with_candidates(ensemble: Ensemble, names: Collection[str]) -> Ensemble:
+    """The ensemble with these candidates alone, in its own order. Raises a `ConfigError` if there is none of one of the names."""
+    known = [member.name for member in ensemble.candidates]
+    for name in names:
+        if name not in known:
+            raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, known)} (there are {', '.join(known)})"])
+    return replace(ensemble, candidates=tuple(member for member in ensemble.candidates if member.name in names))
+
+
 def alone(ensemble: Ensemble, name: str) -> Ensemble:
     """The ensemble with this candidate alone, without rewriting and judging. Raises a `ConfigError` if there is no such candidate."""
-    found = [member for member in ensemble.candidates if member.name == name]
-    if not found:
-        names = [member.name for member in ensemble.candidates]
-        raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, names)} (there are {', '.join(names)})"])
     choosing = replace(ensemble.choosing, prior=(), wait="all")
-    return replace(ensemble, promptimizer=None, candidates=tuple(found), judge=None, choosing=choosing, measured=None)
+    return replace(with_candidates(ensemble, {name}), promptimizer=None, judge=None, choosing=choosing, measured=None)
 
 
 def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ensemble:

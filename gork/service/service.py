@@ -21,10 +21,11 @@ from gork.health import roles_of
 from gork.service.admission import AdmissionQueue
 from gork.service.health import Healths
 from gork.service.jobs import ClientJob, Jobs, within
+from gork.service.live_turns import LiveTurns
 from gork.service.metrics import Metrics
 from gork.service.observe import TurnObserver
 from gork.service.request_context import current
-from gork.service.turns import TurnStore
+from gork.service.turns import KeptTurn, TurnStore
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
 NAME = "gork-heavy-lite"
@@ -45,6 +46,8 @@ class ServiceLimits:
     """Seconds beyond a turn's limit: the flow's own deadlines end first, and keep what was written by then."""
     idle_s: float = 75.0
     """Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
+    unattended_s: float = 180.0
+    """Seconds that a turn goes on without a reader, where its client asked for that: a page is reloaded, a laptop changes its network."""
     last_words_s: float = 3.0
     """Seconds in which clients are told that their turn was given up, when the service stops."""
     health_fresh_s: float = 5.0
@@ -95,8 +98,12 @@ class Service:
             check_s=self.limits.health_check_s,
             wait_s=self.limits.health_wait_s,
         )
-        self.finished = TurnStore()
+        self.finished = TurnStore[KeptTurn]()
         """Turns that ended, for clients that go on from one by its id."""
+        self.live = LiveTurns(
+            self.turn, lambda error: self.told(str(error)), heartbeat_s=self.limits.heartbeat_s, unattended_s=self.limits.unattended_s
+        )
+        """Turns that run or ended just now, for clients that read their events."""
         self.stopping = False
 
     @property

@@ -1,6 +1,7 @@
 // A turn as the page knows it: plain data that events change. Nothing in here touches the document.
 
 import { problemOf, ran } from "./answers.js";
+import { isAboutToken } from "./service.js";
 import { newId } from "./storing.js";
 
 /**
@@ -20,6 +21,8 @@ import { newId } from "./storing.js";
  * @typedef {object} Turn
  * @property {string} key the page's own name of it
  * @property {string} id the service's; "" until it took the question
+ * @property {string} token the turn's secret, by which it is read on and stopped; "" when it is over
+ * @property {number} last the number of the service's event that came last
  * @property {string} question the user's own words
  * @property {boolean} optimize whether a rewrite was wanted
  * @property {string} status sending, queued, running, finished, or a kind of trouble
@@ -53,6 +56,8 @@ export function newTurn(question, optimize) {
   return {
     key: newId(),
     id: "",
+    token: "",
+    last: 0,
     question,
     optimize,
     status: "sending",
@@ -143,13 +148,23 @@ function best(turn, columns, prior) {
 }
 
 /**
+ * Have a turn that was running run again.
+ * @param {Turn} turn
+ */
+export function resume(turn) {
+  Object.assign(turn, { status: "running", trouble: "" });
+  for (const column of turn.columns) if (column.state === "stopped") column.state = "writing";
+}
+
+/**
  * End a turn before its time.
  * @param {Turn} turn
- * @param {string} kind stopped, interrupted, lost, token, wrong_token, busy, refused, bad or broken
+ * @param {string} kind stopped, interrupted, lost, gone, token, wrong_token, busy, refused, bad or broken
  * @param {string} message
  */
 export function endEarly(turn, kind, message) {
   turn.status = kind;
+  if (!isAboutToken(kind)) turn.token = ""; // else it is read on when the service's own token is there
   turn.trouble = message;
   for (const column of turn.columns) if (!ENDED.has(column.state)) column.state = "stopped";
 }
@@ -160,8 +175,10 @@ export function endEarly(turn, kind, message) {
  * @param {string} kind
  * @param {any} data
  * @param {number} now ms
+ * @param {number} [id] the event's number
  */
-export function apply(turn, kind, data, now) {
+export function apply(turn, kind, data, now, id = 0) {
+  turn.last = id || turn.last;
   const handler = Object.hasOwn(HANDLERS, kind) ? HANDLERS[kind] : null;
   handler?.(turn, data, now);
 }
@@ -195,8 +212,8 @@ const SAID_ELSEWHERE = new Set(["promptimizer", "judge"]);
 
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
-  accepted(turn, { id, ensemble, members }) {
-    Object.assign(turn, { id, ensemble, roles: members, status: "running" });
+  accepted(turn, { id, ensemble, members, token }) {
+    Object.assign(turn, { id, ensemble, roles: members, token: token ?? "", status: "running" });
     turn.columns = Object.entries(members)
       .filter(([, role]) => role === "candidate")
       .map(([member]) => newColumn(member));
@@ -259,9 +276,10 @@ const HANDLERS = {
     for (const answer of result.answers) settle(turn, answer);
     for (const column of turn.columns) if (result.not_needed?.includes(column.member)) column.state = "not_needed";
     const verdict = { ...result.verdict, winner: result.winner };
-    Object.assign(turn, { result, verdict, status: "finished", stage: "" });
+    Object.assign(turn, { result, verdict, status: "finished", stage: "", token: "" });
   },
   broken(turn, { kind, message }) {
+    if (kind === "cancelled") return endEarly(turn, "stopped", "This turn was stopped.");
     const told = kind === "no_answer" && turn.columns.length > 0 && turn.columns.every((column) => column.failure);
     endEarly(turn, kind === "stopped" ? "restarting" : "broken", told ? "No model could answer this." : message);
   },
