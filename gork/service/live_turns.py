@@ -20,7 +20,7 @@ from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, St
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.logs import note
 from gork.service.turns import TurnStore
-from gork.turn import Answered, Finished, Question, Restarted, Token, Turn
+from gork.turn import Answered, Finished, MemberState, Question, Restarted, State, Token, Turn
 from gork.wire import Broken, BrokenKind, WireEvent, encode
 
 HEARTBEAT: Final = b": beat\n\n"
@@ -92,7 +92,7 @@ class EventLog:
     def add(self, event: WireEvent) -> None:
         """Take in what happened."""
         self._count += 1
-        if self.kept and isinstance(event, Answered | Restarted):
+        if self.kept and (isinstance(event, Answered | Restarted) or (isinstance(event, MemberState) and event.state is State.NOT_NEEDED)):
             writer = event.answer.member if isinstance(event, Answered) else event.member
             self._events = [logged for logged in self._events if logged.writer != writer]
         number = self._count if self.kept else None
@@ -165,9 +165,11 @@ class Reader:
 class LiveTurn:
     """One turn: its job, its events so far, and who reads them."""
 
-    def __init__(self, turn_id: str, token: str, job: ClientJob[Turn], turns: LiveTurns, *, kept: bool) -> None:
+    def __init__(self, turn_id: str, token: str, job: ClientJob[Turn], turns: LiveTurns, *, kept: bool, answer_now: asyncio.Event) -> None:
         self.id, self.token, self.job = turn_id, token, job
         self.log = EventLog(kept=kept)
+        self.answer_now = answer_now
+        """Set when its user wants the answer now."""
         self._turns = turns
         self._readers: set[Reader] = set()
         self._unread, self._over = asyncio.Event(), asyncio.Event()
@@ -253,8 +255,9 @@ class LiveTurn:
             self._over.set()
 
 
-Begin = Callable[[Question, Settings], AbstractAsyncContextManager[ClientJob[Turn]]]
-"""Runs a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done."""
+Begin = Callable[[Question, Settings, asyncio.Event], AbstractAsyncContextManager[ClientJob[Turn]]]
+"""Runs a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done. The event is set when its user wants
+the answer now."""
 
 
 class LiveTurns:
@@ -269,9 +272,9 @@ class LiveTurns:
 
     async def begin(self, question: Question, how: Settings, token: str, opening: Sequence[WireEvent], *, kept: bool) -> LiveTurn:
         """Run a turn, whose first events are `opening`. Raises `QueueFull` or `Stopping` before anything is done."""
-        stack = AsyncExitStack()
-        job = await stack.enter_async_context(self._begin(question, how))
-        turn = LiveTurn(question.id, token, job, self, kept=kept)
+        stack, answer_now = AsyncExitStack(), asyncio.Event()
+        job = await stack.enter_async_context(self._begin(question, how, answer_now))
+        turn = LiveTurn(question.id, token, job, self, kept=kept, answer_now=answer_now)
         for event in opening:
             turn.log.add(event)
         self._running[turn.id] = turn
