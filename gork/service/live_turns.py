@@ -256,8 +256,10 @@ class LiveTurn:
 
 
 Begin = Callable[[Question, Settings, asyncio.Event], AbstractAsyncContextManager[ClientJob[Turn]]]
-"""Runs a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done. The event is set when its user wants
-the answer now."""
+"""Runs a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done.
+
+The event is set when its user wants the answer now.
+"""
 
 
 class LiveTurns:

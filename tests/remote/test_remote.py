@@ -32,7 +32,7 @@ from tests.support.served import serving_fake
 from tests.support.turns import SCHEMA, TURN
 
 CANDIDATES = MODELS[1:4]
-ROLES = {"a": "candidate", "b": "candidate", "c": "candidate"}
+ROLES = {"a": "candidate", "b": "candidate", "c": "candidate", "d": "candidate"}
 MEMBERS = {
     "version": "0.1.0",
     "engine": "ollama",
