@@ -44,9 +44,9 @@ class _Pending:
             self.scope.reschedule(asyncio.get_running_loop().time())
 
     @property
-    def can_be_stopped(self) -> bool:
-        """Whether it has neither written its text nor been cut: a program that is being run comes to its end, which is near."""
-        return not (self.call.over or self.call.was_cut)
+    def is_ending(self) -> bool:
+        """Whether it has written its text or been cut: a program that is being run comes to its end, which is near."""
+        return self.call.over or self.call.was_cut
 
 
 class WaitingRoom:
@@ -78,9 +78,11 @@ class WaitingRoom:
         return result
 
     async def heed(self) -> None:
-        """End what can be ended whenever the user wants the answer now."""
+        """End what can be ended whenever the user wants the answer now; a wish that finds nothing here is left to the next stage."""
         while True:
             await self._answer_now.wait()
+            if all(pending.is_ending for pending in self._pending.values()):
+                return
             self._answer_now.clear()
             if self._answers or any(pending.call.has_text for pending in self._pending.values()):
                 self._end_now()
@@ -106,7 +108,7 @@ class WaitingRoom:
         for pending in self._pending.values():
             if pending.call.has_text:
                 pending.call.cut()
-        self._stop([name for name, pending in self._pending.items() if pending.can_be_stopped], NOW)
+        self._stop([name for name, pending in self._pending.items() if not pending.is_ending], NOW)
 
     def _stop(self, members: Sequence[str], why: str) -> None:
         if not members:
