@@ -142,6 +142,7 @@ def _run(arguments: argparse.Namespace) -> int:
     questions = load_sets(arguments.questions)
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with asyncio.Runner() as runner:
         if arguments.kept is not None:
@@ -193,7 +194,7 @@ async def _select(settings: Settings, at_once: int) -> choose.Selected:
     chosen = await choose.choose(settings)
     if chosen.engine == "embedded":
         chosen = replace(chosen, settings=chosen.settings.with_ensemble(cases.widened(chosen.settings.ensemble, at_once)))
-    return await choose.ENGINES[chosen.engine].prepare(chosen, frontend)
+    return await choose.prepare(chosen, frontend)
 
 
 async def _measure(arguments: argparse.Namespace, selected: choose.Selected, store: ReplyStore, questions: Sequence[QuestionSet]) -> _Found:

@@ -83,7 +83,7 @@ export class VerdictView {
     if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
     show(parts.tags, tags.length > 0);
     setText(parts.note, noteOf(verdict));
-    const favourite = this.roster.prior.find((name) => turn.columns.some((column) => column.member === name));
+    const favourite = verdict?.favourite ?? this.roster.prior.find((name) => turn.columns.some((column) => column.member === name));
     const several = favourite !== undefined && turn.columns.length > 1;
     setText(parts.favourite, several ? `The favourite before anything was read: ${favourite}.` : "");
     show(parts.favourite, several);
