@@ -23,7 +23,7 @@ from gork.service.service import ServiceLimits
 from gork.turn import QUESTIONS_CODE, Answered, Event, Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.heavy_lite import MODELS
 from tests.support.paths import ROOT
 from tests.support.program import Program
 from tests.support.pty_program import CTRL_C, CTRL_D, on_terminal
@@ -48,7 +48,6 @@ async def fake():
     async with FakeOllama(*MODELS) as server:
         for model, says in zip(MODELS, ("What is the capital?", "It is Lyon.", "It is Paris.", "Nice.", "It is right."), strict=True):
             server.say(model, says)
-        server.lean("gemma3:1b", likes_paris)
         yield server
 
 

@@ -21,7 +21,7 @@ from gork.errors import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
 from gork.turn import Kind
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.heavy_lite import MODELS
 from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
 from tests.support.program import Program
 from tests.support.served import Served, serving, serving_fake
@@ -123,7 +123,6 @@ def fake(house):
     server.say("qwen2.5-coder:1.5b", PARIS)
     server.say("llama3.2:1b", "It might be Nice.")
     server.say("gemma3:1b", "The second one names the capital.")
-    server.lean("gemma3:1b", likes_paris)
     return server
 
 

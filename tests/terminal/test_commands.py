@@ -322,7 +322,9 @@ class TestTurns:
         desk.asked()
         desk.asked(finished=turn(winner="llama", close=True))
         desk.asked(
-            finished=replace(turn(fallback=Fallback("tied", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0})
+            finished=replace(
+                turn(fallback=Fallback("refused", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0}
+            )
         )
         await desk.run("/stats")
 

@@ -609,14 +609,14 @@ async def test_a_degraded_turn_says_so_above_the_answer(start, server):
 
 
 async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):
-    """The judge's letters cannot be read: the configured order chose, and the reason is there."""
-    server.lean("gemma3:1b", {" I": -0.1, " The": -2.0})
+    """The judge fails: the favourite is taken without it, and the reason is there."""
+    server.say("gemma3:1b", Reply(status=500, error="out of order"))
     async with Terminal(100, 24) as terminal:
         start(terminal, "capital of france pls")
         assert 0 == await terminal.exit_code()
 
         below = terminal.text.partition("It is Lyon.\n")[2] or terminal.text.partition("It is Paris.\n")[2]
-        assert re.match(r"No verdict \(.+\): using \S+, first in the fallback order; ", below)
+        assert re.match(r"chosen: qwen, the favourite, without the judge \(.+\); ", below)
 
 
 async def test_rows_are_on_the_screen_within_a_tenth_of_a_second_after_enter(start, server, record_property):
