@@ -283,6 +283,16 @@ class TestTurn:
         await expect(visitor.card).to_contain_text("qwen")
         await expect(visitor.card).to_contain_text("1 of 3 failed")
 
+    async def test_an_answer_that_is_cut_is_never_shown_as_if_it_were_whole(self, fake, visitor):
+        """The chosen one and the others say so below their text, now and when the conversation is opened again."""
+        for model in CANDIDATES.values():
+            fake.say(model, Reply("It is Paris, which", done_reason="length"))
+        await visitor.ask_to_the_end("capital of france pls")
+        cut = visitor.turn.locator(".hero .cut")
+        await expect(cut).to_have_text("Cut: it reached the limit of its length.")
+        await visitor.page.reload()
+        await expect(cut).to_have_text("Cut: it reached the limit of its length.")
+
     async def test_when_nobody_answers_the_reasons_are_told(self, fake, visitor):
         """No candidate: each with its reason, and the question can be asked again."""
         for model in CANDIDATES.values():
