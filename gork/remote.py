@@ -21,7 +21,21 @@ from gork.errors import NoAnswer, NoService, ServiceError
 from gork.health import MemberRow, roles_of
 from gork.judging.explain import LIMIT_S
 from gork.service_client import SILENCE_S, ServiceClient
-from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
+from gork.turn import (
+    QUESTIONS_CODE,
+    Answered,
+    Event,
+    Failed,
+    Finished,
+    MemberState,
+    Notice,
+    OnEvent,
+    Question,
+    Restarted,
+    StageStarted,
+    Token,
+    Turn,
+)
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
 
 _T = TypeVar("_T")
@@ -99,7 +113,9 @@ class Remote:
         """One row for each member there. Raises a `ServiceError`."""
         return [MemberRow(row.member, row.role, row.model, row.where, row.state, row.ok) for row in (await _members(self._client)).members]
 
-    async def ask(self, question: Question, on_event: OnEvent, how: Settings | None = None) -> Turn:
+    async def ask(
+        self, question: Question, on_event: OnEvent, how: Settings | None = None, *, answer_now: asyncio.Event | None = None
+    ) -> Turn:
         """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when the service cannot be asked or breaks off."""
         how = how or self.settings
         client = replace(self._client, again=self._again)
@@ -169,8 +185,8 @@ class _EventSink:
         self._id, self._roles = accepted.id, dict(accepted.members)
 
     def _check(self, turn: Turn) -> None:
-        names = [answer.member for answer in turn.answers] + [failure.member for failure in turn.failures]
-        if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= set(self._roles or ()):
+        names = [*(answer.member for answer in turn.answers), *(failure.member for failure in turn.failures), *turn.not_needed]
+        if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= {*(self._roles or ()), QUESTIONS_CODE}:
             raise self._client.error("sent a turn that is not the one it had begun: is it another version?")
 
     def _pass_on(self, event: WireEvent) -> None:
@@ -183,7 +199,7 @@ class _EventSink:
             case Accepted() | Explained() | Finished():
                 pass  # not of this request
             case _:
-                if self._roles is None or all(name in self._roles for name in _names(event)):
+                if self._roles is None or all(name in self._roles or name == QUESTIONS_CODE for name in _names(event)):
                     self._on_event(event)
 
     def _broken(self, broken: Broken) -> NoAnswer | ServiceError:

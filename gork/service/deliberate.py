@@ -18,7 +18,7 @@ from gork.config.settings import Settings
 from gork.config.urls import quoted
 from gork.errors import BadRequest, ConfigError, NotFound
 from gork.health import MemberRow, roles_of, rows_of
-from gork.judging.decide import prior_order
+from gork.judging.rules import ranking_of
 from gork.service.bodies import read_body
 from gork.service.dialects.messages import PlainMessages, checked_text
 from gork.service.dialects.requests import RequestOptions, understand
@@ -151,7 +151,7 @@ class DeliberateApi:
             description=service.ensemble.description,
             context=service.ensemble.context,
             members=list(rows_of(service.ensemble, service.models, await service.healths.refreshed())),
-            prior=prior_order([member.name for member in service.ensemble.candidates], service.ensemble.choosing),
+            prior=list(ranking_of(service.ensemble)),
         )
         return json_response(members)
 

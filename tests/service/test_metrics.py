@@ -92,8 +92,6 @@ async def test_a_stage_that_was_left_out_is_not_counted(ollama):
     ("break_judge", "reason"),
     [
         (lambda ollama: ollama.models.remove("judge"), "missing"),
-        (lambda ollama: ollama.lean("judge", {"I": -0.001, " A": -8.0, " B": -8.5, " C": -9.0}), "label_mass"),
-        (lambda ollama: ollama.lean("judge", {" A": -1.0, " B": -1.0, " C": -1.0}), "tied"),
     ],
 )
 async def test_a_turn_without_a_verdict_is_counted_with_its_reason(ollama, break_judge, reason):

@@ -88,7 +88,7 @@ async def test_the_thinking_channel_has_the_way_to_the_answer_before_the_answer(
     assert f"asked as: {REWRITE}\n\n" == said[0]
     assert [f"**{name}** (" for name in ANSWERS] == [text[: len(name) + 6] for text, name in zip(said[1:], ANSWERS, strict=False)]
     assert all(text.endswith(f"\n\n{answer}\n\n") for text, answer in zip(said[1:], ANSWERS.values(), strict=False))
-    assert said[4].startswith("chosen: qwen (margin ")
+    assert said[4].startswith("chosen: qwen (")
     assert not any("thinking" in line["message"] for line in lines[contents.index(True) :])
 
 

@@ -241,7 +241,7 @@ def test_what_a_stream_can_show_follows_from_itself_and_the_environment(terminal
 
 def turn_of(*answers: Answer, failures: tuple[Failure, ...] = (), **verdict: object) -> Turn:
     """A finished turn."""
-    made = Verdict(**{"winner": "a", "policy": "combined", "margin": 0.5, "scores": {"a": 1.0, "b": 0.5}, **verdict})
+    made = Verdict(**{"winner": "a", "policy": "agreement", "favourite": "b", "margin": 0.5, "scores": {"a": 1.0, "b": 0.5}, **verdict})
     return Turn(
         id="0",
         question=Question(text="x"),
@@ -264,17 +264,17 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
 @pytest.mark.parametrize(
     ("turn", "above", "below"),
     [
-        (turn_of(A, B), None, "chosen: a (margin 0.50); answer 3.2 s, judge 0.4 s, total 3.6 s"),
-        (turn_of(A, B, margin=0.01, close=True), None, "chosen: a (margin 0.01, a close call); answer 3.2 s, judge 0.4 s, total 3.6 s"),
+        (turn_of(A, B), None, "chosen: a (two agree against b); answer 3.2 s, judge 0.4 s, total 3.6 s"),
+        (turn_of(A, B, close=True), None, "chosen: a (two agree against b, a close call); answer 3.2 s, judge 0.4 s, total 3.6 s"),
         (
             turn_of(A, B, failures=(DEAD,)),
             "2 of 3 models answered; c failed: c at http://c: its process ended badly",
-            "chosen: a (margin 0.50); answer 3.2 s, judge 0.4 s, total 3.6 s",
+            "chosen: a (two agree against b); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (
-            turn_of(A, LATE, fallback=Fallback("tied", "tied")),
+            turn_of(A, LATE, fallback=Fallback("refused", "tired")),
             "b was cut short by its deadline",
-            "No verdict (tied): using a, first in the fallback order; answer 3.2 s, judge 0.4 s, total 3.6 s",
+            "chosen: a, the favourite, without the judge (tired); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (turn_of(A, note="one usable answer"), None, "chosen: a (one usable answer); answer 3.2 s, judge 0.4 s, total 3.6 s"),
     ],

@@ -39,7 +39,7 @@ def turn(prompt: str = "capital?", winner: str = "qwen", **verdict: object) -> T
     """A finished turn of three candidates, judged in one order."""
     answers = tuple(Answer(member=name, model=f"{name}:1b", text=text, tokens=3, seconds=1.5) for name, text in TEXTS.items())
     scores = {"qwen-small": -0.5, "qwen": 1.0, "llama": -0.5}
-    said = {"winner": winner, "policy": "combined", "scores": scores, "margin": 1.5, "orders": (tuple(TEXTS),), "label_mass": 0.9}
+    said = {"winner": winner, "policy": "prior", "favourite": winner, "scores": scores, "margin": 1.5, "judge_calls": 1}
     return Turn(
         id="0123456789ab",
         question=Question(text=prompt),
@@ -240,7 +240,7 @@ class TestTurns:
         await desk.run("/why")
 
         assert ["B is ", "right.", "\n"] == desk.pieces
-        assert "qwen was chosen (policy combined, margin 1.50)" == desk.lines[0]
+        assert "qwen was chosen: it is the first of the configured order" in desk.lines[0]
         assert "A is qwen-small, B is qwen, C is llama" in desk.text
         assert desk.session.last is before
 
@@ -248,10 +248,10 @@ class TestTurns:
         ("verdict", "says"),
         [
             (
-                {"fallback": Fallback("refused", "the judge is tired"), "orders": ()},
-                "No verdict (the judge is tired): qwen is first in the fallback order",
+                {"fallback": Fallback("refused", "the judge is tired"), "judge_calls": 0},
+                "the judge had no say: the judge is tired",
             ),
-            ({"note": "one usable answer: nothing to judge", "orders": ()}, "one usable answer: nothing to judge"),
+            ({"note": "one usable answer: nothing to judge", "judge_calls": 0}, "one usable answer: nothing to judge"),
         ],
     )
     async def test_why_asks_nobody_about_a_verdict_that_nobody_gave(self, tmp_path, verdict, says):

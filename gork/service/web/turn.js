@@ -8,7 +8,7 @@ import { newId } from "./storing.js";
  * @typedef {object} Column one candidate
  * @property {string} member
  * @property {string} model
- * @property {string} state waiting, loading, reading, writing, done, failed or stopped
+ * @property {string} state waiting, loading, reading, writing, done, failed, not_needed or stopped
  * @property {string} detail a remark of the service on the state
  * @property {string} text
  * @property {number} tokens
@@ -43,6 +43,8 @@ import { newId } from "./storing.js";
  */
 
 const RUNNING = new Set(["sending", "queued", "running"]);
+/** The states in which nothing more comes of a member. */
+export const ENDED = new Set(["done", "failed", "not_needed"]);
 
 /**
  * A turn that is about to be asked.
@@ -137,7 +139,7 @@ export function bestFinished(turn, prior) {
  * @param {string[]} prior
  */
 function best(turn, columns, prior) {
-  const able = columns.filter((column) => !column.failure && !problemOf(column.answer));
+  const able = columns.filter((column) => !column.failure && column.state !== "not_needed" && !problemOf(column.answer));
   const computed = able.filter((column) => ran(column.answer));
   const from = computed.length ? computed : able.length ? able : columns;
   /** @param {Column} column the question's own code, which has no role, above all members */
@@ -164,7 +166,7 @@ export function endEarly(turn, kind, message) {
   turn.status = kind;
   if (!isAboutToken(kind)) turn.token = ""; // else it is read on when the service's own token is there
   turn.trouble = message;
-  for (const column of turn.columns) if (column.state !== "done" && column.state !== "failed") column.state = "stopped";
+  for (const column of turn.columns) if (!ENDED.has(column.state)) column.state = "stopped";
 }
 
 /**
@@ -233,6 +235,7 @@ const HANDLERS = {
     if (state !== "waiting" && !column.begun) column.begun = now;
     column.state = state;
     column.detail = detail;
+    if (state === "not_needed") Object.assign(column, { text: "", tokens: 0, first: 0 });
   },
   token(turn, { member, text }, now) {
     const column = columnOf(turn, member);
@@ -271,6 +274,7 @@ const HANDLERS = {
   },
   finished(turn, result) {
     for (const answer of result.answers) settle(turn, answer);
+    for (const column of turn.columns) if (result.not_needed?.includes(column.member)) column.state = "not_needed";
     const verdict = { ...result.verdict, winner: result.winner };
     Object.assign(turn, { result, verdict, status: "finished", stage: "", token: "" });
   },
