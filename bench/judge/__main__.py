@@ -4,7 +4,7 @@
     python -m bench.judge --ensemble ./my.yaml --engine ollama    your own models: is the ensemble worth more than its best member?
     python -m bench.judge --questions development mine.yaml sets/  files, folders of them, and the shipped names
     python -m bench.judge --questions development --fit           write the ensemble's table (never on the held-back half)
-    python -m bench.judge --questions development --ablation --rewriting
+    python -m bench.judge --questions development --ablation --rewriting --waiting
     python -m bench.judge --questions development --from kept.json.xz    from kept replies, without models
 
 The candidates answer once; replies are kept, and every way to choose is tried on the same ones. A run that was stopped (Ctrl-C, SIGTERM)
@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.judge import cases, compare, contests, fit, kept, report
+from bench.judge import cases, compare, contests, fit, kept, report, waiting
 from bench.judge.questions import Item, QuestionSet, load_sets
 from bench.judge.reply_cache import AbsentModel, CachedModel, ReplyStore
 from bench.judge.statistics import mean, paired_bootstrap
@@ -60,6 +60,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-judge", action="store_true", help="leave the judge out: the fastest run")
     parser.add_argument("--ablation", action="store_true", help="what each reason that may overrule the favourite is worth alone")
     parser.add_argument("--rewriting", action="store_true", help="ask the candidates without the promptimizer too, and compare")
+    parser.add_argument("--waiting", action="store_true", help="seconds saved by not waiting for members who can change nothing any more")
     parser.add_argument("--fit", action="store_true", help="write the ensemble's table, counted on these questions")
     parser.add_argument("--run-python", action="store_true", help="run what models wrote in Python, in a sandbox, to see whether it works")
     parser.add_argument("--cache", type=Path, help="where replies are kept (judge-replies.sqlite in the cache folder)")
@@ -141,6 +142,7 @@ def _run(arguments: argparse.Namespace) -> int:
     questions = load_sets(arguments.questions)
     given = {name: value for name in ("ensemble", "engine") if (value := getattr(arguments, name)) is not None}
     settings = load_settings(given, os.environ)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with asyncio.Runner() as runner:
         if arguments.kept is not None:
@@ -160,6 +162,9 @@ def _run(arguments: argparse.Namespace) -> int:
         kept.write(arguments.keep, _to_keep(found, sets))
     made = _report(arguments, found, ensemble, sets)
     print(report.text(made))
+    if arguments.waiting:
+        table_of, _ = _tables(arguments, found, ensemble, sets)
+        print(f"\n{waiting.text(waiting.replays(found.ready, ensemble, table_of, computes=not arguments.no_compute))}")
     if arguments.out:
         arguments.out.write_text(json.dumps(made.as_json(), indent=1) + "\n", encoding="utf-8")
     if arguments.fit:
@@ -242,13 +247,20 @@ def _to_keep(found: _Found, sets: Mapping[str, str]) -> kept.Kept:
     )
 
 
+def _tables(
+    arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, sets: Mapping[str, str]
+) -> tuple[Callable[[contests.Ready], Measured], str]:
+    """The table that may be used for each case, and where it comes from, for people."""
+    table = ensemble.measured
+    if table is None or arguments.fit or not set(sets.values()).isdisjoint(table.questions.sets.values()):
+        return fit.cross_fitted(found.ready, ensemble), f"the table is counted on these questions: {fit.FOLDS}-fold cross-validation"
+    return _always(table), "the table was counted on other questions"
+
+
 def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, sets: Mapping[str, str]) -> report.Report:
     """The figures; what is fitted on these very questions is cross-validated."""
-    ready, table = found.ready, ensemble.measured
-    if table is None or arguments.fit or not set(sets.values()).isdisjoint(table.questions.sets.values()):
-        table_of, fitted = fit.cross_fitted(ready, ensemble), f"the table is counted on these questions: {fit.FOLDS}-fold cross-validation"
-    else:
-        table_of, fitted = _always(table), "the table was counted on other questions"
+    ready = found.ready
+    table_of, fitted = _tables(arguments, found, ensemble, sets)
     apart = [one for one in ready if not one.case.item.set.startswith(compare.APART)]
     parts = [_part("all sets", ready, ensemble, table_of)]
     if 0 < len(apart) < len(ready):

@@ -8,7 +8,6 @@ from gork.computing.calls import prints
 from gork.text.code import python_tree
 from gork.text.structure import Block, split_code
 
-_PYTHON = frozenset({"", "python", "python3", "py", "py3", "pycon"})
 _LONGEST = 20_000
 """Characters of an answer that are read."""
 
@@ -34,14 +33,10 @@ def program_in(text: str, *, complete: bool) -> str | NoProgram:
     if not blocks:
         bare = text.strip()
         return bare if complete and _is_program(bare) else NoProgram("no code block", words=complete)
-    closed = [block for block in blocks if block.closed and _is_python(block)]
+    closed = [block for block in blocks if block.closed and block.may_be_python]
     if len(closed) == len(blocks) == 1 and closed[0].text.strip():
         return closed[0].text
     return NoProgram(_why_not(blocks, closed))
-
-
-def _is_python(block: Block) -> bool:
-    return block.language in _PYTHON
 
 
 def _is_program(source: str) -> bool:

@@ -18,7 +18,6 @@ _MOST_CALLS = 200
 """Calls of a question that are looked at: reading what follows one takes a millisecond."""
 _MOST_ENDS = 40
 _LONGEST = 20_000
-_PYTHON = frozenset({"", "python", "python3", "py", "py3"})
 _DOCTEST = re.compile(r"^[ \t]*>>> (.{1,400})\n[ \t]*(?!>>>|\.\.\.)(\S.{0,400})$", re.MULTILINE)
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,60})\(")
 _GIVES = re.compile(
@@ -179,7 +178,7 @@ def _code_of(answer: str) -> str | None:
     """The Python of an answer: its blocks one after the other, or the answer itself where that is code."""
     _, blocks = split_code(answer[:_LONGEST])
     if blocks:
-        pieces = [textwrap.dedent(block.text) for block in blocks if block.language in _PYTHON]
+        pieces = [textwrap.dedent(block.text) for block in blocks if block.may_be_python]
         defining = [piece for piece in pieces if re.search(r"(?m)^\s*(?:def|class)\s", piece)]
         return "\n".join(defining) if defining else None
     return answer if re.search(r"(?m)^(?:def|class)\s", answer) and python_tree(answer) is not None else None

@@ -39,7 +39,6 @@ _MOST_GIVEN = 10
 _OTHER_LANGUAGE = re.compile(
     r"(?i)(?<!\w)(?:javascript|js|java|typescript|ruby|php|golang|rust|perl|lua|bash|sql|swift|kotlin|haskell|c\+\+|c#|node|excel|select)(?!\w)"
 )
-_PYTHON = frozenset({"", "python", "python3", "py", "py3", "pycon", "pyi"})
 _OPENS_IN_LINE = re.compile(r"(?<=[^\s`>])[ \t]{0,4}(?=(?:```|~~~)[a-z0-9]{0,10}\n)")
 _CLOSES_IN_LINE = re.compile(r"(?<=[^\s`])[ \t]{0,4}(?=```[ \t]{0,4}(?:\n|\Z))")
 _INLINE = re.compile(r"`([^`\n]{1,400})`")
@@ -107,7 +106,7 @@ def _code_in(question: str) -> _Found | None:
         text, _, after = blocks[0].text.partition("\n```")  # people go on in the line of the closing fence
         code, prose = _without_prompts(text), f"{prose} {after}"
         tree = python_tree(_ASSERTED.sub("pass", code))
-        python = len(blocks) == 1 and blocks[0].language in _PYTHON
+        python = len(blocks) == 1 and blocks[0].may_be_python
         return _Found(code, tree, prose) if python and tree is not None and tree.body else None
     for code in sorted(_INLINE.findall(prose), key=len, reverse=True):
         if (tree := _doing(code)) is not None:

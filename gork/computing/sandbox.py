@@ -31,7 +31,7 @@ _START_S = 15.0
 _MARGIN_S = 1.5
 """What the whole of a run may take beyond the limits that the interpreter keeps itself; then its process is killed."""
 _LONGEST_REQUEST = 100_000
-"""Characters of a program and its variables; a model that writes for a whole answer stays far below."""
+"""Characters of a program; a model that writes for a whole answer stays far below."""
 _KEPT_ENVIRONMENT = ("HOME", "USERPROFILE", "APPDATA", "PYTHONUSERBASE", "SYSTEMROOT", "PATH")
 """What a worker needs to find the package's program and to start; tokens and keys are not among it."""
 _ADDRESS = re.compile(r"<\w[^\n]{0,200}? at 0x[0-9a-f]{1,16}>")
@@ -180,19 +180,16 @@ class Sandbox:
             return None if outcome.output == "42\n" else "it computes wrongly here"
         return outcome.message
 
-    async def run(
-        self, source: str, *, seed: int | None = None, variables: Mapping[str, str] | None = None, none_counts: bool = False
-    ) -> Outcome:
+    async def run(self, source: str, *, seed: int | None = None, none_counts: bool = False) -> Outcome:
         """Run a program: what it printed, or the value of its last expression if it printed nothing.
 
-        `seed` is the start of its `random`, `variables` are strings that it finds under these names. An output of "None" is taken for
-        none, unless `none_counts`. Cancelled, it ends the program at once.
+        `seed` is the start of its `random`. An output of "None" is taken for none, unless `none_counts`. Cancelled, it ends the
+        program at once.
         """
-        if len(source) + sum(map(len, (variables or {}).values())) > _LONGEST_REQUEST:
+        if len(source) > _LONGEST_REQUEST:
             return Broke(BrokeKind.NOT_KNOWN, f"longer than {_LONGEST_REQUEST} characters", 0.0)
         request = {
             "source": source,
-            "variables": {name: text.encode("utf-8", "replace").decode() for name, text in (variables or {}).items()},
             "seed": seed,
             "timezone": _local_zone(),
             "seconds": self.limits.seconds,

@@ -171,7 +171,7 @@ def _run(pool: Monty, source: str, request: dict[str, Any]) -> dict[str, object]
     try:
         with pool.checkout(limits=limits, os_policy=policy, assert_message_annotations=False) as session:
             output = _Output(request["output_bytes"], session.worker_pid)
-            session.feed_run(source, inputs=request["variables"], print_callback=output)
+            session.feed_run(source, print_callback=output)
             if not output.text and source != request["source"]:
                 session.feed_run(f"print({_NAME})", print_callback=output)
     except MontyError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -131,8 +132,10 @@ class Service:
         return text
 
     @asynccontextmanager
-    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[ClientJob[Turn]]:
-        """Run a turn for a client; entering raises `QueueFull` or `Stopping` before anything is done.
+    async def turn(
+        self, question: Question, how: Settings | None = None, *, answer_now: asyncio.Event | None = None
+    ) -> AsyncIterator[ClientJob[Turn]]:
+        """Run a turn for a client, who may want the answer now; entering raises `QueueFull` or `Stopping` before anything is done.
 
         From here on the request's log lines and its reply's headers have the turn's id.
         """
@@ -141,7 +144,9 @@ class Service:
             request.turn = question.id
 
         async def bounded(told: OnEvent) -> Turn:
-            return await self._within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
+            return await self._within(
+                chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen, answer_now=answer_now), told
+            )
 
         async with self._begun(self.turns, lambda on_event: self.observer.turn(question, bounded, on_event), self.observer.left) as job:
             yield job

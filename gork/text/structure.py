@@ -16,6 +16,8 @@ QUOTATION_MARKS = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "
 _FENCE = re.compile(r"[ \t>]{0,12}(`{3,}|~{3,})[ \t]*([^`\n]{0,40})$")
 _ITEM = re.compile(r"^([ \t]*)(?:([-*+•–])|(\d{1,3})[.)])[ \t]+(?=\S)")
 
+_PYTHON = frozenset({"", "python", "python3", "py", "py3", "pycon", "pyi"})
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -24,6 +26,11 @@ class Block:
     language: str
     text: str
     closed: bool
+
+    @property
+    def may_be_python(self) -> bool:
+        """Whether its label is one of Python's, or it has none."""
+        return self.language in _PYTHON
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,6 @@ class TestSurroundings:
         assert await output_of(shared, source, seed=7) == await output_of(shared, source, seed=7)
         assert await output_of(shared, source, seed=7) != await output_of(shared, source, seed=8)
 
-    async def test_variables_are_strings_that_the_program_finds(self, shared: Sandbox):
-        """Text of a question goes into a program without passing through a model."""
-        assert await output_of(shared, "print(len(text), text)", variables={"text": "'''\\n\ud800"}) == "6 '''\\n?\n"
-
     async def test_no_program_sees_what_one_before_it_left(self, shared: Sandbox):
         """Names, modules that were changed, the seed."""
         await shared.run("left = 1\nimport math\nmath.pi = 3\nprint(1)")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gork.computing.asking import LEAST_TOKENS
 from gork.config.ensemble import (
     LOAD_TIME,
     Choosing,
@@ -20,6 +21,7 @@ from gork.config.ensemble import (
 )
 from gork.config.weights import weights_from
 from gork.errors import ConfigError
+from gork.turn import Kind
 
 SMALLEST = "name: mine\ncandidates: [{name: a, model: m}]\n"
 
@@ -377,6 +379,19 @@ def test_the_pocket_ensemble_runs_on_the_file_of_a_member_of_the_full_one():
     qwen = next(member for member in load_ensemble("heavy-lite").members if member.name == "qwen")
 
     assert qwen.weights == load_ensemble("pocket").members[0].weights
+
+
+@pytest.mark.parametrize(("name", "member"), [("starter", "coder"), ("pocket", "coder"), ("heavy-lite", "qwen")])
+def test_one_member_answers_what_can_be_computed_by_a_program(name, member):
+    """The coder of each ensemble that has one is asked for programs, with room for one, the same ones each time; the others for words."""
+    by_name = {one.name: one for one in load_ensemble(name).candidates}
+    coder = by_name.pop(member)
+
+    assert coder.answers == {Kind.ARITHMETIC: "program", Kind.COUNTING: "program", Kind.DATES: "program"}
+    assert "```python" in coder.program.request
+    assert coder.program.options["temperature"] == 0
+    assert coder.program.options["num_predict"] >= LEAST_TOKENS
+    assert not any(one.answers for one in by_name.values())
 
 
 def test_the_full_ensemble_always_asks_its_judge():
