@@ -55,10 +55,10 @@ class Asked:
             headers["Last-Event-ID"] = str(after)
         return self._server.client.get(f"{self._server.url}/api/deliberate/{turn_id or self.id}", headers=headers)
 
-    async def stop(self, token=None):
-        """Have it stopped; gives the status."""
+    async def tell(self, what, token=None):
+        """Have it stopped, or answered now; gives the status."""
         headers = {"X-Turn-Token": token or self.token}
-        async with self._server.client.post(f"{self._server.url}/api/deliberate/{self.id}/stop", headers=headers) as reply:
+        async with self._server.client.post(f"{self._server.url}/api/deliberate/{self.id}/{what}", headers=headers) as reply:
             return reply.status
 
 
@@ -115,7 +115,7 @@ async def test_only_whoever_holds_its_token_can_read_and_stop_it():
         for how in ({"token": "x"}, {"token": ""}, {"turn_id": "0" * 12}, {"token": "é"}):
             async with asked.again(**how) as reply:
                 assert 404 == reply.status
-        assert 404 == await asked.stop("x")
+        assert 404 == await asked.tell("stop", "x")
         async with asked.again(after="x") as reply:
             assert 400 == reply.status
         gate.set()
@@ -141,11 +141,21 @@ async def test_two_turns_have_two_secrets():
 async def test_stop_stops_all_models_at_once():
     """Whoever reads it is told; the place in the queue is free again."""
     async with running() as (server, asked, _), asked.again(after=asked.last) as other:
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
         assert {"kind": "cancelled", "message": "this turn was stopped"} == await asked.until("broken")
         assert ["broken"] == [kind async for _, kind, _ in asked.events(other)]
         assert 0 == server.service.turns.queue.inside
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
+
+
+async def test_the_answer_can_be_had_now():
+    """By whoever holds the token: what was written is cut and judged; asked once more it changes nothing."""
+    async with running() as (_, asked, _):
+        assert 404 == await asked.tell("answer-now", "x")
+        assert 204 == await asked.tell("answer-now")
+        turn = await asked.until("finished")
+        assert ("It might be ", "stopped") == next((a["text"], a["stop"]) for a in turn["answers"] if a["member"] == "llama")
+        assert 204 == await asked.tell("answer-now")
 
 
 async def test_a_turn_that_is_not_kept_ends_with_its_client():

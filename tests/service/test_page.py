@@ -666,8 +666,8 @@ class TestUsing:
         await visitor.button("Earlier version").click()
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
 
-    async def test_answer_now_takes_the_best_draft_that_is_finished(self, fake, visitor):
-        """There is such a button as soon as a draft is finished; it stops the others."""
+    async def test_answer_now_waits_for_nobody_else(self, fake, visitor):
+        """There is such a button as soon as a draft is finished; what others wrote is cut, and the turn has its verdict."""
         gate = hold(fake, "qwen")
         held = hold(fake, "llama")
         fake.say("qwen3:0.6b", Reply("It is Lyon.", pauses={3: gate}))
@@ -678,8 +678,8 @@ class TestUsing:
         await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")
         await visitor.button("Answer now").click()
         await fake.until(lambda: fake.cancelled == ["llama3.2:1b"])
-        await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen")
-        await expect(visitor.turn).to_contain_text("You use qwen's answer")
+        await expect(visitor.turn).to_have_attribute("data-status", "finished")
+        await expect(visitor.column("llama")).to_contain_text("Cut: you wanted the answer now.")
         await expect(visitor.button("Answer now")).to_be_hidden()
         held.set()
 

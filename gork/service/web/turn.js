@@ -124,14 +124,10 @@ export function favouriteOf(turn, prior) {
 }
 
 /**
- * The same among the drafts that are finished; null while there is none.
+ * Whether a draft is finished that can be chosen.
  * @param {Turn} turn
- * @param {string[]} prior
  */
-export function bestFinished(turn, prior) {
-  const finished = turn.columns.filter((column) => column.answer && !problemOf(column.answer));
-  return best(turn, finished, prior);
-}
+export const isAnswered = (turn) => turn.columns.some((column) => column.answer && !problemOf(column.answer));
 
 /**
  * @param {Turn} turn
