@@ -87,8 +87,8 @@ async def test_a_turn_that_is_kept_is_read_on_where_it_was():
             events = [event async for event in asked.events(reply)]
         assert all(number > before for number, _, _ in events)
         assert "finished" == events[-1][1]
-        assert ["Nice."] == [data["text"] for _, kind, data in events if kind == "token" and data["member"] == "llama"]
-        assert "It might be Nice." in [answer["text"] for answer in events[-1][2]["answers"]]
+        assert ["It might be Nice."] == [data["text"] for _, kind, data in events if kind == "answered" and data["member"] == "llama"]
+        assert {"stage": "judge", "members": ["judge"]} in [data for _, kind, data in events if kind == "stage"]
         assert 1 == len(server.models["llama"].asked)
 
 
@@ -183,20 +183,17 @@ async def test_a_turn_for_which_nobody_comes_back_is_stopped():
 async def test_only_some_turns_go_on_without_a_reader(monkeypatch):
     """Beyond their number the one that has waited longest gives way."""
     monkeypatch.setattr(live_turns, "MOST_UNATTENDED", 1)
-    gate = asyncio.Event()
-    answers = {**ANSWERS, "llama": gated(gate, "Nice.", before="It might be ")}
-    async with scripted_service(answers=answers, turns="2") as server:
-        turns = []
-        for _ in range(2):
-            async with server.post("/api/deliberate", {"question": "x", "keep": True}) as reply:
-                turns.append(Asked(server, reply))
-                await turns[-1].until("token", "It might be")
-            reply.close()
-        async with turns[0].again() as reply:
-            assert "cancelled" in await reply.text()
+    async with running() as (server, first, gate):
+        first._reply.close()
+        async with server.post("/api/deliberate", {"question": "in line", "keep": True}) as reply:
+            second = Asked(server, reply)
+            await second.until("accepted")
+        while server.service.live.find(first.id, first.token).running:
+            await asyncio.sleep(0.01)
         gate.set()
-        async with turns[1].again() as reply:
-            assert "event: finished" in await reply.text()
+        async with first.again() as one, second.again() as other:
+            assert "cancelled" in await one.text()
+            assert "event: finished" in await other.text()
 
 
 def answered(member, text):

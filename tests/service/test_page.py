@@ -301,7 +301,7 @@ class TestTurn:
         await visitor.card.locator("summary").click()
         await visitor.button("Ask the judge why").click()
         await expect(visitor.card).to_contain_text("The second one names the capital.")
-        await expect(visitor.card).to_contain_text("it did not affect the choice.")
+        await expect(visitor.card).to_contain_text("it did not affect the choice. A is qwen-small, B is qwen and C is llama.")
         await expect(visitor.card.locator(".verdict-line")).to_contain_text("qwen's answer was chosen")
 
     async def test_a_turn_in_line_says_how_many_are_before_it(self, fake, served, visitor):
@@ -463,6 +463,7 @@ class TestAsking:
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
         await visitor.ask("too early")
         await expect(visitor.box).to_have_value("too early")
+        await expect(visitor.status).to_contain_text("Your next question waits in the box.")
         gate.set()
         await expect(visitor.card).to_be_visible()
         await expect(visitor.page.locator(".question")).to_have_text(["one\ntwo"])
@@ -843,7 +844,7 @@ class TestText:
             await expect(visitor.turn.locator(part).first).to_contain_text(odd)
         for part in ("h3", ".model"):
             await expect(visitor.turn.locator(part).first).to_have_text(odd)
-        await expect(visitor.status).to_have_text(odd)
+        await expect(visitor.status).to_have_text(f"No answer. {odd}")
         assert 0 == await visitor.page.locator("img").count()
 
     async def test_what_cannot_be_parsed_is_shown_as_it_is(self, fake, visitor):
@@ -938,7 +939,7 @@ class TestKeeping:
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
         served.service.live._running.clear()
         await visitor.come()
-        await expect(visitor.turn.locator(".trouble")).to_contain_text("The service does not know this turn any more")
+        await expect(visitor.turn.locator(".trouble")).to_contain_text("The service no longer knows this turn")
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
         gate.set()
         await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
@@ -1062,6 +1063,20 @@ class TestKeeping:
             await visitor.button("Conversations").click()
             await expect(visitor.page.get_by_role("dialog")).to_contain_text("This browser keeps no conversations for this page.")
 
+    async def test_a_browser_without_room_says_so_and_the_page_goes_on(self, browser, served):
+        """A line that stays until there is room again; then what was not kept is."""
+        async with visiting(browser, served.url) as visitor:
+            session = await visitor.page.context.new_cdp_session(visitor.page)
+            await session.send("Storage.overrideQuotaForOrigin", {"origin": served.url, "quotaSize": 1})
+            await visitor.ask_to_the_end("capital of france pls")
+            line = visitor.page.locator("#unkept")
+            await expect(line).to_have_text("The browser has no room for this conversation: delete others, or export it.")
+            await session.send("Storage.overrideQuotaForOrigin", {"origin": served.url})
+            await visitor.ask_to_the_end("and of Spain?")
+            await expect(line).to_be_hidden()
+            await visitor.come()
+            await expect(visitor.page.locator(".question")).to_have_text(["capital of france pls", "and of Spain?"])
+
     async def test_an_exported_conversation_can_be_imported(self, browser, served, tmp_path):
         """What was exported as JSON is there again, with its verdict and the answer that is used; anything else is refused."""
         files = []
@@ -1146,7 +1161,7 @@ class TestTrouble:
         await visitor.ask("capital of france pls")
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
         served.service.give_up(Stopping("the service is being stopped: ask again in a moment"))
-        await expect(visitor.turn.locator(".trouble")).to_contain_text("the service is being stopped: ask again in a moment")
+        await expect(visitor.turn.locator(".trouble")).to_contain_text("The service is being stopped: ask again in a moment.")
 
     async def test_a_full_service_says_so(self, browser, fake):
         """A 503 is told with when to come back."""
@@ -1232,10 +1247,11 @@ class TestTrouble:
 
 @together
 class TestEverybody:
-    async def test_a_phone_has_the_answer_first_and_does_not_scroll_sideways(self, browser, fake, served):
+    @pytest.mark.parametrize("size", [PHONE, (320, 568)])
+    async def test_a_phone_has_the_answer_first_and_does_not_scroll_sideways(self, browser, fake, served, size):
         """The chosen answer is on the screen and the others are folded away below it; nothing is wider than the screen."""
         fake.say("qwen2.5-coder:1.5b", f"Paris {'x' * 300}\n\n```\n{'y' * 300}\n```\n\n|{'z' * 90}|b|\n|-|-|\n|{'w' * 90}|2|")
-        async with visiting(browser, served.url, PHONE, others=False, has_touch=True, is_mobile=True) as visitor:
+        async with visiting(browser, served.url, size, others=False, has_touch=True, is_mobile=True) as visitor:
             assert 0 == await visitor.sideways()
             await visitor.box.fill("one")
             await visitor.box.press("Enter")

@@ -2,7 +2,7 @@
 
 import { byId, setText, show } from "./elements.js";
 import { follow } from "./asking.js";
-import { progress, say } from "./announcing.js";
+import { progress, say, signal } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
 import { Conversations } from "./conversations.js";
@@ -234,7 +234,7 @@ class Page {
 
   /** @param {string} text */
   send(text) {
-    if (this.running) return;
+    if (this.running) return say("The models are still answering. Your next question waits in the box.");
     const { edited } = this;
     this.edit(null);
     this.composer.fill("");
@@ -311,8 +311,9 @@ class Page {
     this.draw();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     const view = /** @type {TurnView} */ (this.views.get(entry));
+    signal();
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.trouble.split("\n", 1)[0]);
+    else say(turn.status === "stopped" ? "Stopped." : "No answer.", turn.trouble);
     if (isAboutToken(turn.status)) this.askToken(turn.status);
     if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
     setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");

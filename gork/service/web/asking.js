@@ -8,7 +8,7 @@ const WAITS = [400, 1000, 2000, 4000, 8000, 15_000, 30_000, 30_000, 30_000];
 /** Milliseconds that a turn which is stopped at its very beginning has to say how it is called. */
 const NAMING = 1500;
 const LOST = "The connection to the service was lost.";
-const GONE = "The service does not know this turn any more: it was started anew, or the turn ended some time ago. What had arrived is kept.";
+const GONE = "The service no longer knows this turn: it was restarted, or the turn ended some time ago. What had arrived is kept.";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 

@@ -16,8 +16,8 @@ const SHORT = {
 
 /** The same in a sentence. @type {Record<string, string>} */
 const WHY = {
-  favourite: "It is the favourite, and nothing that counts speaks against it.",
-  prior: "It is the first of the configured order, and nothing that counts speaks against it.",
+  favourite: "It is the favourite's, and nothing that counts speaks against it.",
+  prior: "It is the favourite's, and nothing that counts speaks against it.",
   checks: "Plain code refutes FAVOURITE's answer, and finds nothing against this one.",
   agreement: "Others agree on an answer that is not FAVOURITE's.",
   judge: "The judge's reading is for it, and against FAVOURITE's.",
@@ -73,7 +73,7 @@ export function reasonsOf(verdict) {
 /** @param {any} verdict */
 function favouriteLine({ favourite, favourite_kind: kind, measured, sure }) {
   const who = `The favourite before anything was read: ${nameOf(favourite)}`;
-  if (!measured) return `${who}, the first of the configured order whose answer can be used.`;
+  if (!measured) return `${who}, first in the configured order.`;
   const right = sure === null ? "" : ` The choice was right in ${(100 * sure).toFixed()}% of such questions.`;
   return `${who}, measured to be the best for ${kind ? `questions of this kind (${kind})` : "all questions together"}.${right}`;
 }

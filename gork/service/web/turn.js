@@ -3,6 +3,7 @@
 import { problemOf, ran } from "./answers.js";
 import { isAboutToken } from "./service.js";
 import { newId } from "./storing.js";
+import { sentence } from "./wording.js";
 
 /**
  * @typedef {object} Column one candidate
@@ -161,7 +162,7 @@ export function resume(turn) {
 export function endEarly(turn, kind, message) {
   turn.status = kind;
   if (!isAboutToken(kind)) turn.token = ""; // else it is read on when the service's own token is there
-  turn.trouble = message;
+  turn.trouble = sentence(message);
   for (const column of turn.columns) if (!ENDED.has(column.state)) column.state = "stopped";
 }
 

@@ -86,7 +86,7 @@ export class VerdictView {
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
     show(parts.why, Boolean(turn.result) && verdict.judge_calls > 0);
-    if (turn.reason) this.tell(turn.reason, true);
+    if (turn.reason) this.tell(turn, turn.reason, true);
   }
 
   /** @param {Turn} turn */
@@ -94,16 +94,16 @@ export class VerdictView {
     const { parts } = this;
     parts.ask.disabled = true;
     let text = "";
-    this.tell("", false);
+    this.tell(turn, "", false);
     try {
       for await (const { kind, data } of explain(turn.result, new AbortController().signal)) {
-        if (kind === "token") this.tell((text += data.text), false);
+        if (kind === "token") this.tell(turn, (text += data.text), false);
         if (kind === "restarted") text = "";
         if (kind === "explained") turn.reason = data.text || "The judge had nothing to say.";
         if (kind === "broken") throw new ServiceError("broken", data.message);
       }
       if (!turn.reason) throw new ServiceError("lost", "The connection to the service was lost.");
-      this.tell(turn.reason, true);
+      this.tell(turn, turn.reason, true);
       this.onReason();
     } catch (error) {
       show(parts.reason, true);
@@ -113,17 +113,24 @@ export class VerdictView {
   }
 
   /**
+   * @param {Turn} turn
    * @param {string} text
    * @param {boolean} complete
    */
-  tell(text, complete) {
+  tell(turn, text, complete) {
     const { parts } = this;
     show(parts.reason, true);
     show(parts.ask, !complete);
-    setText(parts.reasonNote, complete ? "Explanation written afterwards; it did not affect the choice." : "The judge is thinking about it …");
+    setText(parts.reasonNote, complete ? `Explanation written afterwards; it did not affect the choice. ${legend(turn)}` : "The judge is thinking about it …");
     this.reason?.show(text, complete);
   }
 }
+
+/**
+ * Who is meant by the letters of an explanation: they stand for the answers in their order.
+ * @param {Turn} turn
+ */
+const legend = ({ result }) => `${list(result.answers.map((/** @type {any} */ { member }, /** @type {number} */ at) => `${String.fromCharCode(65 + at)} is ${nameOf(member)}`))}.`;
 
 /**
  * The choice in one line.
