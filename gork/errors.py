@@ -103,6 +103,8 @@ class ModelError(GorkError):
     def __init__(self, what: str, *, member: str, where: str, fix: str | None = None) -> None:
         super().__init__(f"{member} at {where}: {what}", fix=fix)
         self.what, self.member, self.where = what, member, where
+        self.said = ""
+        """A server's own words about the request, where it found fault with that; for programs, never shown."""
 
 
 class Unreachable(ModelError):

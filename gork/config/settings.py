@@ -78,6 +78,7 @@ _WEB_ORIGIN = re.compile(
 """Pages of the web by name; pages of programs also all of a scheme: `moz-extension://*`, since each installation has another name."""
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
+_OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
 _HostName = Annotated[str, Meta(min_length=1, max_length=253, title="an address or a host's name")]
 _WebOrigins = Annotated[tuple[str, ...], From(Any, _web_origins), Meta(title="origins such as https://chat.example")]
@@ -101,11 +102,17 @@ class Settings(Record, frozen=True, kw_only=True):
         Help("An ensemble's name (the verb ensembles lists them) or file.", key="ensemble", group="models", placeholder="NAME"),
     ] = None
     """None leaves it to the choice of the engine."""
-    engine: Annotated[Literal["auto", "ollama", "embedded"], Help("What runs the models.", group="models")] = "auto"
+    engine: Annotated[
+        Literal["auto", "ollama", "openai", "embedded"], Help("What runs the members that do not say it themselves.", group="models")
+    ] = "auto"
     ollama_host: Annotated[
         _OllamaHost,
         Help("The Ollama server of members that have no url of their own.", also="OLLAMA_HOST", group="models", placeholder="HOST[:PORT]"),
     ] = parse_host("")
+    openai_host: Annotated[
+        _OpenAIHost | None,
+        Help("The server of members with api: openai that have no url of their own.", group="models", placeholder="URL"),
+    ] = None
     seed: Annotated[Seed | None, Help("Seed of the sampling; drawn anew for each turn if not given.")] = None
     optimize: Annotated[bool, Help("Rewrite the question before it is asked.")] = True
     compute: Annotated[bool, Help("Let members answer by a program that is run here, in a sandbox.")] = True
@@ -276,7 +283,7 @@ def _user_file(flags: Mapping[str, object], environ: Mapping[str, str], mistakes
 
 def _members(given: Values) -> dict[str, MemberPlace]:
     """What was given of members, by their names."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for key, (value, _) in given.items():
         if key not in SETTINGS:
             _, name, of_member = key.split(".")
@@ -310,7 +317,8 @@ def _put_in(settings: Settings, ensemble: Ensemble) -> Settings:
 
     def placed(member: Member) -> Member:
         said = settings.members.get(member.name, MemberPlace())
-        return replace(member, url=said.url or member.url, model=said.model or member.model)
+        given = {key: value for key in MemberPlace.__struct_fields__ if (value := getattr(said, key)) is not None}
+        return replace(member, **given)
 
     source = Origin(Layer.ENSEMBLE, ensemble.name)
     origins = {name: origin for name, origin in settings.origins.items() if origin.layer is not Layer.ENSEMBLE}

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 from gork.config.ensemble import Member, OptionValue
 from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, RunningCall, Slot, estimate_prompt
 from gork.errors import Died, TimedOut, advised
-from gork.turn import Answer, AnswerFormat, MemberState, Message, OnEvent, Restarted, State
+from gork.turn import Answer, AnswerFormat, MemberState, Message, Notice, OnEvent, Restarted, State
 
 Options = Mapping[str, OptionValue]
 _T = TypeVar("_T")
@@ -70,6 +70,8 @@ class Model(abc.ABC):
         self.member, self.deadlines = member, deadlines
         self._slots = slots if slots is not None else asyncio.Semaphore(member.parallel)
         self._load_task: asyncio.Task[None] | None = None
+        self.untold: list[str] = []
+        """What an engine found out that the user should know: the next call tells it."""
 
     @property
     def name(self) -> str:
@@ -228,13 +230,17 @@ class Model(abc.ABC):
         self, attempt: Callable[[], Awaitable[_T]], deadline: CallDeadline, on_event: OnEvent, again: Callable[[Died], None]
     ) -> _T:
         """Make the attempt with the model loaded; once more if the model's process went away."""
-        await self._loaded(deadline, on_event)
         try:
+            await self._loaded(deadline, on_event)
+            try:
+                return await attempt()
+            except Died as error:
+                again(error)
+            await self._loaded(deadline, on_event)
             return await attempt()
-        except Died as error:
-            again(error)
-        await self._loaded(deadline, on_event)
-        return await attempt()
+        finally:
+            while self.untold:
+                on_event(Notice(self.untold.pop(0)))
 
     async def _loaded(self, deadline: CallDeadline | None, on_event: OnEvent) -> None:
         """Wait until the model is in memory. The load belongs to the engine: giving up the wait does not abort it."""
@@ -280,3 +286,21 @@ class Engine(abc.ABC):
         """Give up loads, then release what the engine holds."""
         for model in self.models.values():
             await model.close()
+
+
+class MixedEngine(Engine):
+    """Several engines, each with members of its own."""
+
+    name = "mixed"
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        super().__init__()
+        self._engines = engines
+        self.models = {name: model for engine in engines for name, model in engine.models.items()}
+
+    async def close(self) -> None:
+        """Close all of them, also if one of them fails at that."""
+        results = await asyncio.gather(*(engine.close() for engine in self._engines), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
