@@ -121,6 +121,19 @@ def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):
     assert ["done", "waiting", "failed", "done"] == [line.split()[1] for line in texts(rows)[1:]]
 
 
+def test_a_member_that_is_not_needed_says_why_and_shows_nothing_of_its_text(clock):
+    """Its row ends; what it had written is gone, also where its draft is watched."""
+    rows = Rows(ENSEMBLE, clock, watched="a")
+    rows.take(StageStarted(Stage.ANSWER, ("a", "b")))
+    rows.take(Token("a", "It is"))
+    clock.now += 2
+    rows.take(MemberState("a", State.NOT_NEEDED, "b's program was run"))
+    clock.now += 5
+
+    assert "a       unneeded             1           2.0s  b's program was run" == texts(rows)[2]
+    assert [] == rows.draft(80, 20)
+
+
 @pytest.mark.parametrize(
     ("width", "row"),
     [
