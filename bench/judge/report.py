@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.judge.compare import Ablated, Row
+from bench.judge.compare import Ablated, Checked, Row
 from bench.judge.statistics import Interval
 from gork.terminal.views import table
 
@@ -51,6 +51,7 @@ class Ablation:
     nothing: float
     """The accuracy if nothing may overrule the favourite."""
     reasons: Sequence[Ablated]
+    checks: Sequence[Checked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,15 @@ class Report:
                 "reasons": {
                     str(one.reason): {"spoke": one.spoke, "wins": one.wins, "losses": one.losses, "accuracy": round(one.accuracy, 4)}
                     for one in self.ablation.reasons
+                },
+                "checks": {
+                    one.name: {
+                        "against": one.against,
+                        "against_right": round(one.against_right, 4),
+                        "for": one.speaks_for,
+                        "for_right": round(one.for_right, 4),
+                    }
+                    for one in self.ablation.checks
                 },
             },
             "checkers_that_failed": list(self.broken),
@@ -227,7 +237,9 @@ def _ablation(found: Ablation) -> str:
         for one in found.reasons
     ]
     head = ["if it alone may overrule", "spoke", "wins", "losses", "right where it spoke", "right in all"]
-    return _grid(head, [["nothing may overrule", "", "", "", "", _percent(found.nothing)], *rows])
+    told = [[one.name, str(one.against), _percent(one.against_right), str(one.speaks_for), _percent(one.for_right)] for one in found.checks]
+    checks = _grid(["of answers", "against", "right all the same", "for", "right"], told)
+    return f"{_grid(head, [['nothing may overrule', '', '', '', '', _percent(found.nothing)], *rows])}\n\n{checks}"
 
 
 def _rewriting(found: Rewriting) -> str:
