@@ -680,6 +680,11 @@ class TestOneQuestion:
         assert b"[]" == err.splitlines()[-1]
 
 
+def seeds_of(fake: FakeOllama) -> list[int]:
+    """The seeds that a candidate was asked with."""
+    return [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+
+
 class TestAtThePrompt:
     async def test_a_session_at_the_prompt_is_as_ever(self, program, service, fake):
         """Rows, answers, commands, memory: the second question has the first one before it."""
@@ -705,15 +710,15 @@ class TestAtThePrompt:
             await terminal.prompt()
             await terminal.ask("/set seed 11")
             await terminal.ask("/raw tell me")
-            first = fake.chats[-1]["options"]["seed"]
+            first = seeds_of(fake)[-1]
             await terminal.ask("/retry")
-            again = fake.chats[-1]["options"]["seed"]
+            again = seeds_of(fake)[-1]
             await terminal.ask("/set seed 11")
             await terminal.ask("What is the best capital of them all?")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
 
-        seeds = [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+        seeds = seeds_of(fake)
         assert {11, 12, 13} >= {first, seeds[0], seeds[2]}
         assert again not in {11, 12, 13}
         assert 1 == sum(body["model"] == "granite4:350m" for body in fake.chats)
