@@ -12,7 +12,7 @@ from gork.errors import NotFound
 from gork.service import live_turns
 from gork.service.live_turns import EventLog
 from gork.service.service import ServiceLimits
-from gork.turn import Answer, Answered, Notice, Restarted, Token
+from gork.turn import Answer, Answered, MemberState, Notice, Restarted, State, Token
 from tests.support.scripted_service import ANSWERS, gated, scripted_service
 
 
@@ -55,8 +55,12 @@ class Asked:
             headers["Last-Event-ID"] = str(after)
         return self._server.client.get(f"{self._server.url}/api/deliberate/{turn_id or self.id}", headers=headers)
 
+    async def stop(self, token=None):
+        """Have it stopped; gives the status."""
+        return await self.tell("stop", token)
+
     async def tell(self, what, token=None):
-        """Have it stopped, or answered now; gives the status."""
+        """Ask something of it; gives the status."""
         headers = {"X-Turn-Token": token or self.token}
         async with self._server.client.post(f"{self._server.url}/api/deliberate/{self.id}/{what}", headers=headers) as reply:
             return reply.status
@@ -127,6 +131,53 @@ async def test_only_whoever_holds_its_token_can_read_and_stop_it():
             server.service.live.find(asked.id, "")
 
 
+async def test_whoever_holds_its_token_may_have_its_answer_now():
+    """What is finished is judged at once, what llama wrote is kept as cut; a turn that has ended stays as it is."""
+    async with running() as (_, asked, _):
+        await asked.until("answered", "Paris")
+        assert 404 == await asked.tell("answer-now", "x")
+        assert 204 == await asked.tell("answer-now")
+        turn = await asked.until("finished")
+        assert [("It is **Paris**.\n", True), ("It might be ", False)] == [
+            (answer["text"], answer["complete"]) for answer in turn["answers"] if answer["member"] != "qwen-small"
+        ]
+        assert ([], []) == (turn["failures"], turn["not_needed"])
+        assert 204 == await asked.tell("answer-now")
+
+
+async def test_a_member_that_is_not_needed_is_counted_apart():
+    """It is no failure, and who reads on later is not sent what it had begun."""
+    gate, silent = asyncio.Event(), asyncio.Event()
+    answers = {**ANSWERS, "llama": gated(gate, "Nice.", reached=silent.set)}
+    async with (
+        scripted_service(answers=answers) as server,
+        server.post("/api/deliberate", {"question": "capital of france pls", "keep": True}) as reply,
+    ):
+        asked = Asked(server, reply)
+        await asked.until("answered", "Paris")
+        await silent.wait()
+        await asked.tell("answer-now")
+        turn = await asked.until("finished")
+        async with server.client.get(server.url + "/metrics") as metrics:
+            lines = (await metrics.text()).splitlines()
+
+    assert (["llama"], []) == (turn["not_needed"], turn["failures"])
+    assert 'gork_not_needed_total{member="llama"} 1.0' in lines
+    assert 'gork_not_needed_total{member="qwen"} 0.0' in lines
+    assert 'gork_model_failures_total{kind="error",member="llama"} 0.0' in lines
+
+
+def test_what_a_member_wrote_that_is_not_needed_is_forgotten():
+    """Whoever reads from the beginning is told of it, and not sent its pieces."""
+    log = EventLog(kept=True)
+    for event in (Token("a", "It"), Token("b", "That"), MemberState("a", State.NOT_NEEDED, "decided")):
+        log.add(event)
+
+    _, data = log.after(0)
+
+    assert (data.count(b"event: token"), data.count(b"not_needed")) == (1, 1)
+
+
 async def test_two_turns_have_two_secrets():
     """And neither is the other's, nor the id."""
     async with running() as (server, asked, _), server.post("/api/deliberate", {"question": "x", "keep": True}) as reply:
@@ -146,16 +197,6 @@ async def test_stop_stops_all_models_at_once():
         assert ["broken"] == [kind async for _, kind, _ in asked.events(other)]
         assert 0 == server.service.turns.queue.inside
         assert 204 == await asked.tell("stop")
-
-
-async def test_the_answer_can_be_had_now():
-    """By whoever holds the token: what was written is cut and judged; asked once more it changes nothing."""
-    async with running() as (_, asked, _):
-        assert 404 == await asked.tell("answer-now", "x")
-        assert 204 == await asked.tell("answer-now")
-        turn = await asked.until("finished")
-        assert ("It might be ", "stopped") == next((a["text"], a["stop"]) for a in turn["answers"] if a["member"] == "llama")
-        assert 204 == await asked.tell("answer-now")
 
 
 async def test_a_turn_that_is_not_kept_ends_with_its_client():

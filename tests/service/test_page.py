@@ -21,7 +21,7 @@ from gork.errors import Stopping
 from gork.service.page import INDEX, POLICY, TYPES, VENDOR, WEB, Assets, assets
 from gork.turn import Kind
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.heavy_lite import MODELS
 from tests.support.page_browser import DESKTOP, PHONE, TABLET, Visitor, chromium, tab, visiting
 from tests.support.program import Program
 from tests.support.served import Served, serving, serving_fake
@@ -123,7 +123,6 @@ def fake(house):
     server.say("qwen2.5-coder:1.5b", PARIS)
     server.say("llama3.2:1b", "It might be Nice.")
     server.say("gemma3:1b", "The second one names the capital.")
-    server.lean("gemma3:1b", likes_paris)
     return server
 
 
@@ -284,6 +283,16 @@ class TestTurn:
         await expect(visitor.card).to_contain_text("qwen")
         await expect(visitor.card).to_contain_text("1 of 3 failed")
 
+    async def test_an_answer_that_is_cut_is_never_shown_as_if_it_were_whole(self, fake, visitor):
+        """The chosen one and the others say so below their text, now and when the conversation is opened again."""
+        for model in CANDIDATES.values():
+            fake.say(model, Reply("It is Paris, which", done_reason="length"))
+        await visitor.ask_to_the_end("capital of france pls")
+        cut = visitor.turn.locator(".hero .cut")
+        await expect(cut).to_have_text("Cut: it reached the limit of its length.")
+        await visitor.page.reload()
+        await expect(cut).to_have_text("Cut: it reached the limit of its length.")
+
     async def test_when_nobody_answers_the_reasons_are_told(self, fake, visitor):
         """No candidate: each with its reason, and the question can be asked again."""
         for model in CANDIDATES.values():
@@ -335,12 +344,12 @@ def in_block(program: str) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def computing(house):
-    """The same models, of which qwen answers by a program what can be computed."""
+    """The same models, of which qwen answers by a program what can be computed; all of them are waited for."""
     settings = load_settings({"port": "0"}, {"OLLAMA_HOST": house[0].url})
     ensemble = settings.ensemble
     ways = {Kind.ARITHMETIC: "program", Kind.COUNTING: "program"}
     members = tuple(replace(member, answers=ways) if member.name == "qwen" else member for member in ensemble.candidates)
-    settings = settings.with_ensemble(replace(ensemble, candidates=members))
+    settings = settings.with_ensemble(replace(ensemble, candidates=members, choosing=replace(ensemble.choosing, wait="all")))
     async with ollama_engine(settings) as engine, serving(settings, engine) as served:
         yield served
 
@@ -377,6 +386,28 @@ class TestComputed:
         await expect(visitor.text("llama")).to_have_text("The letter r occurs 3 times.")
         await visitor.column("llama").get_by_text("Computed by this program").click()
         await expect(visitor.column("llama").locator(".computed code").first).to_have_text(PROGRAM)
+
+    async def test_who_was_not_needed_says_so_and_shows_no_half_text(self, fake, visitor, computing, monkeypatch):
+        """It is neither at work nor failed; after a reload it is the same."""
+        ensemble = computing.service.ensemble
+        deciding = replace(ensemble, choosing=replace(ensemble.choosing, wait="until-decided"))
+        monkeypatch.setattr(computing.service, "settings", computing.service.settings.with_ensemble(deciding))
+        hold(fake, "llama")
+        gate = asyncio.Event()
+        fake.say("qwen2.5-coder:1.5b", Reply(in_block(PROGRAM), pauses={1: gate}))
+        await visitor.ask("how many times does the letter r occur in strawberry?")
+        await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
+        gate.set()
+        await visitor.page.locator('[data-status="finished"]').last.wait_for()
+        await fake.until(lambda: fake.cancelled == [CANDIDATES["llama"]])
+        for _ in range(2):
+            column = visitor.column("llama")
+            await expect(column.locator(".state")).to_contain_text("Not needed")
+            await expect(column.locator(".cut")).to_have_text("qwen's program was run")
+            await expect(column).not_to_have_attribute("aria-busy", "true")
+            assert "" == await visitor.text("llama").inner_text()
+            await expect(visitor.card.locator(".verdict-line")).not_to_contain_text("failed")
+            await visitor.come()
 
     async def test_lines_that_were_printed_are_shown_as_they_stand(self, fake, visitor):
         """An output of several lines is no Markdown, nor is one line of it; after a reload it is the same."""
