@@ -224,11 +224,14 @@ async def test_only_some_turns_go_on_without_a_reader(monkeypatch):
     """Beyond their number the one that has waited longest gives way."""
     monkeypatch.setattr(live_turns, "MOST_UNATTENDED", 1)
     async with running() as (server, first, gate):
+        turn = server.service.live.find(first.id, first.token)
         first._reply.close()
+        while turn.ends is None:  # then nobody reads it
+            await asyncio.sleep(0.01)
         async with server.post("/api/deliberate", {"question": "in line", "keep": True}) as reply:
             second = Asked(server, reply)
             await second.until("accepted")
-        while server.service.live.find(first.id, first.token).running:
+        while turn.running:
             await asyncio.sleep(0.01)
         gate.set()
         async with first.again() as one, second.again() as other:
