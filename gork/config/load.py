@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gork.config.ensemble import Api, KeyVariable, MemberUrl, ModelName, Name, is_file_name
+from gork.config.ensemble import Api, KeyVariable, MemberUrl, ModelName, is_file_name
 from gork.config.folders import config_home
-from gork.config.schema import FilePath, Record, Secret, Wrong, fields_of, parse_value, read_keys, read_value, suggestion, what
+from gork.config.schema import FilePath, Name, Record, Secret, Wrong, fields_of, parse_value, read_keys, read_value, suggestion, what
 from gork.config.urls import printable
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from gork.config.ensemble import (
     CandidatesSee,
     Context,
-    DecidedBy,
     Ensemble,
     JudgeTokens,
     Member,
-    Orders,
     Seed,
+    Wait,
     as_url,
     load_ensemble,
     misfits,
@@ -114,9 +113,7 @@ class Settings(Record, frozen=True, kw_only=True):
         _OpenAIHost | None,
         Help("The server of members with api: openai that have no url of their own.", group="models", placeholder="URL"),
     ] = None
-    seed: Annotated[Seed | None, Help("Seed of the sampling and of the judge's reading orders; drawn anew for each turn if not given.")] = (
-        None
-    )
+    seed: Annotated[Seed | None, Help("Seed of the sampling; drawn anew for each turn if not given.")] = None
     optimize: Annotated[bool, Help("Rewrite the question before it is asked.")] = True
     compute: Annotated[bool, Help("Let members answer by a program that is run here, in a sandbox.")] = True
     program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Longest time for one such program.", group="limits")] = 1.0
@@ -142,11 +139,10 @@ class Settings(Record, frozen=True, kw_only=True):
     cache: Annotated[FilePath | None, Help("Where weights are kept; ~/.cache/gork/weights if not given.", group="models")] = None
     offline: Annotated[bool, Help("Download nothing.", group="models")] = False
     context: Context | None = None
-    """This and the next four stand above the ensemble's own values, which are in `ensemble` with them."""
+    """This and the next three stand above the ensemble's own values, which are in `ensemble` with them."""
     candidates_see: CandidatesSee | None = None
-    policy: DecidedBy | None = None
-    orders: Orders | None = None
     judge_tokens: JudgeTokens | None = None
+    wait: Wait | None = None
     timeout: Annotated[_Seconds, Help("Longest time for a turn.", group="limits")] = 300.0
     rewrite_timeout: Annotated[_Seconds, Help("Longest time for the rewrite.", group="limits")] = 20.0
     candidate_timeout: Annotated[
@@ -234,7 +230,7 @@ class Settings(Record, frozen=True, kw_only=True):
 
 
 OF_ENSEMBLE: Final = ("context", "candidates_see")
-OF_CHOOSING: Final = ("policy", "orders", "judge_tokens")
+OF_CHOOSING: Final = ("judge_tokens", "wait")
 """Settings that stand above what the ensemble file says."""
 
 

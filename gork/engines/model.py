@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
-from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, Slot, estimate_prompt
+from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, RunningCall, Slot, estimate_prompt
 from gork.errors import Died, TimedOut, advised
 from gork.turn import Answer, AnswerFormat, MemberState, Message, Notice, OnEvent, Restarted, State
 
@@ -123,13 +123,16 @@ class Model(abc.ABC):
         limit_s: float | None = None,
         answer_format: AnswerFormat | None = None,
         logprobs: bool = False,
+        call: RunningCall | None = None,
     ) -> Completion:
         """Stream a completion of `messages`; tokens and states go to `on_event`.
 
         `limit_s` bounds the whole call, waiting for a slot included and loading excluded. A deadline that passes after text has come
         ends the completion (`stop="deadline"`); before that it is a `TimedOut`. `answer_format` makes the text JSON.
-        `logprobs` asks for `Completion.confidence`.
+        `logprobs` asks for `Completion.confidence`. `call` lets the caller end it early: what was written by then is the completion
+        (`stop="stopped"`).
         """
+        call = call or RunningCall()
         deadline = CallDeadline(self.deadlines, limit_s)
         partial = PartialCompletion(self.name, deadline, on_event)
 
@@ -145,12 +148,15 @@ class Model(abc.ABC):
 
         try:
             async with deadline, self._slot(on_event):
+                call.begin(partial, deadline)
                 return await self._twice(stream, deadline, on_event, again)
         except TimeoutError:
             partial.end()
             if partial.text.strip():
-                return partial.completion("deadline")
+                return partial.completion("stopped" if call.was_cut else "deadline")
             raise self._late(deadline) from None
+        finally:
+            call.end()
 
     async def choose(
         self, messages: Sequence[Message], labels: Sequence[str], *, lead_in: str, on_event: OnEvent, limit_s: float | None = None

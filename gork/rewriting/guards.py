@@ -115,6 +115,13 @@ def _layout(pair: Pair) -> str | None:
     return "is laid out like an answer" if after > before else None
 
 
+def _anew(pair: Pair) -> str | None:
+    """The earlier question, asked once more in the place of the one that goes on with it: what is new may be a letter, or a light word."""
+    after, original = ([piece.key for piece in reading.pieces] for reading in (pair.after, pair.before))
+    again = after != original and any([piece.key for piece in reading.pieces] == after for reading in pair.known)
+    return "only asks the earlier question again" if again else None
+
+
 def _opening(pair: Pair) -> str | None:
     """The first words of an answer, with which a prompt does not begin, unless the original does."""
     for pattern in (_EAGER, _LABEL):
@@ -334,7 +341,7 @@ def _form(pair: Pair) -> str | None:
     return "states something where the prompt asks" if ending or (verbs and pair.tongue == "en") else None
 
 
-_GUARDS = (_characters, _size, _layout, _opening, _scripts, _tongue, _denial, _parts, _meaning, _order, _asking, _form)
+_GUARDS = (_characters, _size, _layout, _opening, _scripts, _tongue, _denial, _parts, _meaning, _order, _asking, _form, _anew)
 
 
 def refusal(original: str, rewrite: str, earlier: Sequence[str]) -> str | None:

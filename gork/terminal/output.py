@@ -18,7 +18,7 @@ from gork.config.ensemble import Ensemble
 from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import Computed, Turn, Verdict
+from gork.turn import ANSWER_NOW, Computed, Turn, Verdict
 
 READER_LEFT = 141
 """The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
@@ -143,15 +143,17 @@ def _indented(text: str) -> str:
 
 
 def is_degraded(turn: Turn) -> bool:
-    """Whether a model failed, an answer was cut short by a deadline, or there was no verdict."""
-    return bool(turn.failures) or turn.verdict.fallback is not None or any(a.stop == "deadline" for a in turn.answers)
+    """Whether a model failed, an answer was cut short by a deadline, or there was no verdict, and not because its user wanted it so."""
+    fallback = turn.verdict.fallback
+    no_verdict = fallback is not None and fallback.kind != ANSWER_NOW
+    return bool(turn.failures) or no_verdict or any(a.stop == "deadline" for a in turn.answers)
 
 
 def shortfall(turn: Turn) -> str | None:
     """The line above the answer of a degraded turn; None for any other."""
     if not is_degraded(turn):
         return None
-    asked = len(turn.answers) + len(turn.failures)
+    asked = len(turn.answers) + len(turn.failures) + len(turn.not_needed)
     parts = [f"{len(turn.answers)} of {asked} models answered"] if turn.failures else []
     parts += [f"{failure.member} failed: {failure.message}" for failure in turn.failures]
     parts += [f"{answer.member} was cut short by its deadline" for answer in turn.answers if answer.stop == "deadline"]
@@ -166,5 +168,5 @@ def summary(turn: Turn) -> str:
 
 def _who(winner: str, verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"No verdict ({verdict.fallback.text}): using {winner}, first in the fallback order"
+        return f"chosen: {winner}, the favourite, without the judge ({verdict.fallback.text})"
     return f"chosen: {winner} ({verdict.clarity if verdict.note is None else verdict.note})"

@@ -165,6 +165,9 @@ FOLLOW_UPS = [
     ("who wrote war and peace", "when was he born", "Who wrote War and Peace?", 'lost "born"'),
     ("what is docker", "how do i install it", "How do I install Podman?", 'added "Podman"'),
     ("what is docker", "how do i install it", "How do I install Docker 27?", "added the number 27"),
+    ('how often does e occur in "sleeve"', "and s?", 'How often does e occur in "sleeve"?', "only asks the earlier question again"),
+    ("what is docker", "what is it", "What is Docker?", "only asks the earlier question again"),
+    ("what is docker", "what is docker?", "What is Docker?", None),
     ("how do i boil an egg", "what is the weather like in london", "What is the weather like in London for an egg?", 'added "egg"'),
 ]
 """An earlier question, the prompt after it, a rewrite, and the reason for which it is refused."""

@@ -83,9 +83,9 @@ export class VerdictView {
     if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
     show(parts.tags, tags.length > 0);
     setText(parts.note, noteOf(verdict));
-    const [favourite] = this.roster.prior;
-    const several = turn.columns.length > 1 && turn.columns.some((column) => column.member === favourite);
-    setText(parts.favourite, several ? `The favourite before anything was read: ${favourite}, first in the configured order.` : "");
+    const favourite = verdict?.favourite ?? this.roster.prior.find((name) => turn.columns.some((column) => column.member === name));
+    const several = favourite !== undefined && turn.columns.length > 1;
+    setText(parts.favourite, several ? `The favourite before anything was read: ${favourite}.` : "");
     show(parts.favourite, several);
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
@@ -149,7 +149,7 @@ function choiceOf({ verdict, columns }) {
   const { winner, computed_by: by, fallback, note } = verdict;
   if (by && by !== winner) return `${nameOf(winner)}'s answer was chosen: a program computed the same`;
   if (by) return winner === nameOf(winner) ? `Computed by ${winner}'s program` : `Computed by ${nameOf(winner)}`;
-  if (fallback) return `No verdict: ${nameOf(winner)} is first in the configured order`;
+  if (fallback) return `The favourite, without the judge: ${nameOf(winner)}`;
   if (note || columns.length === 1) return nameOf(winner);
   return `${nameOf(winner)}'s answer was chosen`;
 }
@@ -160,18 +160,16 @@ function tagsOf({ verdict }) {
   const tags = [];
   const judged = !verdict.fallback && !verdict.note && !verdict.computed_by;
   if (judged && verdict.close) tags.push(["warn", "A close call"]);
-  if (judged) tags.push(["", `margin ${verdict.margin.toFixed(2)}${verdict.sure ? `, ${(100 * verdict.sure).toFixed()}% sure` : ""}`]);
+  if (judged && verdict.sure) tags.push(["", `${(100 * verdict.sure).toFixed()}% sure`]);
   return tags;
 }
 
 /** @param {any} verdict */
-function noteOf({ note, fallback, orders, judge_calls: calls }) {
-  if (fallback) return `The judge did not decide: ${fallback}`;
+function noteOf({ note, fallback, judge_calls: calls, judge_answer: own }) {
+  if (fallback) return `The judge had no say: ${fallback}`;
   if (note) return note;
-  if (!calls) return "The judge was not asked.";
-  if (!orders.length) return "The judge did not see names.";
-  const times = orders.length === 1 ? "in a random order" : `in ${orders.length} different orders`;
-  return `The judge read the answers without names, ${times}.`;
+  if (!calls) return "The judge was not asked: its word could not have changed the choice.";
+  return own ? `The judge's own answer: ${own}` : "The judge did not see names.";
 }
 
 /** @param {any} result */
@@ -202,7 +200,7 @@ function scoresOf({ scores, winner }) {
  */
 export function spoken(turn) {
   const { verdict } = turn;
-  const how = verdict.fallback ? "no verdict, the configured order decided" : verdict.note ? verdict.note : verdict.close ? "a close call" : "";
+  const how = verdict.fallback ? "the favourite, without the judge" : verdict.note ? verdict.note : verdict.close ? "a close call" : "";
   const of = turn.columns.length > 1 ? ` of ${many(turn.columns.length, "answer")}` : "";
   return `Chosen${of}: ${nameOf(verdict.winner)}${how ? ` (${how})` : ""}.`;
 }

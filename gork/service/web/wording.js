@@ -42,6 +42,7 @@ export const STATES = {
   done: ["Done", "check"],
   failed: ["Failed", "close"],
   stopped: ["Stopped", "stop"],
+  not_needed: ["Not needed", "stop"],
 };
 
 /** Why an answer ends where it does. @type {Record<string, string>} */
@@ -49,4 +50,5 @@ export const CUTS = {
   length: "Cut: it reached the limit of its length.",
   deadline: "Cut: its time was up.",
   repetition: "Cut: it had begun to repeat itself.",
+  stopped: "Cut: you wanted the answer now.",
 };
