@@ -135,7 +135,7 @@ class DeliberateApi:
         return web.Response(status=204)
 
     async def answer_now(self, request: web.Request) -> web.Response:
-        """Have a turn end as soon as it can, with what is there; one that has ended stays as it is."""
+        """Have a turn end as soon as it can, with what is written; one that has ended stays as it is."""
         self._live(request).answer_now.set()
         return web.Response(status=204)
 

@@ -91,8 +91,8 @@ async def test_a_turn_that_is_kept_is_read_on_where_it_was():
             events = [event async for event in asked.events(reply)]
         assert all(number > before for number, _, _ in events)
         assert "finished" == events[-1][1]
-        assert ["Nice."] == [data["text"] for _, kind, data in events if kind == "token" and data["member"] == "llama"]
-        assert "It might be Nice." in [answer["text"] for answer in events[-1][2]["answers"]]
+        assert ["It might be Nice."] == [data["text"] for _, kind, data in events if kind == "answered" and data["member"] == "llama"]
+        assert {"stage": "judge", "members": ["judge"]} in [data for _, kind, data in events if kind == "stage"]
         assert 1 == len(server.models["llama"].asked)
 
 
@@ -119,7 +119,7 @@ async def test_only_whoever_holds_its_token_can_read_and_stop_it():
         for how in ({"token": "x"}, {"token": ""}, {"turn_id": "0" * 12}, {"token": "é"}):
             async with asked.again(**how) as reply:
                 assert 404 == reply.status
-        assert 404 == await asked.stop("x")
+        assert 404 == await asked.tell("stop", "x")
         async with asked.again(after="x") as reply:
             assert 400 == reply.status
         gate.set()
@@ -192,11 +192,11 @@ async def test_two_turns_have_two_secrets():
 async def test_stop_stops_all_models_at_once():
     """Whoever reads it is told; the place in the queue is free again."""
     async with running() as (server, asked, _), asked.again(after=asked.last) as other:
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
         assert {"kind": "cancelled", "message": "this turn was stopped"} == await asked.until("broken")
         assert ["broken"] == [kind async for _, kind, _ in asked.events(other)]
         assert 0 == server.service.turns.queue.inside
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
 
 
 async def test_a_turn_that_is_not_kept_ends_with_its_client():
@@ -224,20 +224,17 @@ async def test_a_turn_for_which_nobody_comes_back_is_stopped():
 async def test_only_some_turns_go_on_without_a_reader(monkeypatch):
     """Beyond their number the one that has waited longest gives way."""
     monkeypatch.setattr(live_turns, "MOST_UNATTENDED", 1)
-    gate = asyncio.Event()
-    answers = {**ANSWERS, "llama": gated(gate, "Nice.", before="It might be ")}
-    async with scripted_service(answers=answers, turns="2") as server:
-        turns = []
-        for _ in range(2):
-            async with server.post("/api/deliberate", {"question": "x", "keep": True}) as reply:
-                turns.append(Asked(server, reply))
-                await turns[-1].until("token", "It might be")
-            reply.close()
-        async with turns[0].again() as reply:
-            assert "cancelled" in await reply.text()
+    async with running() as (server, first, gate):
+        first._reply.close()
+        async with server.post("/api/deliberate", {"question": "in line", "keep": True}) as reply:
+            second = Asked(server, reply)
+            await second.until("accepted")
+        while server.service.live.find(first.id, first.token).running:
+            await asyncio.sleep(0.01)
         gate.set()
-        async with turns[1].again() as reply:
-            assert "event: finished" in await reply.text()
+        async with first.again() as one, second.again() as other:
+            assert "cancelled" in await one.text()
+            assert "event: finished" in await other.text()
 
 
 def answered(member, text):

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import final_script
+from gork.conversation.thread import Exchange
 from gork.errors import EngineError
-from gork.terminal import cli, screen
+from gork.terminal import cli, screen, views
 from gork.terminal.markdown import formatted
 from gork.terminal.output import is_degraded, shortfall, summary
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
@@ -303,6 +304,16 @@ def test_who_was_not_needed_counts_among_those_who_were_asked():
     turn = dataclasses.replace(turn_of(A, failures=(DEAD,)), not_needed=("b",))
 
     assert shortfall(turn).startswith("1 of 3 models answered; c failed")
+
+
+def test_a_saved_conversation_says_which_answers_are_cut():
+    """The chosen one in a line of its own, another beside its name."""
+    turn = turn_of(Answer(member="a", model="a", text="x", tokens=512, complete=False, stop="length"), LATE)
+
+    document = views.as_markdown([Exchange("q", turn.answer)], [turn])
+
+    assert "*this answer is cut: it reached the limit of its length (512 tokens)*" in document
+    assert "<summary>b (b, cut)</summary>" in document
 
 
 # --- the program on a terminal

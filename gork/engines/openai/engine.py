@@ -136,6 +136,11 @@ class OpenAIModel(ServedModel):
         self._version: str | None = None
 
     @property
+    def server(self) -> str:
+        """The kind of server, as far as it shows."""
+        return self._known.flavour.title
+
+    @property
     def weights_id(self) -> str:
         """Its place and name: servers do not say what a name stands for."""
         return f"{self.where} {self.model}"
