@@ -263,7 +263,7 @@ _COLUMNS = (
     _Column("at", lambda finding: finding.where if "://" in finding.where else "this machine", dropped=7),
     _Column("loaded", lambda finding: "yes" if finding.loaded else "no", dropped=4),
     _Column("context", lambda finding: f"{finding.context:,}" if finding.context else "-", right=True, dropped=6),
-    _Column("probabilities", lambda finding: "-" if finding.logprobs is None else "yes" if finding.logprobs else "no", dropped=8),
+    _Column("logprobs", lambda finding: "-" if finding.logprobs is None else "yes" if finding.logprobs else "no", dropped=8),
     _Column("tok/s", lambda finding: f"{finding.tokens_per_s:.1f}" if finding.tokens_per_s else "-", right=True, dropped=3),
     _Column(
         "first token", lambda finding: "-" if finding.first_token_s is None else f"{finding.first_token_s:.2f} s", right=True, dropped=1
