@@ -1,6 +1,6 @@
 // Asks a question and lets its turn follow what comes, also over a lost connection: the one place that knows both the service and the turn.
 
-import { deliberate, readOn, ServiceError, stop } from "./service.js";
+import { deliberate, readOn, ServiceError, tell } from "./service.js";
 import { apply, endEarly, isRunning } from "./turn.js";
 
 /** Milliseconds before each further attempt to read on, in all less than the service lets a turn go on that nobody reads. */
@@ -8,7 +8,7 @@ const WAITS = [400, 1000, 2000, 4000, 8000, 15_000, 30_000, 30_000, 30_000];
 /** Milliseconds that a turn which is stopped at its very beginning has to say how it is called. */
 const NAMING = 1500;
 const LOST = "The connection to the service was lost.";
-const GONE = "The service does not know this turn any more: it was started anew, or the turn ended some time ago. What had arrived is kept.";
+const GONE = "The service no longer knows this turn: it was restarted, or the turn ended some time ago. What had arrived is kept.";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 
@@ -74,7 +74,7 @@ async function take(turn, source, changed) {
 
 /** @param {Turn} turn whose models are stopped, if the service said how it is called */
 function stopThere({ id, token, last }) {
-  if (token) stop({ id, token, last }).catch((error) => console.info("the service did not hear of the stop:", error));
+  if (token) tell({ id, token, last }, "stop").catch((error) => console.info("the service did not hear of the stop:", error));
 }
 
 /**

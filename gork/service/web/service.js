@@ -74,10 +74,11 @@ const ofTurn = ({ token, last }) => ({ "X-Turn-Token": token, "Last-Event-ID": S
 export const readOn = (turn, signal) => stream(`api/deliberate/${turn.id}`, { headers: ofTurn(turn) }, signal);
 
 /**
- * Have the service stop a turn. Rejects with a `ServiceError`.
+ * Have the service stop a turn, or end it with what is written. Rejects with a `ServiceError`.
  * @param {Running} turn
+ * @param {"stop" | "answer-now"} what
  */
-export const stop = (turn) => request(`api/deliberate/${turn.id}/stop`, { method: "POST", headers: ofTurn(turn), keepalive: true });
+export const tell = (turn, what) => request(`api/deliberate/${turn.id}/${what}`, { method: "POST", headers: ofTurn(turn), keepalive: true });
 
 /**
  * The judge's words on a turn that is over.
