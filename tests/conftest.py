@@ -10,9 +10,9 @@ import pytest
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
-from tests.support.real_ollama import lone_ollama, ollama_program, real_ollama
+from tests.support.real_ollama import lone_ollama, ollama_program, qwen_gguf, qwen_ollama, real_ollama
 
-__all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
+__all__ = ["lone_ollama", "ollama_program", "qwen_gguf", "qwen_ollama", "real_ollama"]  # fixtures: pytest finds them here
 
 
 @pytest.fixture(scope="session")
