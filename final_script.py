@@ -17,30 +17,35 @@ terminals are rooms of `gork/` (docs/architecture.md).
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages, working
+from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages, word_messages, working
 from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
-from gork.config.ensemble import ANSWER_TOKENS, Choosing, Ensemble
+from gork.config.ensemble import ANSWER_TOKENS, Ensemble
 from gork.config.settings import Settings
+from gork.engines.call import RunningCall
 from gork.engines.model import Engine, Model
-from gork.errors import GorkError, ModelError, NoAnswer, WrongForm
+from gork.errors import GorkError, ModelError, NoAnswer
 from gork.flow import Ask, Limits
 from gork.judging.computed import by_computed
-from gork.judging.decide import contest_of, decide, prior_order, shortlist
-from gork.judging.json_form import misfit
-from gork.judging.signals import Contest, JudgeSession, SlotPriors
-from gork.rewriting.prompt import clean, refuse, rewrite_messages, worth_rewriting
+from gork.judging.decide import decide, shortlist
+from gork.judging.json_form import check_form
+from gork.judging.objections import Contest
+from gork.judging.reading import JudgeSession
+from gork.judging.rules import rules_for
+from gork.judging.settled import settled
+from gork.rewriting.prompt import rewrite_messages, with_rewrite, worth_rewriting
 from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
 from gork.turn import (
+    QUESTIONS_CODE,
     Answer,
     Answered,
     Failed,
@@ -48,8 +53,8 @@ from gork.turn import (
     Finished,
     Judged,
     MemberState,
-    Message,
     Notice,
+    NotNeeded,
     OnEvent,
     Question,
     Rewritten,
@@ -58,9 +63,8 @@ from gork.turn import (
     State,
     Turn,
     Verdict,
-    as_messages,
-    instructions,
 )
+from gork.waiting import NOW, Asking, WaitingRoom, unless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +77,10 @@ class Team:
     candidates: tuple[Model, ...]
     judge: Model | None
     limits: Limits = field(default_factory=Limits)
-    slot_priors: SlotPriors = field(default_factory=SlotPriors)
     sandbox: Sandbox | None = None
     """Where programs are run; without one nothing is computed."""
+    answer_now: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while a turn runs when its user wants the answer now."""
 
     @classmethod
     def of(cls, engine: str, ensemble: Ensemble, models: Mapping[str, Model]) -> Team:
@@ -93,33 +98,26 @@ class Team:
         return self.sandbox is not None and can_be_computed(question)
 
     @property
-    def choosing(self) -> Choosing:
-        """How the winner is chosen."""
-        return self.ensemble.choosing
-
-    @property
-    def prior(self) -> list[str]:
-        """The candidates' names, the configured best first."""
-        return prior_order([model.name for model in self.candidates], self.choosing)
-
-    @property
     def shares_weights(self) -> bool:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
         return len({model.weights_id for model in self.candidates}) == 1
 
-    def contest(self, question: Question, usable: Sequence[Answer]) -> Contest:
-        """What the judge chooses among."""
-        return contest_of(question, usable, self.prior, share_weights=self.shares_weights)
+    def settled(self, question: Question, answers: Sequence[Answer], pending: Collection[str]) -> str | None:
+        """What decides the turn whatever the `pending` members will say; None while it is open, or all are to be waited for."""
+        if self.ensemble.choosing.wait == "all":
+            return None
+        programs = [model.name for model in self.candidates if self.sandbox is not None and asks_program(model.member, question)]
+        rules = rules_for(question, self.ensemble)
+        return settled(question, answers, pending, rules=rules, programs=programs, share_weights=self.shares_weights)
 
-    def judge_session(self, on_event: OnEvent, *, seed: int) -> JudgeSession:
+    def judge_session(self, on_event: OnEvent) -> JudgeSession:
         """The judge, ready to be asked for one verdict; its time begins now."""
         return JudgeSession(
             judge=self.judge,
-            choosing=self.choosing,
-            priors=self.slot_priors,
-            rng=random.Random(seed),
+            choosing=self.ensemble.choosing,
             on_event=on_event,
             ends=time.monotonic() + self.limits.judge,
+            answer_now=self.answer_now,
         )
 
 
@@ -128,8 +126,8 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
     Candidates answer in words or, where the kind of the question has it so, by a program that is run here.
 
-    Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides sampling and the
-    orders in which the judge reads. Cancelling it stops every model.
+    Raises `NoAnswer` if no candidate answered; whatever else a model fails at is part of the turn. `seed` decides the sampling.
+    Cancelling it stops every model.
     """
     seed = secrets.randbelow(2**31) if seed is None else seed
     team = replace(team, limits=team.limits.within_turn())
@@ -145,11 +143,12 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     results = await ask_all(question, team, on_event, seed=seed)
     answers = [result for result in results if isinstance(result, Answer)]
     failures = [result for result in results if isinstance(result, Failure)]
+    not_needed = [result.member for result in results if isinstance(result, NotNeeded)]
     answered = time.perf_counter()
 
     if not answers:
         raise NoAnswer([failure.message for failure in failures])
-    verdict = await judge(question, answers, team, on_event, seed=seed)
+    verdict = await judge(question, answers, team, on_event)
     judged = time.perf_counter()
 
     timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
@@ -164,6 +163,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
         engine=team.engine,
         ensemble=team.ensemble.name,
         seed=seed,
+        not_needed=tuple(not_needed),
     )
     on_event(Finished(turn))
     return turn
@@ -182,49 +182,51 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     else:
         on_event(StageStarted(Stage.REWRITE, (model.name,)))
         try:
-            reply = await model.chat(
-                rewrite_messages(question, model.member),
-                options={"seed": seed, **model.member.options},
-                on_event=on_event,
-                limit_s=team.limits.rewrite,
-            )
+            options = {"seed": seed, **model.member.options}
+            messages = rewrite_messages(question, model.member)
+            writing = model.chat(messages, options=options, on_event=on_event, limit_s=team.limits.rewrite)
+            reply = await unless(team.answer_now, writing)
         except ModelError as error:
             on_event(Failed(Failure(member=model.name, kind=error.kind, message=str(error))))
             question = replace(question, rewrite_refused=str(error))
         else:
-            rewrite = clean(reply.text, question.text)
-            refused = refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
-            question = replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
-            on_event(MemberState(model.name, State.DONE))
+            question = replace(question, rewrite_refused=NOW) if reply is None else with_rewrite(question, reply)
+            on_event(MemberState(model.name, State.NOT_NEEDED if reply is None else State.DONE))
     on_event(Rewritten(question))
     return question
 
 
-async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> list[Answer | Failure]:
-    """Ask every candidate at the same time; the results are in the candidates' order, after them what the question's own code gives."""
+async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> list[Answer | Failure | NotNeeded]:
+    """Ask every candidate at the same time; the results are in the candidates' order, after them what the question's own code gives.
+
+    Whoever can change nothing any more is not waited for.
+    """
     on_event(StageStarted(Stage.ANSWER, tuple(model.name for model in team.candidates)))
-    tasks: list[asyncio.Task[Answer | Failure | None]] = [
-        asyncio.create_task(ask(model, question, team, on_event, seed=seed + number), name=f"ask {model.name}")
-        for number, model in enumerate(team.candidates)
-    ]
+    asked: dict[str, Asking] = {
+        model.name: partial(ask, model, question, team, on_event, seed=seed + number) for number, model in enumerate(team.candidates)
+    }
     if team.computes(question):
-        tasks.append(asyncio.create_task(run_questions_code(question, team, on_event, seed=seed), name="run the question's code"))
+        asked[QUESTIONS_CODE] = partial(run_questions_code, question, team, on_event, seed=seed)
+    room = WaitingRoom(asked, partial(team.settled, question), team.answer_now, on_event)
+    tasks = [asyncio.create_task(room.wait_for(name), name=f"ask {name}") for name in asked]
+    heeding = asyncio.create_task(room.heed(), name="heed the user who wants the answer now")
     try:
         return [result for result in await asyncio.gather(*tasks) if result is not None]
     finally:  # gather alone leaves siblings running when one raises
-        for task in tasks:
+        for task in (*tasks, heeding):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, heeding, return_exceptions=True)
 
 
-async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | Failure:
+async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int, call: RunningCall) -> Answer | Failure:
     """Ask one candidate, in words or for a program, which is run. What it can fail at becomes a `Failure` and never touches the others."""
     member = model.member
     sandbox = team.sandbox if asks_program(member, question) else None
+    call.whole = sandbox is not None or question.answer_format is not None
     if sandbox is not None:
         messages, options = program_messages(member, question), {**member.program.options, **question.options}
     else:
-        messages, options = messages_for(model, question, team.ensemble), {**member.options, **question.options}
+        messages, options = word_messages(member, question, team.ensemble), {**member.options, **question.options}
     try:
         completion = await model.chat(
             messages,
@@ -233,12 +235,9 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,
             logprobs=team.shares_weights and len(team.candidates) > 1,
+            call=call,
         )
-        if not completion.text.strip():
-            raise ModelError("it answered nothing", member=model.name, where=model.where)
-        cut_as_asked = completion.stop == "length" and "num_predict" in question.options
-        if not cut_as_asked and (why := misfit(completion.text, question.answer_format)) is not None:
-            raise WrongForm(f"its answer does not count: {why}", member=model.name, where=model.where)
+        check_form(completion, question, model)
     except ModelError as error:
         failure = Failure(member=model.name, kind=error.kind, message=str(error))
         on_event(Failed(failure))
@@ -250,41 +249,34 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     return answer
 
 
-async def run_questions_code(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> Answer | None:
+async def run_questions_code(question: Question, team: Team, on_event: OnEvent, *, seed: int, call: RunningCall) -> Answer | None:
     """What the code in the question gives, as an answer of its own; None where there is none or it does not run."""
+    call.end()  # there is none: no model is asked
     answer = await of_questions_code(question, team.sandbox, seed=seed) if team.sandbox is not None else None
     if answer is not None:
         on_event(Answered(answer))
     return answer
 
 
-def messages_for(model: Model, question: Question, ensemble: Ensemble) -> list[Message]:
-    """What a candidate reads: its own instructions and the client's, its examples, the kept history, the question."""
-    messages = [*instructions(model.member.system, question.system), *as_messages(model.member.examples)]
-    asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
-    if ensemble.candidates_see == "both" and question.rewrite is not None:
-        asked = f"{question.text}\n\n(In other words: {question.rewrite})"
-    return [*messages, *question.history, {"role": "user", "content": asked}]
-
-
-async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent, *, seed: int) -> Verdict:
-    """Choose one of `answers` as the ensemble's policy says; where it cannot, the configured order decides, and it says so."""
+async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent) -> Verdict:
+    """Choose one of `answers`: what was computed, else the favourite's for this kind of question unless what counts speaks against it."""
     usable = shortlist(question, answers)
     tried = Tried(usable.answers) if team.sandbox is None else await tried_on_examples(question, usable.answers, team.sandbox)
     for note in (*usable.notes, *tried.notes):
         on_event(Notice(note))
-    verdict = by_computed(question, tried.answers, team.prior)
+    rules = rules_for(question, team.ensemble)
+    verdict = by_computed(question, tried.answers, rules.ranking) if rules.computed_decides else None
     if verdict is None:
-        verdict = await decide(team.contest(question, tried.answers), team.judge_session(on_event, seed=seed))
+        contest = Contest.of(question, tried.answers, rules.ranking, share_weights=team.shares_weights)
+        verdict = await decide(contest, rules, team.judge_session(on_event))
     if verdict.fallback is not None:
-        on_event(Notice(f"no verdict, the configured order decided: {verdict.fallback.text}", about_verdict=True))
+        on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))
     return verdict
 
 
 def assemble(settings: Settings, engine: Engine) -> Ask:
     """The flow with everything but the question decided: what front ends get."""
-    priors = SlotPriors()
     sandbox = Sandbox(
         SandboxLimits(
             seconds=settings.program_seconds,
@@ -295,10 +287,12 @@ def assemble(settings: Settings, engine: Engine) -> Ask:
     )
     engine.companions.push_async_callback(sandbox.aclose)
 
-    async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
-        limits = Limits(rewrite=how.rewrite_timeout, candidate=how.candidate_timeout, judge=how.judge_timeout, turn=how.timeout)
+    async def ask_team(question: Question, on_event: OnEvent, how: Settings = settings, *, answer_now: asyncio.Event | None = None) -> Turn:
         team = replace(
-            Team.of(engine.name, how.ensemble, engine.models), limits=limits, slot_priors=priors, sandbox=sandbox if how.compute else None
+            Team.of(engine.name, how.ensemble, engine.models),
+            limits=Limits.of(how),
+            sandbox=sandbox if how.compute else None,
+            answer_now=answer_now or asyncio.Event(),
         )
         return await deliberate(question, team, on_event, seed=how.seed, optimize=how.optimize)
 

@@ -80,7 +80,7 @@ def engine_at(url: str, tokens: int, parallel: int) -> tuple[Ensemble, OllamaEng
     members = [Member(name=name, url=url, model=name, options={"num_predict": tokens}, parallel=parallel) for name in CANDIDATES]
     judge = Member(name="judge", url=url, model="judge", parallel=parallel)
     rewriter = Member(name="promptimizer", url=url, model="promptimizer", parallel=parallel, options={"num_predict": 10})
-    ensemble = Ensemble(name="bench", promptimizer=rewriter, candidates=tuple(members), judge=judge, choosing=Choosing(orders=1))
+    ensemble = Ensemble(name="bench", promptimizer=rewriter, candidates=tuple(members), judge=judge, choosing=Choosing(judge="always"))
     return ensemble, OllamaEngine(ensemble.members, host=url, deadlines=Deadlines(), load_options={}, context=4096)
 
 

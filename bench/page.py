@@ -52,10 +52,9 @@ def turn_of(number: int, text: str) -> dict[str, Any]:
         for name in MEMBERS
     ]
     verdict = {
-        "policy": "pairwise",
+        "policy": "judge",
         "scores": {"one": 0.4, "two": 0.1, "three": -0.5},
         "margin": 0.3,
-        "orders": [],
         "fallback": None,
         "judge_calls": 1,
     }

@@ -17,8 +17,8 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 
+from bench.processes import memory_of, started_by
 from gork.computing.sandbox import Limits, Sandbox
 
 _ORDINARY = """
@@ -96,27 +96,14 @@ async def _memory(sandbox: Sandbox) -> str:
     """Of each worker and the interpreter that it has started, in the middle of a program."""
     running = asyncio.create_task(sandbox.run("while True: pass"))
     await asyncio.sleep(0.3)
-    sizes = [f"{_size(worker)} and {', '.join(map(_size, _started_by(worker)))}" for worker in _started_by(os.getpid())]
+    sizes = [f"{_size(worker)} and {', '.join(map(_size, started_by(worker)))}" for worker in started_by(os.getpid())]
     await running
     return "; ".join(sizes) or "not known here"
 
 
-def _started_by(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
-    return found
-
-
 def _size(pid: int) -> str:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return "?"
-    resident, proportional = (next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024 for name in ("Rss:", "Pss:"))
-    return f"{resident:.0f} MB ({proportional:.0f})"
+    memory = memory_of(pid)
+    return "?" if memory is None else f"{memory.resident:.0f} MB ({memory.proportional:.0f})"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def ensemble_file(folder: Path, url: str, tokens: int) -> Path:
     members = [{"name": name, "url": url, "model": name, "parallel": 64, "options": options} for name in CANDIDATES]
     rewriter = {"name": "promptimizer", "url": url, "model": "promptimizer", "parallel": 64, "options": {"num_predict": 10}}
     judge = {"name": "judge", "url": url, "model": "judge", "parallel": 64}
-    ensemble = {"name": "bench", "promptimizer": rewriter, "candidates": members, "judge": judge, "choosing": {"orders": 1}}
+    ensemble = {"name": "bench", "promptimizer": rewriter, "candidates": members, "judge": judge, "choosing": {"judge": "always"}}
     path = folder / "bench.yaml"
     path.write_text(json.dumps(ensemble), encoding="utf-8")
     return path

@@ -20,6 +20,7 @@ GorkError                  the base; catching it means "print the message, choos
 ├── NoAnswer               no candidate answered; lists each with its reason (exit code 1)
 ├── QueueFull              the service: as many are waiting as may wait
 ├── Stopping               the service takes nothing new, or gave up what it was at, because it is being stopped
+├── TurnStopped            the service: a turn was stopped by its client, or nobody came back for it
 ├── TurnTimedOut           the service: a whole turn did not end within its time
 ├── InternalError          the service: in place of a bug, whose traceback is in the log
 └── BadRequest             the service: a request cannot be understood or done; names the field
@@ -102,6 +103,8 @@ class ModelError(GorkError):
     def __init__(self, what: str, *, member: str, where: str, fix: str | None = None) -> None:
         super().__init__(f"{member} at {where}: {what}", fix=fix)
         self.what, self.member, self.where = what, member, where
+        self.said = ""
+        """A server's own words about the request, where it found fault with that; for programs, never shown."""
 
 
 class Unreachable(ModelError):
@@ -184,6 +187,10 @@ class QueueFull(GorkError):
 
 class Stopping(GorkError):
     """Raised when the service takes nothing new, or gave up what it was at, because it is being stopped."""
+
+
+class TurnStopped(GorkError):
+    """Raised when a turn was stopped before its end: by whoever holds its token, or since nobody was left who would read it."""
 
 
 class TurnTimedOut(GorkError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -21,6 +22,13 @@ class Limits:
     """At least this for judging; more where the turn has more left."""
     turn: float = 300.0
 
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that the settings give."""
+        return cls(
+            rewrite=settings.rewrite_timeout, candidate=settings.candidate_timeout, judge=settings.judge_timeout, turn=settings.timeout
+        )
+
     def within_turn(self) -> Limits:
         """The same limits, cut so that together they fit the turn, with a reserve for the judge."""
         rewrite = min(self.rewrite, self.turn / 6)
@@ -32,8 +40,15 @@ class Limits:
 class Ask(Protocol):
     """The flow with everything but the question decided."""
 
-    async def __call__(self, question: Question, on_event: OnEvent, how: Settings = ...) -> Turn:
-        """Run one turn, as the program's settings say if `how` does not; raises `NoAnswer`."""
+    async def __call__(
+        self, question: Question, on_event: OnEvent, how: Settings = ..., *, answer_now: asyncio.Event | None = None
+    ) -> Turn:
+        """Run one turn, as the program's settings say if `how` does not; raises `NoAnswer`.
+
+        Set `answer_now` while it runs, and it ends as soon as it can: a rewrite is dropped, what candidates have finished is judged at
+        once (what they have written, where none has finished), the judge is not waited for. The flow clears it when it has done what it
+        says; it may be set again, for the stage that follows.
+        """
 
 
 Assemble = Callable[[Settings, Engine], Ask]

@@ -21,7 +21,21 @@ from gork.errors import NoAnswer, NoService, ServiceError
 from gork.health import MemberRow, roles_of
 from gork.judging.explain import LIMIT_S
 from gork.service_client import SILENCE_S, ServiceClient
-from gork.turn import Answered, Event, Failed, Finished, MemberState, Notice, OnEvent, Question, Restarted, StageStarted, Token, Turn
+from gork.turn import (
+    QUESTIONS_CODE,
+    Answered,
+    Event,
+    Failed,
+    Finished,
+    MemberState,
+    Notice,
+    OnEvent,
+    Question,
+    Restarted,
+    StageStarted,
+    Token,
+    Turn,
+)
 from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
 
 _T = TypeVar("_T")
@@ -33,7 +47,7 @@ _TIMEOUTS: Final = ("timeout", "rewrite_timeout", "candidate_timeout", "judge_ti
 _USED: Final = {"server", "seed", "optimize", "compute", "connect_timeout", "load_timeout", "token", *_TIMEOUTS} | {
     *("strict", "markdown", "watch", "quiet", "history_tokens", "save", "sessions", "history", "idle_exit"),  # by the terminal
 }
-_ENGINES: Final = {"ollama": "Ollama", "embedded": "embedded llama.cpp"}
+_ENGINES: Final = {"ollama": "Ollama", "openai": "OpenAI API", "embedded": "embedded llama.cpp", "mixed": "several engines"}
 _NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
 
 
@@ -99,12 +113,19 @@ class Remote:
         """One row for each member there. Raises a `ServiceError`."""
         return [MemberRow(row.member, row.role, row.model, row.where, row.state, row.ok) for row in (await _members(self._client)).members]
 
-    async def ask(self, question: Question, on_event: OnEvent, how: Settings | None = None) -> Turn:
+    async def ask(
+        self, question: Question, on_event: OnEvent, how: Settings | None = None, *, answer_now: asyncio.Event | None = None
+    ) -> Turn:
         """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when the service cannot be asked or breaks off."""
         how = how or self.settings
         client = replace(self._client, again=self._again)
         sink = _EventSink(client, on_event, roles_of(self.settings.ensemble))
-        return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
+        passing_on = asyncio.create_task(sink.pass_on_wishes(answer_now or asyncio.Event()), name="pass on that the answer is wanted now")
+        try:
+            return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
+        finally:
+            passing_on.cancel()
+            await asyncio.wait({passing_on})
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
@@ -139,6 +160,8 @@ class _EventSink:
         """`roles` has the members that are known; None lets every name pass."""
         self._client, self._on_event, self._roles = client, on_event, roles
         self._id: str | None = None
+        self._token = ""
+        self._begun = asyncio.Event()
 
     def turn(self, event: WireEvent) -> Turn | None:
         """Take in an event of a turn; returns what the last one brings."""
@@ -161,16 +184,28 @@ class _EventSink:
         self._pass_on(event)
         return None
 
+    async def pass_on_wishes(self, answer_now: asyncio.Event) -> None:
+        """Tell the service whenever the user wants the answer now; what comes of it, or why nothing does, goes to `on_event`."""
+        await self._begun.wait()
+        while True:
+            await answer_now.wait()
+            answer_now.clear()
+            try:
+                await self._client.tell(f"/api/deliberate/{self._id}/answer-now", {"X-Turn-Token": self._token}, within_s=REPLY_S)
+            except ServiceError as error:
+                self._on_event(Notice(f"the answer is not to be had now: {error}"))
+
     def _begin(self, accepted: Accepted) -> None:
         if len(accepted.members) > _MOST_MEMBERS or not re.fullmatch("[0-9a-f]{12}", accepted.id):
             raise self._client.error("sent an impossible beginning of a turn: is it another version?")
         if self._roles is not None and accepted.members != self._roles:
             self._on_event(Notice(f"the service has another ensemble now: {plain(accepted.ensemble)}"))
-        self._id, self._roles = accepted.id, dict(accepted.members)
+        self._id, self._token, self._roles = accepted.id, accepted.token, dict(accepted.members)
+        self._begun.set()
 
     def _check(self, turn: Turn) -> None:
-        names = [answer.member for answer in turn.answers] + [failure.member for failure in turn.failures]
-        if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= set(self._roles or ()):
+        names = [*(answer.member for answer in turn.answers), *(failure.member for failure in turn.failures), *turn.not_needed]
+        if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= {*(self._roles or ()), QUESTIONS_CODE}:
             raise self._client.error("sent a turn that is not the one it had begun: is it another version?")
 
     def _pass_on(self, event: WireEvent) -> None:
@@ -183,7 +218,7 @@ class _EventSink:
             case Accepted() | Explained() | Finished():
                 pass  # not of this request
             case _:
-                if self._roles is None or all(name in self._roles for name in _names(event)):
+                if self._roles is None or all(name in self._roles or name == QUESTIONS_CODE for name in _names(event)):
                     self._on_event(event)
 
     def _broken(self, broken: Broken) -> NoAnswer | ServiceError:

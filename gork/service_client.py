@@ -6,8 +6,6 @@ for a service on this machine.
 
 from __future__ import annotations
 
-import ipaddress
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from gork.engines.http import (
     error_text,
     open_session,
     plain,
+    proxy_for,
 )
 from gork.errors import NoService, ServiceError
 from gork.wire import BadEvent, WireEvent, decode
@@ -91,6 +90,11 @@ class ServiceClient:
             raise self.error(f"went away before the turn had ended: {self.again}")
         return result
 
+    async def tell(self, path: str, headers: Mapping[str, str], *, within_s: float) -> None:
+        """Send a request without a body, whose reply has none. Raises a `ServiceError`."""
+        async with self._http() as http, http.reply(path, b"", headers=headers, timeout_s=within_s):
+            pass
+
     def _event(self, kind: str, data: bytes) -> WireEvent | None:
         try:
             return decode(kind, data)
@@ -106,9 +110,7 @@ class ServiceClient:
 
     def _proxy(self, url: URL) -> str | None:
         """The proxy that the environment (or the system) names for this URL; never one for a service on this machine."""
-        if _is_here(url.host or "") or urllib.request.proxy_bypass(url.host or ""):
-            return None
-        proxy = urllib.request.getproxies().get(url.scheme)
+        proxy = proxy_for(url)
         if proxy is not None and not proxy.startswith(("http://", "https://")):
             raise self.error(f"would be asked through {masked(proxy)}, which is not an HTTP proxy: put its host into NO_PROXY")
         return proxy
@@ -152,11 +154,3 @@ class ServiceClient:
 
     def _foreign(self, why: str) -> ServiceError:
         return self.error(f"is not a service of this program ({why}): check the URL", NoService)
-
-
-def _is_here(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

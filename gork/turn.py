@@ -87,6 +87,8 @@ class State(StrEnum):
     WRITING = "writing"
     DONE = "done"
     FAILED = "failed"
+    NOT_NEEDED = "not_needed"
+    """Stopped, since nothing that it could still say would change the outcome, or since the user wants the answer now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class Question:
         return self.rewrite if self.rewrite is not None else self.text
 
 
+STOPPED: Final = "stopped"
+"""Why an answer ended that its user stopped."""
 QUESTIONS_CODE: Final = "computed"
 """The author of the answer that the code in a question gives; no member can have this name."""
 
@@ -139,7 +143,7 @@ class Answer:
     text: str
     complete: bool = True
     stop: str = "stop"
-    """Why it ended: "stop", "length", "deadline", "repetition"; "stopped" if its user stopped it and took it nevertheless."""
+    """Why it ended: "stop", "length", "deadline", "repetition"; `STOPPED` if its user wanted no more of it and took it nevertheless."""
     tokens: int = 0
     prompt_tokens: int = 0
     """What its model read for it: instructions, examples and history included."""
@@ -166,48 +170,113 @@ class Failure:
     message: str
 
 
-class FallbackKind(StrEnum):
-    """Why there was no verdict, other than a failure of the judge."""
+@dataclass(frozen=True, slots=True)
+class NotNeeded:
+    """A candidate that was not waited for: neither an answer nor a failure. It can be asked afterwards."""
 
-    NO_JUDGE = "no_judge"
-    """The policy asks a judge, and the ensemble has none."""
-    TIED = "tied"
-    """The best answers are level."""
-    LABEL_MASS = "label_mass"
-    """The judge put next to none of its probability on the labels."""
-    NO_SIGNAL = "no_signal"
-    """No signal of the policy says anything about these answers."""
+    member: str
+
+
+ANSWER_NOW: Final = "answer_now"
+"""Kind of the fallback where the user wanted the answer before the judge had read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Why the configured order decided instead of a verdict.
+    """Why the favourite decided without the judge, who was asked.
 
-    `kind` is a `FallbackKind`, or the kind of the judge's failure (`ModelError.kind`); `text` is for people.
+    `kind` is that of the judge's failure (`ModelError.kind`), or `ANSWER_NOW`; `text` is for people.
     """
 
     kind: str
     text: str
 
 
+class Reason(StrEnum):
+    """What can speak against the favourite's answer and for another one (docs/choosing.md)."""
+
+    CHECKS = "checks"
+    """Plain code refutes it, and finds nothing against the other."""
+    AGREEMENT = "agreement"
+    """Two others or more give the same final answer, and the question does not offer the answers."""
+    JUDGE = "judge"
+    """The judge's reading is for the other."""
+    CHECKS_AND_JUDGE = "checks-and-judge"
+    AGREEMENT_AND_JUDGE = "agreement-and-judge"
+    """Both; also where the question offers the answers."""
+    CONFIDENCE = "confidence"
+    """The other was surer of its words by far, and both run on the same weights."""
+
+    @property
+    def asks_judge(self) -> bool:
+        """Whether it needs the judge's reading."""
+        return self in {Reason.JUDGE, Reason.CHECKS_AND_JUDGE, Reason.AGREEMENT_AND_JUDGE}
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One reason against the favourite's answer, and for this member's."""
+
+    reason: Reason
+    member: str
+    counts: bool
+    """Whether it may overrule the favourite; without a table that is the product's own rule, else what was measured."""
+    detail: str | None = None
+    """For people: what was found."""
+
+
+class Unmeasured(StrEnum):
+    """What a turn has that the ensemble's table was not measured with."""
+
+    LANGUAGE = "language"
+    SYSTEM = "system"
+    """A system message of a client."""
+    OPTIONS = "options"
+    """Sampling options of a client."""
+    MEMBERS = "members"
+    """Members that have changed since: another model, prompt or sampling."""
+
+
+_CLARITY: Final[Mapping[str, str]] = {
+    "computed": "computed",
+    "favourite": "favourite",
+    "prior": "first in the configured order",
+    Reason.CHECKS: "checks refute {favourite}",
+    Reason.AGREEMENT: "two agree against {favourite}",
+    Reason.JUDGE: "the judge prefers it to {favourite}",
+    Reason.CHECKS_AND_JUDGE: "checks and judge against {favourite}",
+    Reason.AGREEMENT_AND_JUDGE: "two agree and the judge with them, against {favourite}",
+    Reason.CONFIDENCE: "far surer than {favourite}",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Which answer was chosen, and how sure that is."""
+    """Which answer was chosen, and why."""
 
     winner: str
     policy: str
+    """What decided: "computed", a `Reason`, "favourite" (measured) or "prior" (the configured order)."""
+    favourite: str | None = None
+    """Whose answer is taken where nothing that counts speaks against it; None where nothing had to be chosen."""
+    favourite_kind: Kind | None = None
+    """The kind of question for which that was measured; None where it is the favourite of all questions."""
+    measured: bool = False
+    """Whether a table stands behind it."""
+    unmeasured: tuple[Unmeasured, ...] = ()
+    objections: tuple[Objection, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    """The judge's reading, by member; empty if it was not asked."""
     margin: float = 0.0
-    orders: tuple[tuple[str, ...], ...] = ()
-    """The orders in which the judge read the answers: member names, first slot first."""
-    label_mass: float | None = None
-    """How much of the judge's probability lay on the labels, mean over the orders; None if it was not asked."""
+    """How far its first place is ahead of its second."""
+    judge_answer: str | None = None
+    """The judge's own short answer, where it was asked for one."""
     fallback: Fallback | None = None
-    """Why the configured order decided instead of a verdict; None if it did not."""
     close: bool = False
+    """Whether something spoke for another answer and did not count for enough."""
     note: str | None = None
     sure: float | None = None
-    """How often the chosen answer was right at this margin where that was measured (0 to 1); None where it was not."""
+    """How often the choice was right for such questions, where that was measured (0 to 1)."""
     computed_by: str | None = None
     """Whose program's result decided, where one did: a member's name, or `QUESTIONS_CODE`."""
     judge_calls: int = 0
@@ -216,13 +285,17 @@ class Verdict:
 
     @property
     def clarity(self) -> str:
-        """How clear it is, for people.
+        """How it came about, in a few words for people.
 
-        >>> Verdict(winner="qwen", policy="combined", margin=0.25, sure=0.614, close=True).clarity
-        'margin 0.25, 61% sure, a close call'
+        >>> Verdict(winner="qwen", policy="favourite", favourite="qwen", favourite_kind=Kind.FACT, measured=True, sure=0.614).clarity
+        'favourite for fact questions, 61% sure'
+        >>> Verdict(winner="llama", policy="agreement", favourite="qwen", close=True).clarity
+        'two agree against qwen, a close call'
         """
+        said = _CLARITY.get(self.policy, self.policy).format(favourite=self.favourite)
+        kind = "" if self.favourite_kind is None or self.policy != "favourite" else f" for {self.favourite_kind} questions"
         sure = "" if self.sure is None else f", {self.sure:.0%} sure"
-        return f"margin {self.margin:.2f}{sure}{', a close call' if self.close else ''}"
+        return f"{said}{kind}{sure}{', a close call' if self.close else ''}"
 
     def as_json(self) -> dict[str, object]:
         """The verdict in the form that `--json` prints, without its winner, which stands beside it."""
@@ -230,7 +303,8 @@ class Verdict:
         del told["winner"]
         reason = self.fallback
         return told | {
-            "orders": [list(order) for order in self.orders],
+            "unmeasured": [str(what) for what in self.unmeasured],
+            "objections": [msgspec.to_builtins(one) for one in self.objections],
             "fallback": reason.text if reason else None,
             "fallback_kind": reason.kind if reason else None,
         }
@@ -250,6 +324,8 @@ class Turn:
     engine: str
     ensemble: str
     seed: int
+    not_needed: tuple[str, ...] = ()
+    """The candidates that were not waited for."""
 
     @property
     def answer(self) -> str:
@@ -271,6 +347,7 @@ class Turn:
             "winner": self.winner.member,
             "answers": [msgspec.to_builtins(answer) for answer in self.answers],
             "failures": [msgspec.to_builtins(failure) for failure in self.failures],
+            "not_needed": list(self.not_needed),
             "verdict": self.verdict.as_json(),
             "timings": dict(self.timings),
             "engine": self.engine,

@@ -41,12 +41,16 @@ class BadEvent(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The service took the question; the first event of all. `members` has each member's role by its name."""
+    """The service took the question; the first event of all. `members` has each member's role by its name.
+
+    `token` is the turn's secret: whoever holds it may read on, and stop the turn.
+    """
 
     id: str
     engine: str
     ensemble: str
     members: Mapping[str, str]
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class Queued:
     ahead: int
 
 
-BrokenKind = Literal["no_answer", "stopped", "refused", "error"]
-"""Why a turn ended without an answer; "stopped" means that the service is being stopped."""
+BrokenKind = Literal["no_answer", "stopped", "cancelled", "refused", "error"]
+"""Why a turn ended without an answer; "stopped" means that the service is being stopped, "cancelled" that this turn was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,3 +26,9 @@ def starter_gguf() -> Path:
     assert judge is not None
     assert judge.weights is not None
     return cache.fetch(judge.weights, cache.default_cache(), Lines(lambda line: print(line, file=sys.stderr)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in two processes; what is named on the command line in this one, where a debugger works."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0

@@ -63,6 +63,8 @@ class Asked:
 def team_of(engine: Engine, ensemble: Ensemble, store: ReplyStore, sandbox: Sandbox | None) -> Team:
     """The ensemble's models in their roles, their replies kept, and with generous deadlines; programs run in `sandbox`, if there is one."""
     models = {name: CachedModel(model, store) for name, model in engine.models.items()}
+    choosing = structs.replace(ensemble.choosing, wait="all")  # what is compared needs them all
+    ensemble = structs.replace(ensemble, choosing=choosing)
     limits = Limits(rewrite=900.0, candidate=900.0, judge=900.0, turn=3600.0)
     return replace(Team.of(engine.name, ensemble, models), limits=limits, sandbox=sandbox)
 

@@ -1,114 +1,147 @@
-"""Weights for a combination of signals, and what its margins are worth: fitted on the development half, never on the other.
+"""The table of an ensemble (`gork/config/measured.py`), counted on development questions; never on those that it is judged by.
 
-The weights are those of a conditional logit model: the chance that a right answer is chosen grows with its weighted, standardised
-signals. They are kept at 0 or above and small (an L2 penalty), since a few dozen cases teach little.
+Favourites are counted where nothing was computed, since elsewhere they decide nothing. Each member's share in a kind is drawn towards its
+share over all by `PSEUDO` cases; kinds with fewer than `LEAST_CASES` questions are pooled. A reason may overrule the favourite if its wins
+over it are certified: the one-sided 95 % Clopper-Pearson bound of wins / (wins + losses) is above a half, with Holm's correction.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from bench.judge.cases import Case
-from final_script import Team
-from gork.config.ensemble import Calibration
-from gork.judging import decide
-from gork.judging.signals import SIGNAL_FUNCTIONS
+import msgspec
+import yaml
+from msgspec.structs import replace
+
+from bench.judge.contests import Ready
+from bench.judge.statistics import at_least, holm
+from gork.config.ensemble import Ensemble
+from gork.config.measured import Certified, Favourites, Measured, Questions, Share, Wins, fingerprint
+from gork.judging.rules import ENOUGH, Rules, rules_for
+from gork.turn import Kind, Reason
+
+PSEUDO: Final = 20
+LEAST_CASES: Final = 100
+FOLDS: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One case as the fit sees it: for each rival its standardised signals, and whether it is right."""
+def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -> Measured:
+    """The table that these cases give; `sets` are the question sets by name, with their hashes."""
+    names = [member.name for member in ensemble.candidates]
+    favourites = _favourites([one for one in found if one.computed(names) is None], names)
+    counts = _counted(found, favourites)
+    passed = holm({reason: at_least(said.wins, said.losses) for reason, said in counts.items()})
+    computed = _against_computed(found, favourites)
+    losing = holm({kind: at_least(said.losses, said.wins) for kind, said in computed.items()})
+    measured = Measured(
+        ensemble=ensemble.name,
+        members={member.name: fingerprint(member) for member in ensemble.members},
+        questions=Questions(count=len({(one.case.item.set, one.case.item.id) for one in found}), sets=sets),
+        favourites=favourites,
+        certified={reason: said for reason, said in counts.items() if reason in passed},
+        uncertified={reason: said for reason, said in counts.items() if reason not in passed},
+        computed_loses={kind: said for kind, said in computed.items() if kind in losing},
+    )
+    return _with_shares(measured, found, ensemble)
 
-    id: str
-    rows: tuple[Mapping[str, float], ...]
-    right: tuple[bool, ...]
+
+def ranking_for(favourites: Favourites, kind: Kind) -> tuple[str, ...]:
+    """The members for this kind of question, best first."""
+    return tuple(dict.fromkeys((*favourites.by_kind.get(kind, ()), *favourites.overall)))
 
 
-async def examples(team: Team, cases: Sequence[Case], names: Sequence[str]) -> list[Example]:
-    """What the signals say in each case whose usable, different answers differ in truth."""
-    found = []
-    for case in cases:
-        usable = decide.shortlist(case.question, case.answers)
-        contest = team.contest(case.question, usable.answers)
-        right = tuple(case.right[answer.member] for answer in contest.answers)
-        if len(set(right)) < 2:
+def _favourites(found: Sequence[Ready], names: Sequence[str]) -> Favourites:
+    """Who is best overall and by kind."""
+
+    def share(cases: Sequence[Ready], name: str, *, towards: float | None = None) -> float:
+        right = sum(one.case.right.get(name, False) for one in cases)
+        return right / max(len(cases), 1) if towards is None else (right + PSEUDO * towards) / (len(cases) + PSEUDO)
+
+    def ranked(cases: Sequence[Ready]) -> tuple[str, ...]:
+        shrunk = {name: share(cases, name, towards=overall[name]) for name in names}
+        return tuple(sorted(names, key=lambda name: (-shrunk[name], names.index(name))))
+
+    overall = {name: share(found, name) for name in names}
+    kinds: dict[Kind, list[Ready]] = defaultdict(list)
+    for one in found:
+        kinds[one.case.question.kind].append(one)
+    small = [kind for kind, cases in kinds.items() if len(cases) < LEAST_CASES]
+    pool = [one for kind in small for one in kinds[kind]]
+    by_kind = {kind: ranked(cases) for kind, cases in kinds.items() if kind not in small}
+    if len(pool) >= LEAST_CASES:
+        by_kind |= dict.fromkeys(small, ranked(pool))
+    return Favourites(overall=ranked(found), by_kind=dict(sorted(by_kind.items())))
+
+
+def _counted(found: Sequence[Ready], favourites: Favourites) -> dict[Reason, Certified]:
+    """How often each reason was right against the favourite where it spoke and nothing was computed, and how often the favourite was."""
+    tallies: dict[Reason, dict[Kind, list[int]]] = {reason: defaultdict(lambda: [0, 0]) for reason in Reason}
+    for one in found:
+        ranking = ranking_for(favourites, one.case.question.kind)
+        if one.computed(ranking) is not None:
             continue
-        session = team.judge_session(lambda _: None, seed=case.seed)
-        said = {name: await SIGNAL_FUNCTIONS[name](contest, session) for name in names}
-        columns = {name: decide.standardise(name, signal.values) for name, signal in said.items() if signal is not None}
-        rows = tuple({name: column[index] for name, column in columns.items()} for index in range(len(right)))
-        found.append(Example(id=f"{case.item.set}/{case.item.id}", rows=rows, right=right))
-    return found
+        verdict = one.weighed(Rules(ranking=ranking, may_overrule=()))
+        for said in verdict.objections:
+            won, lost = one.case.right[said.member], one.case.right[verdict.winner]
+            if won != lost:
+                tallies[said.reason][one.case.question.kind][lost] += 1
+    return {
+        reason: Certified(
+            wins=sum(wins for wins, _ in by_kind.values()),
+            losses=sum(losses for _, losses in by_kind.values()),
+            by_kind={kind: Wins(wins=wins, losses=losses) for kind, (wins, losses) in sorted(by_kind.items()) if wins + losses >= ENOUGH},
+        )
+        for reason, by_kind in tallies.items()
+    }
 
 
-def _scores(example: Example, weights: Mapping[str, float]) -> list[float]:
-    return [math.fsum(weights[name] * row.get(name, 0.0) for name in weights) for row in example.rows]
+def _against_computed(found: Sequence[Ready], favourites: Favourites) -> dict[Kind, Wins]:
+    """How often what was computed was right and the best words were not, by kind."""
+    tallies: dict[Kind, list[int]] = defaultdict(lambda: [0, 0])
+    for one in found:
+        ranking = ranking_for(favourites, one.case.question.kind)
+        verdict = one.computed(ranking)
+        words = [answer for answer in one.usable if answer.computed is None]
+        if verdict is None or not words:
+            continue
+        best = min(words, key=lambda answer: ranking.index(answer.member))
+        won, lost = one.case.right[verdict.winner], one.case.right[best.member]
+        if won != lost:
+            tallies[one.case.question.kind][lost] += 1
+    return {kind: Wins(wins=wins, losses=losses) for kind, (wins, losses) in tallies.items()}
 
 
-def _shares(scores: Sequence[float]) -> list[float]:
-    top = max(scores)
-    raised = [math.exp(score - top) for score in scores]
-    whole = math.fsum(raised)
-    return [value / whole for value in raised]
+def _with_shares(measured: Measured, found: Sequence[Ready], ensemble: Ensemble) -> Measured:
+    """The table with how often its choice is right, by kind."""
+    ensemble = replace(ensemble, measured=measured)
+    tallies: dict[Kind, list[int]] = defaultdict(lambda: [0, 0])
+    for one in found:
+        kind = one.case.question.kind
+        tallies[kind][0] += one.case.right[one.verdict(rules_for(one.case.question, ensemble)).winner]
+        tallies[kind][1] += 1
+    shares = {kind: Share(right=right, cases=cases) for kind, (right, cases) in sorted(tallies.items()) if cases >= ENOUGH}
+    return replace(measured, right=shares)
 
 
-def fit_weights(found: Sequence[Example], names: Sequence[str], *, penalty: float = 0.5, rounds: int = 400) -> dict[str, float]:
-    """The weights of the signals, by gradient ascent on the log-chance of the right answers."""
-    weights = dict.fromkeys(names, 0.1)
-    for number in range(rounds):
-        slopes = {name: -2 * penalty * weights[name] for name in names}
-        for example in found:
-            shares = _shares(_scores(example, weights))
-            good = math.fsum(share for share, right in zip(shares, example.right, strict=True) if right)
-            for share, right, row in zip(shares, example.right, example.rows, strict=True):
-                pull = share * ((1 / good if right else 0.0) - 1)
-                for name, value in row.items():
-                    if name in slopes:
-                        slopes[name] += pull * value
-        step = 2.0 / (len(found) + 10) / (1 + number / 200)
-        weights = {name: max(0.0, weights[name] + step * slopes[name]) for name in names}
-    return {name: round(weight, 2) for name, weight in weights.items()}
+def cross_fitted(found: Sequence[Ready], ensemble: Ensemble) -> Callable[[Ready], Measured]:
+    """For each case a table that was counted on the other folds' questions; a question's fold is drawn from its name."""
+
+    def fold(one: Ready) -> int:
+        name = f"{one.case.item.set}/{one.case.item.id}"
+        return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % FOLDS
+
+    tables = [table([one for one in found if fold(one) != number], ensemble, {}) for number in range(FOLDS)]
+    return lambda one: tables[fold(one)]
 
 
-def accuracy(found: Sequence[Example], weights: Mapping[str, float]) -> float:
-    """How often the best-weighted rival is right; ties count in parts."""
-    total = 0.0
-    for example in found:
-        scores = _scores(example, weights)
-        best = [right for score, right in zip(scores, example.right, strict=True) if score >= max(scores) - 1e-9]
-        total += sum(best) / len(best)
-    return total / len(found) if found else math.nan
-
-
-def cross_validated(found: Sequence[Example], names: Sequence[str], *, parts: int = 10, penalty: float = 0.5) -> float:
-    """Accuracy on questions that the weights were not fitted on."""
-    ids = sorted({example.id for example in found})
-    random.Random(1).shuffle(ids)
-    part_of = {name: number % parts for number, name in enumerate(ids)}
-    total = 0.0
-    for part in range(parts):
-        held = [example for example in found if part_of[example.id] == part]
-        weights = fit_weights([example for example in found if part_of[example.id] != part], names, penalty=penalty)
-        total += accuracy(held, weights) * len(held) if held else 0.0
-    return total / len(found) if found else math.nan
-
-
-def calibrate(margins: Sequence[float], right: Sequence[bool], *, penalty: float = 0.01) -> Calibration:
-    """The logistic curve from margins to how often such verdicts are right (Newton's method); its slope is at least 0."""
-    offset, slope = 0.0, 0.0
-    for _ in range(50):
-        g0, g1, h00, h01, h11 = -penalty * offset, -penalty * slope, penalty, 0.0, penalty
-        for margin, was in zip(margins, right, strict=True):
-            chance = 1 / (1 + math.exp(-(offset + slope * margin)))
-            weight = chance * (1 - chance)
-            g0, g1 = g0 + was - chance, g1 + (was - chance) * margin
-            h00, h01, h11 = h00 + weight, h01 + weight * margin, h11 + weight * margin * margin
-        det = h00 * h11 - h01 * h01
-        offset, slope = offset + (h11 * g0 - h01 * g1) / det, slope + (h00 * g1 - h01 * g0) / det
-    if slope < 0:
-        share = (sum(right) + 1) / (len(right) + 2)
-        return Calibration(offset=round(math.log(share / (1 - share)), 2), slope=0.0)
-    return Calibration(offset=round(offset, 2), slope=round(slope, 2))
+def written(measured: Measured) -> str:
+    """The table as its file has it."""
+    told = {key: value for key, value in msgspec.to_builtins(measured).items() if value or key in {"members", "questions", "favourites"}}
+    head = (
+        "# Measured by `python -m bench.judge --fit` (docs/choosing.md): the best candidates first, and how often each reason was right\n"
+        "# against the favourite (wins) or the favourite against it (losses). It holds for members with these hashes.\n"
+    )
+    return head + yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=130, default_flow_style=None)

@@ -10,26 +10,30 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
-from gork.engines.call import Completion, PartialCompletion
+from gork.config.ensemble import Member
+from gork.engines.call import Completion, Deadlines, PartialCompletion, RunningCall
 from gork.engines.model import Choice, Health, Model, Options
-from gork.errors import ConfigError
+from gork.errors import ConfigError, ModelMissing
 from gork.turn import AnswerFormat, Message, OnEvent
 
 
 class ReplyStore:
     """Replies by key, in a SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
+        """Open the file; without one, replies are kept in memory."""
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")  # a process that is killed loses nothing; only a power cut may
             self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
@@ -74,16 +78,26 @@ def _checksum(file: Path, _size: int, _changed_ns: int) -> str:
 class CachedModel(Model):
     """A model whose replies are kept: what it is asked a second time comes from the store."""
 
-    def __init__(self, inner: Model, store: ReplyStore) -> None:
+    def __init__(self, inner: Model, store: ReplyStore, weights: str | None = None) -> None:
+        """`weights` names its weights in the keys of replies; found out from the model itself if not given."""
         super().__init__(inner.member, inner.deadlines)
-        self._inner, self._store = inner, store
-        self.choices: list[tuple[tuple[str, ...], Choice]] = []
-        """Its choices: the labels, and their probabilities."""
-        self.completions: list[Completion] = []
+        self._inner, self._store, self._weights = inner, store, weights
+        self.used: dict[str, dict[str, Any]] = {}
+        """What it replied, by key."""
+
+    @property
+    def identity(self) -> str:
+        """What names its weights in the keys of replies."""
+        return self._weights if self._weights is not None else identity(self._inner)
+
+    @property
+    def seconds(self) -> float:
+        """What its replies took when they were made."""
+        return math.fsum(reply["seconds"] for reply in self.used.values())
 
     def afresh(self) -> CachedModel:
-        """The same model with empty lists of choices and completions, for one of several uses at the same time."""
-        return CachedModel(self._inner, self._store)
+        """The same model without a record of what it replied, for one of several uses at the same time."""
+        return CachedModel(self._inner, self._store, self._weights)
 
     @property
     def model(self) -> str:
@@ -106,7 +120,7 @@ class CachedModel(Model):
         return self._inner.weights_id
 
     def _key(self, *parts: object) -> str:
-        text = json.dumps([identity(self._inner), *parts], sort_keys=True, default=list)
+        text = json.dumps([self.identity, *parts], sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def chat(
@@ -118,23 +132,25 @@ class CachedModel(Model):
         limit_s: float | None = None,
         answer_format: AnswerFormat | None = None,
         logprobs: bool = False,
+        call: RunningCall | None = None,
     ) -> Completion:
-        """Give the kept completion, or a new one. One that a deadline cut is not kept."""
+        """Give the kept completion, or a new one. One that was cut before its own end is not kept."""
         decisive = {name: value for name, value in options.items() if name != "seed" or options.get("temperature") != 0}
         key = self._key("chat", list(messages), decisive, answer_format)
         known = self._store.get(key)
         if known is None or (logprobs and known["confidence"] is None):
             completion = await self._inner.chat(
-                messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs
+                messages, options=options, on_event=on_event, limit_s=limit_s, answer_format=answer_format, logprobs=logprobs, call=call
             )
-            if completion.stop != "deadline":
+            if completion.stop not in {"deadline", "stopped"}:
                 self._store.put(key, asdict(completion))
+            self.used[key] = asdict(completion)
         else:
+            self.used[key] = known
             self._store.kept += 1
             completion = Completion(**known)
             if not logprobs:  # it was kept by an ensemble that asked for them
                 completion = replace(completion, confidence=None)
-        self.completions.append(completion)
         return completion
 
     async def choose(
@@ -146,10 +162,11 @@ class CachedModel(Model):
         if known is None:
             choice = await self._inner.choose(messages, labels, lead_in=lead_in, on_event=on_event, limit_s=limit_s)
             self._store.put(key, asdict(choice))
+            self.used[key] = asdict(choice)
         else:
+            self.used[key] = known
             self._store.kept += 1
             choice = Choice(**known)
-        self.choices.append((tuple(labels), choice))
         return choice
 
     async def check(self) -> Health:
@@ -182,3 +199,61 @@ class CachedModel(Model):
 
 def _not_asked() -> NoReturn:
     raise NotImplementedError("what it wraps does this")
+
+
+class AbsentModel(Model):
+    """A member of whom only kept replies are there: whatever it is asked besides, it fails at."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__(member, Deadlines())
+
+    @property
+    def model(self) -> str:
+        """The model's own name."""
+        return self.member.model or self.weights_id
+
+    @property
+    def where(self) -> str:
+        """Nowhere."""
+        return "the file of kept replies"
+
+    @property
+    def context(self) -> int:
+        """More than any prompt that was kept."""
+        return 1 << 20
+
+    @property
+    def weights_id(self) -> str:
+        """Equal for members that name the same weights."""
+        weights = self.member.weights
+        return (None if weights is None else weights.sha256 or weights.file) or self.member.model or self.name
+
+    async def check(self) -> Health:
+        """Not asked."""
+        return Health(problem="only what was kept of it is there")
+
+    async def _is_loaded(self) -> bool:
+        return True
+
+    async def _load(self) -> None:
+        """Nothing to load."""
+
+    async def _stream(
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
+    ) -> Completion:
+        self._lacks()
+
+    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
+        self._lacks()
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        self._lacks()
+
+    def _lacks(self) -> NoReturn:
+        raise ModelMissing("this was not kept", member=self.name, where=self.where)

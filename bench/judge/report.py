@@ -1,4 +1,4 @@
-"""The figures as a table for people and as JSON for programs."""
+"""The figures as tables for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.judge.metrics import Bin, Interval, Members, Row
+from bench.judge.compare import Ablated, Row
+from bench.judge.statistics import Interval
 from gork.terminal.views import table
 
 
@@ -24,6 +25,9 @@ class Rewriting:
     """Cases in which the candidates read another prompt."""
     gain: Interval
     """In accuracy of all candidates' answers."""
+    choice_with: float
+    """How often the chosen answer was right over all questions."""
+    choice_without: float
 
     def as_json(self) -> dict[str, object]:
         """For the file."""
@@ -35,7 +39,29 @@ class Rewriting:
             "accuracy_without": round(self.without, 4),
             "cases_with_another_prompt": self.differing,
             "gain": self.gain.as_json(),
+            "choice_with": round(self.choice_with, 4),
+            "choice_without": round(self.choice_without, 4),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ablation:
+    """What each reason is worth alone, and each guard that leaves answers out."""
+
+    nothing: float
+    """The accuracy if nothing may overrule the favourite."""
+    reasons: Sequence[Ablated]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The comparison over some of the sets."""
+
+    title: str
+    cases: int
+    differing: int
+    """Cases in which usable answers differ in truth."""
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,168 +73,161 @@ class Report:
     questions: Mapping[str, str]
     """The question sets by name, each with the SHA-256 of its file."""
     seeds: int
-    best_single: str
-    members: Members
-    rows: Sequence[Row]
-    bins: Sequence[Bin]
-    """Over all cases."""
-    bins_differing: Sequence[Bin]
-    """Over those that differ in truth."""
-    chosen: float
-    """How often the answer that the ensemble's own policy chooses is right, over all cases."""
-    answer_s: float
-    """Seconds of the slowest candidate, mean over the cases: what judging is compared with."""
+    fitted: str
+    """Where the table comes from by which the choice was made, for people."""
+    parts: Sequence[Part]
+    judge_asked: int
+    judge_could_be: int
+    """In how many turns the judge is asked, and in how many nothing was computed and answers differ."""
+    judge_tokens: float
+    """What it reads and writes for one of them, mean."""
+    judge_s: float
+    candidates_s: float
+    """The slowest candidate's seconds in the turns in which the judge was asked, mean."""
+    ablation: Ablation | None = None
     broken: Sequence[str] = ()
     lost: Sequence[str] = ()
     left_out: int = 0
+    not_given: int = 0
+    """Kept cases whose questions were not given."""
     rewriting: Rewriting | None = None
+
+    @property
+    def whole(self) -> Part:
+        """Over all sets."""
+        return self.parts[0]
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; NaN becomes null."""
-        return {
+        told = {
             "ensemble": self.ensemble,
             "engine": self.engine,
             "questions": dict(self.questions),
             "seeds": self.seeds,
-            "best_single": self.best_single,
-            **self.members.as_json(),
-            "policies": [_finite(row.as_json()) for row in self.rows],
-            "chosen": round(self.chosen, 4),
-            "reliability": [_bin(b) for b in self.bins],
-            "reliability_where_answers_differ_in_truth": [_bin(b) for b in self.bins_differing],
-            "candidates_seconds": round(self.answer_s, 3),
+            "fitted": self.fitted,
+            "tables": [
+                {"over": part.title, "cases": part.cases, "differing": part.differing, "ways": [row.as_json() for row in part.rows]}
+                for part in self.parts
+            ],
+            "judge": {
+                "asked": self.judge_asked,
+                "differing_and_not_computed": self.judge_could_be,
+                "tokens": round(self.judge_tokens, 1),
+                "seconds": round(self.judge_s, 3),
+                "candidates_seconds": round(self.candidates_s, 3),
+            },
+            "ablation": None
+            if self.ablation is None
+            else {
+                "favourite_alone": round(self.ablation.nothing, 4),
+                "reasons": {
+                    str(one.reason): {"spoke": one.spoke, "wins": one.wins, "losses": one.losses, "accuracy": round(one.accuracy, 4)}
+                    for one in self.ablation.reasons
+                },
+            },
             "checkers_that_failed": list(self.broken),
             "questions_without_answer": list(self.lost),
             "questions_left_out": self.left_out,
+            "kept_cases_without_question": self.not_given,
             "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
         }
-
-
-def _bin(found: Bin) -> dict[str, object]:
-    return {
-        "margin_from": round(found.least, 3),
-        "margin_to": round(found.most, 3),
-        "cases": found.count,
-        "sure": None if found.sure is None else round(found.sure, 4),
-        "right": round(found.right, 4),
-    }
+        return {name: _finite(value) for name, value in told.items()}
 
 
 def _finite(value: object) -> object:
     if isinstance(value, dict):
         return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _percent(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.0%}"
+    return "-" if not math.isfinite(value) else f"{value:.1%}"
 
 
-def _interval(interval: Interval) -> str:
+def _points(interval: Interval) -> str:
     if not math.isfinite(interval.value):
         return "-"
-    return f"{interval.value:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
+    return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["-" * max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return table([head, rule, *rows]).split("\n")
+    return table([head, rule, *rows])
 
 
 def text(report: Report) -> str:
     """The report as people read it."""
-    parts = [_candidates(report), _policies(report), _verdict(report), _reliability(report)]
+    head = (
+        f"{report.ensemble} on {report.engine}: {report.whole.cases} cases of {', '.join(report.questions)} ({report.seeds} seeds), "
+        f"{report.whole.differing} of them with usable answers that differ in truth\n{report.fitted}"
+    )
+    parts = [head, *(_comparison(part) for part in report.parts), _by_set(report.whole), _verdict(report), _judge(report)]
+    if report.ablation is not None:
+        parts.append(_ablation(report.ablation))
     if report.rewriting is not None:
         parts.append(_rewriting(report.rewriting))
     troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost)]
     if report.left_out:
         troubles.append(f"{report.left_out} questions were left out: their answers are Python programs, which --run-python runs")
+    if report.not_given:
+        troubles.append(f"{report.not_given} kept cases were left out: their questions are in none of the files that were given")
     return "\n\n".join([*parts, *(["\n".join(troubles)] if troubles else [])])
 
 
-def _candidates(report: Report) -> str:
-    found = report.members
-    lines = [
-        (
-            f"{report.ensemble} on {report.engine}: {found.cases} cases of {', '.join(report.questions)} ({report.seeds} seeds), "
-            f"{found.differing} of them with answers that differ in truth"
-        )
-    ]
-    names = [*found.by_member, "random", "oracle", "choice"]
-    overall = [*found.by_member.values(), found.lot, found.oracle, report.chosen]
-    everything = ["all", str(found.cases), *map(_percent, overall)]
-    lines.append(f"the chosen answer is right in {report.chosen:.1%} of all cases")
-    for what, parts in (("kind", found.by_kind), ("set", found.by_set)):
-        if what == "kind" or len(parts) > 1:
-            rows = [
-                [part, str(int(shares["cases"])), *(_percent(shares[name]) if name in shares else "-" for name in names)]
-                for part, shares in parts.items()
-            ]
-            lines += ["", *_grid([f"right, by {what}", "cases", *names], [everything, *rows])]
-    return "\n".join(lines)
-
-
-def _policies(report: Report) -> str:
-    head = [
-        "policy",
-        "right",
-        "recovery (95 %)",
-        "over best single (95 %)",
-        "flips",
-        "wins",
-        "slots",
-        "mass",
-        "fallback",
-        "calls",
-        "read",
-        "s",
-    ]
+def _comparison(part: Part) -> str:
+    head = [f"right, {part.title}", "all", "the choice is better by, points (95 %)", "wins", "losses", "p", "tokens", "s"]
     rows = [
         [
             row.name,
-            _percent(row.accuracy.value),
-            _interval(row.recovery),
-            _interval(row.over_best),
-            _percent(row.flips),
-            " ".join(f"{member} {share:.0%}" for member, share in row.by_member.items()),
-            " ".join(f"{slot} {share:.0%}" for slot, share in row.by_slot.items()) or "-",
-            "-" if row.mass is None else f"{row.mass:.2f}",
-            _percent(row.fallbacks),
-            f"{row.calls:.1f}",
-            f"{row.read:.0f}",
-            f"{row.seconds:.2f}",
+            _percent(row.accuracy),
+            "" if row is part.rows[0] else _points(row.gain),
+            "" if row is part.rows[0] else str(row.won),
+            "" if row is part.rows[0] else str(row.lost),
+            "" if row is part.rows[0] or not math.isfinite(row.chance) else f"{row.chance:.3f}",
+            f"{row.tokens:.0f}",
+            f"{row.seconds:.1f}",
         ]
-        for row in report.rows
+        for row in part.rows
     ]
-    note = "over the cases that differ in truth; calls, tokens read and seconds are the judge's, a turn"
-    return "\n".join([*_grid(head, rows), f"({note}; the candidates take {report.answer_s:.1f} s)"])
+    note = "wins: the choice is right and this way is not; tokens and seconds are the candidates', a turn"
+    return f"{_grid(head, rows)}\n({part.cases} cases; {note})"
+
+
+def _by_set(part: Part) -> str:
+    sets = list(part.rows[0].by_set)
+    rows = [[row.name, *(f"{row.by_set[name]:.0%}" for name in sets)] for row in part.rows]
+    return _grid(["right, by set", *sets], rows)
 
 
 def _verdict(report: Report) -> str:
     """Whether the ensemble is better than its best member: said plainly, above all when it is not."""
-    default = report.rows[0]
-    lead, best = default.over_best, report.best_single
-    if not math.isfinite(lead.value):
-        return "No case differs in truth: on these questions it does not matter which answer is chosen."
-    much = f"{lead.value:+.1%} of the cases that differ in truth, 95 % interval {lead.low:+.1%} to {lead.high:+.1%}"
-    if lead.low > 0:
-        return f"The ensemble beats its best single member, {best} ({much})."
-    if lead.high < 0:
-        return f"The ensemble does NOT beat its best single member: {best} alone is better ({much}). Set `policy: prior`, or ask it alone."
-    return f"The ensemble does not beat its best single member, {best}, beyond noise ({much})."
+    row = next(row for row in report.whole.rows if row.name.startswith("best member, with programs"))
+    much = f"{_points(row.gain)} points"
+    if row.gain.low > 0:
+        return f"The ensemble beats its best member with programs ({much})."
+    if row.gain.high < 0:
+        return f"The ensemble is WORSE than its best member with programs ({much}): ask that one alone."
+    return f"The ensemble and its best member with programs cannot be told apart ({much})."
 
 
-def _reliability(report: Report) -> str:
-    """What margins are worth: over all cases, where all answers can be wrong, and where it matters which is chosen."""
-    parts = []
-    for what, bins in (("all cases", report.bins), ("cases that differ in truth", report.bins_differing)):
-        rows = []
-        for found in bins:
-            sure = "-" if found.sure is None else _percent(found.sure)
-            rows.append([f"{found.least:.2f} to {found.most:.2f}", str(found.count), sure, _percent(found.right)])
-        head = [f"margin, {what}", "cases", "said to be sure", "were right"]
-        parts.append("\n".join(_grid(head, rows)) if rows else f"No verdicts in {what}.")
-    return "\n\n".join(parts)
+def _judge(report: Report) -> str:
+    cases = report.whole.cases
+    if not report.judge_asked:
+        return f"The judge is asked in no turn: its word would change nothing (answers differ in {report.judge_could_be} of {cases})."
+    share = f"{report.judge_asked} of {cases} turns (nothing is computed and answers differ in {report.judge_could_be})"
+    cost = f"{report.judge_tokens:.0f} tokens, {report.judge_s:.2f} s, the candidates {report.candidates_s:.2f} s"
+    return f"The judge is asked in {share}; there it takes {cost}."
+
+
+def _ablation(found: Ablation) -> str:
+    rows = [
+        [str(one.reason), str(one.spoke), str(one.wins), str(one.losses), _percent(one.right), _percent(one.accuracy)]
+        for one in found.reasons
+    ]
+    head = ["if it alone may overrule", "spoke", "wins", "losses", "right where it spoke", "right in all"]
+    return _grid(head, [["nothing may overrule", "", "", "", "", _percent(found.nothing)], *rows])
 
 
 def _rewriting(found: Rewriting) -> str:
@@ -218,8 +237,8 @@ def _rewriting(found: Rewriting) -> str:
         [
             f"promptimizer: {found.rewritten} of {found.asked} prompts rewritten, {refusals} kept as they were ({kept or '-'})",
             (
-                f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_interval(found.gain)}; "
-                f"{found.differing} cases had another prompt"
+                f"candidates' accuracy with it {found.with_rewrite:.1%}, without it {found.without:.1%}: {_points(found.gain)} points; "
+                f"{found.differing} cases had another prompt; the choice is right in {found.choice_with:.1%} and {found.choice_without:.1%}"
             ),
         ]
     )

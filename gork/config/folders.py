@@ -19,6 +19,11 @@ def state_home(environ: Mapping[str, str]) -> Path | None:
     return _folder(environ, "XDG_STATE_HOME", ".local/state")
 
 
+def data_home(environ: Mapping[str, str]) -> Path | None:
+    """For what was measured of ensembles: `$XDG_DATA_HOME/gork`, else `~/.local/share/gork`."""
+    return _folder(environ, "XDG_DATA_HOME", ".local/share")
+
+
 def cache_home(environ: Mapping[str, str]) -> Path | None:
     """For weights: `$XDG_CACHE_HOME/gork`, else `~/.cache/gork`."""
     return _folder(environ, "XDG_CACHE_HOME", ".cache")

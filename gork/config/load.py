@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gork.config.ensemble import MemberUrl, ModelName, Name, is_file_name
+from gork.config.ensemble import Api, KeyVariable, MemberUrl, ModelName, is_file_name
 from gork.config.folders import config_home
-from gork.config.schema import FilePath, Record, Secret, Wrong, fields_of, parse_value, read_keys, read_value, suggestion, what
+from gork.config.schema import FilePath, Name, Record, Secret, Wrong, fields_of, parse_value, read_keys, read_value, suggestion, what
 from gork.config.urls import printable
 from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.errors import ConfigError
@@ -69,6 +69,8 @@ class MemberPlace(Record, frozen=True, kw_only=True):
 
     url: MemberUrl | None = None
     model: ModelName | None = None
+    api: Api | None = None
+    key_env: KeyVariable | None = None
 
 
 class Setting(NamedTuple):
@@ -184,7 +186,7 @@ def read_environment(environ: Mapping[str, str], table: Table, mistakes: list[st
     _settle_secrets(values, table, lambda name, wrong: mistakes.append(f"{PREFIX}{name.upper()}: {wrong}"))
 
     for variable in sorted(given):
-        if matched := re.fullmatch(r"GORK_([A-Z0-9][A-Z0-9_]{0,62})_(URL|MODEL)", variable):
+        if matched := re.fullmatch(r"GORK_([A-Z0-9][A-Z0-9_]{0,62})_(URL|MODEL|API|KEY_ENV)", variable):
             member, key = matched[1].lower().replace("_", "-"), matched[2].lower()
             read(variable, fields_of(MemberPlace)[key].kind, f"members.{member}.{key}")
     return values

@@ -25,6 +25,7 @@ from gork.config.yaml_file import Located, Mistakes
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 LONGEST_TEXT: Final = 100_000
 Text = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", title="a name of lower-case letters, digits and dashes (at most 63)")]
 _R = TypeVar("_R", bound=msgspec.Struct)
 
 

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from gork.config.ensemble import (
     CandidatesSee,
     Context,
-    DecidedBy,
     Ensemble,
     JudgeTokens,
     Member,
-    Orders,
     Seed,
+    Wait,
     as_url,
     load_ensemble,
     misfits,
@@ -79,6 +78,7 @@ _WEB_ORIGIN = re.compile(
 """Pages of the web by name; pages of programs also all of a scheme: `moz-extension://*`, since each installation has another name."""
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
+_OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
 _HostName = Annotated[str, Meta(min_length=1, max_length=253, title="an address or a host's name")]
 _WebOrigins = Annotated[tuple[str, ...], From(Any, _web_origins), Meta(title="origins such as https://chat.example")]
@@ -102,14 +102,18 @@ class Settings(Record, frozen=True, kw_only=True):
         Help("An ensemble's name (the verb ensembles lists them) or file.", key="ensemble", group="models", placeholder="NAME"),
     ] = None
     """None leaves it to the choice of the engine."""
-    engine: Annotated[Literal["auto", "ollama", "embedded"], Help("What runs the models.", group="models")] = "auto"
+    engine: Annotated[
+        Literal["auto", "ollama", "openai", "embedded"], Help("What runs the members that do not say it themselves.", group="models")
+    ] = "auto"
     ollama_host: Annotated[
         _OllamaHost,
         Help("The Ollama server of members that have no url of their own.", also="OLLAMA_HOST", group="models", placeholder="HOST[:PORT]"),
     ] = parse_host("")
-    seed: Annotated[Seed | None, Help("Seed of the sampling and of the judge's reading orders; drawn anew for each turn if not given.")] = (
-        None
-    )
+    openai_host: Annotated[
+        _OpenAIHost | None,
+        Help("The server of members with api: openai that have no url of their own.", group="models", placeholder="URL"),
+    ] = None
+    seed: Annotated[Seed | None, Help("Seed of the sampling; drawn anew for each turn if not given.")] = None
     optimize: Annotated[bool, Help("Rewrite the question before it is asked.")] = True
     compute: Annotated[bool, Help("Let members answer by a program that is run here, in a sandbox.")] = True
     program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Longest time for one such program.", group="limits")] = 1.0
@@ -118,7 +122,9 @@ class Settings(Record, frozen=True, kw_only=True):
     programs_at_once: Annotated[
         int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.", group="limits")
     ] = 2
-    strict: Annotated[bool, Help("Exit with 3 if a turn was incomplete: a model failed or there was no verdict.")] = False
+    strict: Annotated[
+        bool, Help("Exit with 3 if a turn was incomplete: a model failed, the chosen answer is cut, or there was no verdict.")
+    ] = False
     markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
     watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
     quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False
@@ -135,11 +141,10 @@ class Settings(Record, frozen=True, kw_only=True):
     cache: Annotated[FilePath | None, Help("Where weights are kept; ~/.cache/gork/weights if not given.", group="models")] = None
     offline: Annotated[bool, Help("Download nothing.", group="models")] = False
     context: Context | None = None
-    """This and the next four stand above the ensemble's own values, which are in `ensemble` with them."""
+    """This and the next three stand above the ensemble's own values, which are in `ensemble` with them."""
     candidates_see: CandidatesSee | None = None
-    policy: DecidedBy | None = None
-    orders: Orders | None = None
     judge_tokens: JudgeTokens | None = None
+    wait: Wait | None = None
     timeout: Annotated[_Seconds, Help("Longest time for a turn.", group="limits")] = 300.0
     rewrite_timeout: Annotated[_Seconds, Help("Longest time for the rewrite.", group="limits")] = 20.0
     candidate_timeout: Annotated[
@@ -227,7 +232,7 @@ class Settings(Record, frozen=True, kw_only=True):
 
 
 OF_ENSEMBLE: Final = ("context", "candidates_see")
-OF_CHOOSING: Final = ("policy", "orders", "judge_tokens")
+OF_CHOOSING: Final = ("judge_tokens", "wait")
 """Settings that stand above what the ensemble file says."""
 
 
@@ -280,7 +285,7 @@ def _user_file(flags: Mapping[str, object], environ: Mapping[str, str], mistakes
 
 def _members(given: Values) -> dict[str, MemberPlace]:
     """What was given of members, by their names."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for key, (value, _) in given.items():
         if key not in SETTINGS:
             _, name, of_member = key.split(".")
@@ -314,7 +319,8 @@ def _put_in(settings: Settings, ensemble: Ensemble) -> Settings:
 
     def placed(member: Member) -> Member:
         said = settings.members.get(member.name, MemberPlace())
-        return replace(member, url=said.url or member.url, model=said.model or member.model)
+        given = {key: value for key in MemberPlace.__struct_fields__ if (value := getattr(said, key)) is not None}
+        return replace(member, **given)
 
     source = Origin(Layer.ENSEMBLE, ensemble.name)
     origins = {name: origin for name, origin in settings.origins.items() if origin.layer is not Layer.ENSEMBLE}

@@ -98,8 +98,8 @@ _HEAD = """\
 
 # Settings
 
-One row for each; flags win over variables, variables over the settings file. Members' places are `GORK_<MEMBER>_URL` and
-`GORK_<MEMBER>_MODEL` (`GORK_QWEN_SMALL_URL` for `qwen-small`), or `members: {qwen: {url: ...}}` in the file.
+One row for each; flags win over variables, variables over the settings file. Members' places are `GORK_<MEMBER>_URL`,
+`_MODEL`, `_API` and `_KEY_ENV` (`GORK_QWEN_SMALL_URL` for `qwen-small`), or `members: {qwen: {url: ...}}` in the file.
 """
 
 

@@ -35,7 +35,7 @@ class Completion:
     """What a call to `chat` ends with; the text that came before a deadline counts, marked `stop="deadline"`."""
 
     text: str
-    stop: Literal["stop", "length", "deadline", "repetition"]
+    stop: Literal["stop", "length", "deadline", "repetition", "stopped"]
     tokens: int
     prompt_tokens: int
     first_token_s: float | None
@@ -114,6 +114,12 @@ class CallDeadline:
         """The request is on its way: the first token's deadline counts."""
         self._unwatch()
         self._move("its first token", self._deadlines.first_token + prompt_tokens / self._deadlines.prefill_rate)
+
+    def cut(self) -> None:
+        """The call ends now, as if its whole limit had passed."""
+        self._end = self._clock()
+        if not self._scope.expired():
+            self._scope.reschedule(self._end)
 
     def token(self) -> None:
         """A token came: from now on the idle deadline counts. Cheap, since it is called for every token."""
@@ -217,7 +223,7 @@ class PartialCompletion:
             self._emit(rest.lstrip("\n"))
 
     def completion(
-        self, stop: Literal["stop", "length", "deadline", "repetition"], *, tokens: int | None = None, prompt_tokens: int = 0
+        self, stop: Literal["stop", "length", "deadline", "repetition", "stopped"], *, tokens: int | None = None, prompt_tokens: int = 0
     ) -> Completion:
         """The finished record; `tokens` is the server's own count where it gives one."""
         self.end()
@@ -235,6 +241,37 @@ class PartialCompletion:
             confidence=math.fsum(self.logprobs) / len(self.logprobs) if self.logprobs else None,
             thinking=self.thinking,
         )
+
+
+class RunningCall:
+    """A call for whoever asked: whether it has written anything, and its end at any time, with what it has written."""
+
+    def __init__(self) -> None:
+        self._partial: PartialCompletion | None = None
+        self._deadline: CallDeadline | None = None
+        self.whole = False
+        """Whether its text is of use only as a whole."""
+        self.over = False
+        self.was_cut = False
+
+    def begin(self, partial: PartialCompletion, deadline: CallDeadline) -> None:
+        """The call is on its way."""
+        self._partial, self._deadline = partial, deadline
+
+    def end(self) -> None:
+        """The call is over."""
+        self._deadline, self.over = None, True
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is something that can be taken as it stands."""
+        return not self.whole and self._partial is not None and bool(self._partial.text.strip())
+
+    def cut(self) -> None:
+        """End it: what it has written is its completion. Does nothing to a call that is not on its way."""
+        if self._deadline is not None:
+            self.was_cut = True
+            self._deadline.cut()
 
 
 class Slot:

@@ -1,28 +1,31 @@
-"""Which engine answers, with which ensemble, and why: one line for people, no silent fallback.
+"""Which engine answers for each member, with which ensemble, and why: one line for people, no silent fallback.
 
-Configured URLs -> Ollama there. Else a local Ollama that answers (`OLLAMA_HOST`) -> that, with the full ensemble. Else the embedded
-engine: the full ensemble if its weights are in the cache, else the starter. `engine` and `ensemble` in the settings override this.
-A new engine is a new entry of `ENGINES`, and a rule in `choose` that says when it is the one.
+A member says it itself (`api`, or a `url`: an Ollama there), or has only what one engine can use. For all others: the local Ollama
+(`OLLAMA_HOST`) if it answers, with the full ensemble; else the embedded engine, with the starter. `engine` and `ensemble` in the settings
+override this. A new engine is a new entry of `ENGINES`, and a rule in `engine_of` that says when it is the one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
-from gork.config.ensemble import Member, load_ensemble
+from gork.config.ensemble import Api, Member, load_ensemble
 from gork.config.settings import Layer, Origin, Settings
 from gork.config.weights import Weights
 from gork.engines.call import Deadlines
 from gork.engines.footprint import files_of, missing_bytes, shortage, size_of
+from gork.engines.http import is_here
 from gork.engines.llama.engine import EmbeddedEngine
-from gork.engines.model import Engine
+from gork.engines.model import Engine, MixedEngine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
+from gork.engines.openai.engine import OpenAIEngine
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
@@ -32,7 +35,7 @@ FULL, STARTER, TINY = "heavy-lite", "starter", "tiny"
 LARGE = 200_000_000
 """Bytes; a download of more than this is announced before it begins."""
 
-EngineName = Literal["ollama", "embedded"]
+EngineName = Api
 Remedy = Literal["pull", "starter", "quit"]
 """What to do about models that a local Ollama lacks."""
 AskRemedy = Callable[[str, list[str]], Awaitable[Remedy]]
@@ -70,32 +73,79 @@ class Chosen:
     """Which engine answers, and why; for this, nothing was fetched or started."""
 
     engine: EngineName
+    """Of the members that say nothing of it."""
     settings: Settings
     """With their final ensemble."""
     why: str
     local: bool = False
-    """It is the Ollama at `settings.ollama_host`, for all members."""
+    """`engine` is the Ollama at `settings.ollama_host`."""
     version: str | None = None
     """Of the local Ollama, if it answers."""
     about_ensemble: str = ""
     """What users should know of the ensemble that was chosen."""
 
     @property
+    def parts(self) -> dict[EngineName, tuple[Member, ...]]:
+        """The members of each engine that has some, in the order of `ENGINES`."""
+        found: dict[EngineName, list[Member]] = {name: [] for name in ENGINES}
+        for member in self.settings.ensemble.members:
+            found[self.engine_of(member)].append(member)
+        return {name: tuple(members) for name, members in found.items() if members}
+
+    def engine_of(self, member: Member) -> EngineName:
+        """What runs a member: what it says itself, else the only thing it names, else the engine that was chosen."""
+        if member.api is not None:
+            return member.api
+        if self.settings.engine == "embedded":
+            return "embedded"
+        if member.url is not None:
+            return "openai" if self.engine == "openai" else "ollama"
+        if self.engine == "ollama" and member.model is None and member.weights is not None:
+            return "embedded"
+        if self.engine == "embedded" and member.weights is None and self.mixed:
+            return "ollama"
+        return self.engine
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some of the members say what runs them."""
+        return any(member.api is not None or member.url is not None for member in self.settings.ensemble.members)
+
+    @property
+    def name(self) -> str:
+        """The engine's name in reports; "mixed" for several."""
+        names = list(self.parts)
+        return names[0] if len(names) == 1 else MixedEngine.name
+
+    @property
     def title(self) -> str:
         """The engine's name for people."""
-        return ENGINES[self.engine].title
+        return " + ".join(ENGINES[name].title for name in self.parts)
+
+    @property
+    def line(self) -> str:
+        """Engine and ensemble in full, and why."""
+        settings, size = self.settings, size_of(self.settings.ensemble)
+        if "embedded" not in self.parts:
+            return f"engine: {self.title}, ensemble {settings.ensemble.name} ({self.why})"
+        threads = _counted(cores_for(settings).count, "thread")
+        about = f"\n  {self.about_ensemble}" if self.about_ensemble else ""
+        large = f", {size / 1e9:.1f} GB" if size else ""
+        return f"engine: {self.title}, ensemble {settings.ensemble.name}{large} ({self.why}); {threads}{about}"
 
     @property
     def brief(self) -> str:
         """Ensemble and engine in a few words, and why this engine if nobody asked for it."""
-        settings, ensemble = self.settings, self.settings.ensemble
-        if self.engine == "ollama":
+        settings, ensemble, parts = self.settings, self.settings.ensemble, self.parts
+        if "embedded" not in parts:
             count = len({member.model or member.name for member in ensemble.members})
-            where = f" at {settings.ollama_host.removeprefix('http://')}" if self.local else ""
+            where = f" at {settings.ollama_host.removeprefix('http://')}" if self.local and list(parts) == ["ollama"] else ""
             return f"{ensemble.name} ({_counted(count, 'model')}) on {self.title}{where}"
         count, size = len(files_of(ensemble)), size_of(ensemble)
-        why = f"; {self.why}" if settings.engine != "embedded" else ""
+        why = f"; {self.why}" if settings.engine != "embedded" and len(parts) == 1 else ""
         about = f"{_counted(count, 'model')}{f', {size / 1e9:.1f} GB' if size else ''}"
+        if len(parts) > 1:
+            about = _counted(len(ensemble.members), "member")
         return f"{ensemble.name} ({about}) on {self.title}, {_counted(cores_for(settings).count, 'thread')}{why}"
 
 
@@ -103,33 +153,53 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+Members = Sequence[Member]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineEntry:
-    """One engine, as far as choosing is concerned."""
+    """One engine, as far as choosing is concerned. Its functions get those members of the ensemble that it runs."""
 
     title: str
-    prepare: Callable[[Chosen, Frontend], Awaitable[Selected]]
-    """Says what was chosen and fetches what is missing. Raises an `EngineError` or a `WeightsError` if it cannot answer."""
-    available: Callable[[Chosen], Engine]
+    prepare: Callable[[Chosen, Members, Frontend], Awaitable[Callable[[], Engine]]]
+    """Fetches what is missing; gives what opens it. Raises an `EngineError` or a `WeightsError` if it cannot answer."""
+    available: Callable[[Chosen, Members], Engine]
     """The engine with those members that can be opened at once; fetches nothing."""
+
+
+class TakeStarter(Exception):
+    """Raised when the user wants the starter in place of what was chosen."""
 
 
 async def choose(settings: Settings) -> Chosen:
     """Find out which engine is the one, from the settings and from what this machine has."""
-    full = with_default_ensemble(settings)
     if settings.engine == "embedded":
         return _choose_embedded(settings, "as the settings say")
-    with_url = [member.name for member in full.ensemble.members if member.url]
-    if with_url:
-        why = f"{len(with_url)} of {len(full.ensemble.members)} members have a URL"
+    full = with_default_ensemble(settings)
+    members = full.ensemble.members
+    placed = [member for member in members if member.url is not None or member.api is not None]
+    needs_ollama = any(member.api == "ollama" and member.url is None for member in members)
+    if settings.engine == "openai":
+        return Chosen(engine="openai", settings=full, why="as the settings say")
+    if len(placed) == len(members) and not needs_ollama:
+        by_url = all(member.api is None for member in placed)
+        why = f"{len(placed)} of {len(members)} members have a URL" if by_url else "as its members say"
         return Chosen(engine="ollama", settings=full, why=why)
+    return await _choose_here(full, settings, placed=bool(placed), needs_ollama=needs_ollama)
+
+
+async def _choose_here(full: Settings, settings: Settings, *, placed: bool, needs_ollama: bool) -> Chosen:
+    """What runs the members on this machine: the Ollama that answers, else the embedded engine."""
     version = await library.answers(settings.ollama_host, settings.connect_timeout)
     if version is not None:
         why = f"version {version} answers at {settings.ollama_host}"
         return Chosen(engine="ollama", settings=full, why=why, local=True, version=version)
-    if settings.engine == "ollama":
+    if settings.engine == "ollama" or needs_ollama:
         return Chosen(engine="ollama", settings=full, why="as the settings say", local=True)
-    return _choose_embedded(settings, f"no Ollama answers at {settings.ollama_host}")
+    why = f"no Ollama answers at {settings.ollama_host}"
+    if placed:  # the others are run here, if they can be
+        return Chosen(engine="embedded" if has_llama() else "ollama", settings=full, why=why)
+    return _choose_embedded(settings, why)
 
 
 def with_default_ensemble(settings: Settings) -> Settings:
@@ -154,33 +224,67 @@ async def select(settings: Settings, frontend: Frontend) -> Selected:
 
     Raises `EngineError` when nothing can answer as asked, `WeightsError` when weights cannot be had.
     """
-    chosen = await choose(settings)
-    return await ENGINES[chosen.engine].prepare(chosen, frontend)
+    return await prepare(await choose(settings), frontend)
+
+
+async def prepare(chosen: Chosen, frontend: Frontend) -> Selected:
+    """Make what was chosen ready to be opened, and say what it is."""
+    try:
+        if "ollama" in chosen.parts:  # what is missing there is asked before anything is said or fetched
+            await _see_to_ollama(chosen, frontend)
+    except TakeStarter:
+        starter = chosen.settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
+        chosen = Chosen(engine="embedded", settings=starter, why="as you chose")
+    if "embedded" in chosen.parts and not has_llama():
+        raise EngineError(
+            f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
+        )
+    frontend.say(chosen.line if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
+    opens = [await ENGINES[name].prepare(chosen, members, frontend) for name, members in chosen.parts.items()]
+    return Selected(chosen.settings, opens[0] if len(opens) == 1 else lambda: MixedEngine([open_one() for open_one in opens]))
 
 
 def open_available(chosen: Chosen) -> Engine:
     """The chosen engine with those members that can be opened at once; fetches nothing."""
-    return ENGINES[chosen.engine].available(chosen)
+    engines = [ENGINES[name].available(chosen, members) for name, members in chosen.parts.items()]
+    return engines[0] if len(engines) == 1 else MixedEngine(engines)
+
+
+def at_work_here(chosen: Chosen) -> int:
+    """How many different models of the candidates are at work on this machine at the same time; they share its cores."""
+    places = {_runs_here(chosen, member) for member in chosen.settings.ensemble.candidates}
+    return max(1, len(places - {None}))
+
+
+def _runs_here(chosen: Chosen, member: Member) -> tuple[str, str] | None:
+    """Which model of this machine answers for a member, None for one of another machine."""
+    settings, engine = chosen.settings, chosen.engine_of(member)
+    if engine == "embedded":
+        return ("", str(member.weights))
+    url = member.url or (settings.ollama_host if engine == "ollama" else settings.openai_host or "")
+    return (url, member.model or member.name) if is_here(urlsplit(url).hostname or "") else None
 
 
 # --- Ollama
 
 
-async def _prepare_ollama(chosen: Chosen, frontend: Frontend) -> Selected:
+async def _see_to_ollama(chosen: Chosen, frontend: Frontend) -> None:
+    """Have models pulled that a local Ollama lacks. Raises an `EngineError` if it cannot answer, `TakeStarter` if the user wants that."""
     settings = chosen.settings
-    if chosen.local and chosen.version is None:
+    local = [member for member in chosen.parts["ollama"] if member.url is None]
+    if local and chosen.local and chosen.version is None:
         raise EngineError(
             f"no Ollama answers at {settings.ollama_host}: start it (ollama serve) or set OLLAMA_HOST; without --engine ollama "
             "the embedded engine answers"
         )
-    if chosen.local:
-        lacking = await library.missing(settings.ensemble.members, settings.ollama_host)
+    if local and chosen.local:
+        lacking = await library.missing(local, settings.ollama_host)
         if lacking and await _remedied(settings, lacking, frontend) == "starter":
-            starter = settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
-            return await _prepare_embedded(Chosen(engine="embedded", settings=starter, why="as you chose"), frontend)
-    long = f"engine: {chosen.title}, ensemble {settings.ensemble.name} ({chosen.why})"
-    frontend.say(long if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
-    return Selected(settings, lambda: ollama_engine(settings))
+            raise TakeStarter
+
+
+async def _prepare_ollama(chosen: Chosen, members: Members, _: Frontend) -> Callable[[], Engine]:
+    return lambda: ollama_engine(chosen.settings, members, at_once=at_work_here(chosen))
 
 
 async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) -> Remedy:
@@ -198,44 +302,54 @@ async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) 
     )
 
 
-def ollama_engine(settings: Settings) -> OllamaEngine:
-    """The engine for members at Ollama servers, with the options that models on this machine are loaded with."""
+def ollama_engine(settings: Settings, members: Members | None = None, *, at_once: int | None = None) -> OllamaEngine:
+    """The engine for members at Ollama servers (all, if not given), with the options that models on this machine are loaded with.
+
+    `at_once` is how many models are at work on this machine at the same time: as many as there are candidates, if not given.
+    """
     ensemble, cores = settings.ensemble, cores_for(settings)
-    at_once = max(1, len(ensemble.candidates))
+    at_once = at_once or max(1, len(ensemble.candidates))
     options = {"num_ctx": ensemble.context, "num_thread": max(1, cores.count // at_once)}
     return OllamaEngine(
-        ensemble.members, host=settings.ollama_host, deadlines=deadlines_of(settings), load_options=options, context=ensemble.context
+        ensemble.members if members is None else members,
+        host=settings.ollama_host,
+        deadlines=deadlines_of(settings),
+        load_options=options,
+        context=ensemble.context,
     )
+
+
+# --- servers with OpenAI's API
+
+
+async def _prepare_openai(chosen: Chosen, members: Members, _: Frontend) -> Callable[[], Engine]:
+    return lambda: openai_engine(chosen, members)
+
+
+def openai_engine(chosen: Chosen, members: Members) -> OpenAIEngine:
+    """The engine for members at servers with OpenAI's API. Raises a `ConfigError` for one that has no URL."""
+    settings = chosen.settings
+    return OpenAIEngine(members, deadlines=deadlines_of(settings), context=settings.ensemble.context, url=settings.openai_host)
 
 
 # --- the embedded engine
 
 
-async def _prepare_embedded(chosen: Chosen, frontend: Frontend) -> Selected:
-    if not has_llama():
-        raise EngineError(
-            f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
-        )
-    settings, cores = chosen.settings, cores_for(chosen.settings)
-    threads = _counted(cores.count, "thread")
-    about = f"\n  {chosen.about_ensemble}" if chosen.about_ensemble else ""
-    size = f", {size_of(settings.ensemble) / 1e9:.1f} GB" if size_of(settings.ensemble) else ""
-    long = f"engine: {chosen.title}, ensemble {settings.ensemble.name}{size} ({chosen.why}); {threads}{about}"
-    frontend.say(long if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
-    files = await _files(settings, frontend)
-    return Selected(settings, lambda: embedded_engine(settings, files))
+async def _prepare_embedded(chosen: Chosen, members: Members, frontend: Frontend) -> Callable[[], Engine]:
+    files = await _files(chosen.settings, members, frontend)
+    return lambda: embedded_engine(chosen, files)
 
 
-def _embedded_available(chosen: Chosen) -> EmbeddedEngine:
+def _embedded_available(chosen: Chosen, members: Members) -> EmbeddedEngine:
     files: dict[str, Path] = {}
-    for member in chosen.settings.ensemble.members if has_llama() else ():
+    for member in members if has_llama() else ():
         try:
             file = ready_file(member, chosen.settings)
         except WeightsError:  # unusable weights count as missing
             continue
         if file is not None:
             files[member.name] = file
-    return embedded_engine(chosen.settings, files)
+    return embedded_engine(chosen, files)
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
@@ -254,16 +368,19 @@ def has_llama() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def embedded_engine(settings: Settings, files: Mapping[str, Path]) -> EmbeddedEngine:
+def embedded_engine(chosen: Chosen, files: Mapping[str, Path]) -> EmbeddedEngine:
     """The engine for those members that have a weights file."""
-    ensemble = settings.ensemble
+    settings, ensemble = chosen.settings, chosen.settings.ensemble
+    together = [member.name for member in ensemble.candidates if member.name in files]
+    own = len({files[name].resolve() for name in together})
     return EmbeddedEngine(
         [member for member in ensemble.members if member.name in files],
         files=files,
         context=ensemble.context,
         cores=cores_for(settings).count,
         deadlines=deadlines_of(settings),
-        together=[member.name for member in ensemble.candidates],
+        together=together,
+        beside=max(0, at_work_here(chosen) - own) if own else 0,
     )
 
 
@@ -287,9 +404,9 @@ def weights_of(member: Member, settings: Settings) -> Weights:
     return member.weights
 
 
-async def _files(settings: Settings, frontend: Frontend) -> dict[str, Path]:
+async def _files(settings: Settings, members: Members, frontend: Frontend) -> dict[str, Path]:
     """Each member's weights file; those that are missing are fetched first."""
-    wanted = {member.name: weights_of(member, settings) for member in settings.ensemble.members}
+    wanted = {member.name: weights_of(member, settings) for member in members}
     folder = cache_of(settings)
     if any(weights.convert for weights in wanted.values()):
         frontend.say(f"convert: in ensemble {settings.ensemble.name} is ignored: weights are used as they are")
@@ -316,6 +433,11 @@ def cores_for(settings: Settings) -> Cores:
 
 
 ENGINES: Final[Mapping[EngineName, EngineEntry]] = {
-    "ollama": EngineEntry(title="Ollama", prepare=_prepare_ollama, available=lambda chosen: ollama_engine(chosen.settings)),
+    "ollama": EngineEntry(
+        title="Ollama",
+        prepare=_prepare_ollama,
+        available=lambda chosen, members: ollama_engine(chosen.settings, members, at_once=at_work_here(chosen)),
+    ),
+    "openai": EngineEntry(title="OpenAI API", prepare=_prepare_openai, available=openai_engine),
     "embedded": EngineEntry(title="embedded llama.cpp", prepare=_prepare_embedded, available=_embedded_available),
 }

@@ -7,8 +7,10 @@ deadlines of a call or by `idle_s`, everything else by `timeout_s`.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -210,15 +212,22 @@ class HttpClient:
     session: Callable[[], aiohttp.ClientSession]
     base: URL
     translator: Translator
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxy: str | None = None
     limits: HttpLimits = STANDARD_LIMITS
 
     @asynccontextmanager
     async def reply(
-        self, path: str, body: bytes | None = None, *, timeout_s: float | None = None, idle_s: float | None = None, at_work: bool = False
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        idle_s: float | None = None,
+        at_work: bool = False,
     ) -> AsyncIterator[Reply]:
-        """Send a request (GET without a body) and give its reply if the status is 200; leaving closes the connection.
+        """Send a request (GET without a body) and give its reply if the status is 200, or 204; leaving closes the connection.
 
         Only what is awaited of aiohttp is translated: an error that a listener raises is its own.
         """
@@ -228,14 +237,14 @@ class HttpClient:
                 "GET" if body is None else "POST",
                 self.base / path.lstrip("/"),
                 data=body,
-                headers=self.headers,
+                headers={**self.headers, **(headers or {})},
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=session.timeout.connect, sock_read=idle_s),
                 allow_redirects=False,
                 proxy=self.proxy,
             )
         reply = Reply(response, self, at_work=at_work)
         try:
-            if response.status != 200:
+            if response.status not in {200, 204}:
                 raise self.translator.refused(await reply.refusal())
             yield reply
         finally:
@@ -376,12 +385,46 @@ def error_text(body: bytes) -> str | None:
 
 
 def error_of(record: Mapping[str, object]) -> str | None:
-    """The same of a record that has been decoded.
+    """The same of a record that has been decoded; also in the forms of servers that have no `error` in it.
 
     >>> error_of({"error": "no such model"}), error_of({"error": {"message": "busy"}}), error_of({"error": 3})
     ('no such model', 'busy', None)
+    >>> error_of({"object": "error", "message": "too long"}), error_of({"message": {"content": "Hi"}})
+    ('too long', None)
+    >>> error_of({"detail": "Not Found"}), error_of({"detail": [{"loc": ["body", "top_k"], "msg": "Extra inputs are not permitted"}]})
+    ('Not Found', 'body.top_k: Extra inputs are not permitted')
     """
     error = record.get("error")
     if isinstance(error, dict):
         error = error.get("message")
+    elif error is None and record.get("object") == "error":
+        error = record.get("message")
+    elif error is None and isinstance(detail := record.get("detail"), list):  # FastAPI's own refusal of a request
+        error = "; ".join(_of_field(one) for one in detail[:8] if isinstance(one, dict)) or None
+    elif error is None:
+        error = record.get("detail")
     return error if isinstance(error, str) else None
+
+
+def _of_field(detail: Mapping[str, object]) -> str:
+    place = detail.get("loc")
+    return f"{'.'.join(map(str, place)) if isinstance(place, list) else ''}: {detail.get('msg')}"
+
+
+def proxy_for(url: URL) -> str | None:
+    """The proxy that the environment (or the system) names for this URL; never one for a server on this machine."""
+    if is_here(url.host or "") or urllib.request.proxy_bypass(url.host or ""):
+        return None
+    return urllib.request.getproxies().get(url.scheme)
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine.
+
+    >>> is_here("127.0.0.1"), is_here("localhost"), is_here("models.example")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

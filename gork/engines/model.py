@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
-from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, Slot, estimate_prompt
+from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, RunningCall, Slot, estimate_prompt
 from gork.errors import Died, TimedOut, advised
-from gork.turn import Answer, AnswerFormat, MemberState, Message, OnEvent, Restarted, State
+from gork.turn import Answer, AnswerFormat, MemberState, Message, Notice, OnEvent, Restarted, State
 
 Options = Mapping[str, OptionValue]
 _T = TypeVar("_T")
@@ -70,6 +70,8 @@ class Model(abc.ABC):
         self.member, self.deadlines = member, deadlines
         self._slots = slots if slots is not None else asyncio.Semaphore(member.parallel)
         self._load_task: asyncio.Task[None] | None = None
+        self.untold: list[str] = []
+        """What an engine found out that the user should know: the next call tells it."""
 
     @property
     def name(self) -> str:
@@ -121,13 +123,16 @@ class Model(abc.ABC):
         limit_s: float | None = None,
         answer_format: AnswerFormat | None = None,
         logprobs: bool = False,
+        call: RunningCall | None = None,
     ) -> Completion:
         """Stream a completion of `messages`; tokens and states go to `on_event`.
 
         `limit_s` bounds the whole call, waiting for a slot included and loading excluded. A deadline that passes after text has come
         ends the completion (`stop="deadline"`); before that it is a `TimedOut`. `answer_format` makes the text JSON.
-        `logprobs` asks for `Completion.confidence`.
+        `logprobs` asks for `Completion.confidence`. `call` lets the caller end it early: what was written by then is the completion
+        (`stop="stopped"`).
         """
+        call = call or RunningCall()
         deadline = CallDeadline(self.deadlines, limit_s)
         partial = PartialCompletion(self.name, deadline, on_event)
 
@@ -143,12 +148,15 @@ class Model(abc.ABC):
 
         try:
             async with deadline, self._slot(on_event):
+                call.begin(partial, deadline)
                 return await self._twice(stream, deadline, on_event, again)
         except TimeoutError:
             partial.end()
             if partial.text.strip():
-                return partial.completion("deadline")
+                return partial.completion("stopped" if call.was_cut else "deadline")
             raise self._late(deadline) from None
+        finally:
+            call.end()
 
     async def choose(
         self, messages: Sequence[Message], labels: Sequence[str], *, lead_in: str, on_event: OnEvent, limit_s: float | None = None
@@ -222,13 +230,17 @@ class Model(abc.ABC):
         self, attempt: Callable[[], Awaitable[_T]], deadline: CallDeadline, on_event: OnEvent, again: Callable[[Died], None]
     ) -> _T:
         """Make the attempt with the model loaded; once more if the model's process went away."""
-        await self._loaded(deadline, on_event)
         try:
+            await self._loaded(deadline, on_event)
+            try:
+                return await attempt()
+            except Died as error:
+                again(error)
+            await self._loaded(deadline, on_event)
             return await attempt()
-        except Died as error:
-            again(error)
-        await self._loaded(deadline, on_event)
-        return await attempt()
+        finally:
+            while self.untold:
+                on_event(Notice(self.untold.pop(0)))
 
     async def _loaded(self, deadline: CallDeadline | None, on_event: OnEvent) -> None:
         """Wait until the model is in memory. The load belongs to the engine: giving up the wait does not abort it."""
@@ -274,3 +286,21 @@ class Engine(abc.ABC):
         """Give up loads, then release what the engine holds."""
         for model in self.models.values():
             await model.close()
+
+
+class MixedEngine(Engine):
+    """Several engines, each with members of its own."""
+
+    name = "mixed"
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        super().__init__()
+        self._engines = engines
+        self.models = {name: model for engine in engines for name, model in engine.models.items()}
+
+    async def close(self) -> None:
+        """Close all of them, also if one of them fails at that."""
+        results = await asyncio.gather(*(engine.close() for engine in self._engines), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result

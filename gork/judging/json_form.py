@@ -10,9 +10,21 @@ import json
 from collections.abc import Mapping
 from typing import NoReturn
 
-from gork.turn import AnswerFormat
+from gork.engines.call import Completion
+from gork.engines.model import Model
+from gork.errors import ModelError, WrongForm
+from gork.turn import AnswerFormat, Question
 
 _LONGEST = 200
+
+
+def check_form(completion: Completion, question: Question, model: Model) -> None:
+    """See that a candidate's answer counts. Raises a `ModelError` if there is none, or not in the form that was asked for."""
+    if not completion.text.strip():
+        raise ModelError("it answered nothing", member=model.name, where=model.where)
+    cut_as_asked = completion.stop == "length" and "num_predict" in question.options
+    if not cut_as_asked and (why := misfit(completion.text, question.answer_format)) is not None:
+        raise WrongForm(f"its answer does not count: {why}", member=model.name, where=model.where)
 
 
 def misfit(text: str, wanted: AnswerFormat | None) -> str | None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gork.config.ensemble import Member
+from gork.engines.call import Completion
 from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
 from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
@@ -108,6 +110,13 @@ def leans_on_history(text: str) -> bool:
 def _recent(history: Sequence[Message]) -> list[Message]:
     """The last exchanges, each text cut."""
     return [{"role": m["role"], "content": m["content"][:_CUT]} for m in history[-2 * _TURNS :]]
+
+
+def with_rewrite(question: Question, reply: Completion) -> Question:
+    """The question with what the promptimizer made of it, or with the reason why that is refused."""
+    rewrite = clean(reply.text, question.text)
+    refused = refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
+    return replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
 
 
 def clean(reply: str, original: str = "") -> str:

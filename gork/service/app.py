@@ -20,6 +20,7 @@ def create_app(service: Service) -> web.Application:
         app.add_routes(routes(service))
 
     async def close(_: web.Application) -> None:
+        await service.live.close()
         await service.healths.close()
 
     app.on_cleanup.append(close)

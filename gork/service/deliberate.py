@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
 from gork import __version__
-from gork.config.ensemble import LOAD_TIME, MOST_CANDIDATES, OptionValue, SamplingOptions
+from gork.config.ensemble import LOAD_TIME, MOST_CANDIDATES, Ensemble, OptionValue, SamplingOptions, with_candidates
 from gork.config.schema import Wrong, fields_of, read_value, suggestion
 from gork.config.settings import Settings
 from gork.config.urls import quoted
-from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping
-from gork.health import MemberRow, rows_of
-from gork.judging.decide import prior_order
+from gork.errors import BadRequest, ConfigError, NotFound
+from gork.health import MemberRow, roles_of, rows_of
+from gork.judging.rules import ranking_of
 from gork.service.bodies import read_body
 from gork.service.dialects.messages import PlainMessages, checked_text
 from gork.service.dialects.requests import RequestOptions, understand
-from gork.service.jobs import ClientJob, Heartbeat
+from gork.service.jobs import Heartbeat
+from gork.service.live_turns import HEARTBEAT, LiveTurn, broken, frame, new_token
+from gork.service.request_context import current
 from gork.service.responses import Stream, json_response
 from gork.service.service import NAME, Service
-from gork.turn import Finished, Message, Notice, Question, Turn, instructions
-from gork.wire import Accepted, BadEvent, Broken, BrokenKind, Explained, WireEvent, encode, turn_of
+from gork.turn import Message, Notice, Question, Turn, instructions
+from gork.wire import Accepted, BadEvent, Explained, turn_of
 
-_T = TypeVar("_T")
-_BURST: Final = 32 * 1024
-"""Most bytes of events that are sent in one piece."""
-HEARTBEAT: Final = b": beat\n\n"
-"""A comment between events: nothing happened, and the connection is still in use."""
+TURN_HEADER: Final = "X-Turn-Token"
+"""The header with a turn's secret; an address would stand in logs."""
+LAST_EVENT: Final = "Last-Event-ID"
 _SEEDS = msgspec.Meta(ge=0, le=2**31 - 1)
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
@@ -52,6 +53,8 @@ class DeliberateRequest(msgspec.Struct):
     history: list[HistoryMessage] = []
     system: str | None = None
     optimize: bool | None = None
+    members: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)] | None = None
+    """The candidates that take part; all of them if not given."""
     compute: bool = True
     """Whether members may answer by a program; a service that runs none does not begin to."""
     program: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
@@ -63,6 +66,8 @@ class DeliberateRequest(msgspec.Struct):
     rewrite_timeout: Seconds | None = None
     candidate_timeout: Seconds | None = None
     judge_timeout: Seconds | None = None
+    keep: bool = False
+    """Whether the turn goes on for a while when its client leaves, and can be read from any of its events on; each then has an `id`."""
 
 
 class MemberList(msgspec.Struct):
@@ -86,10 +91,13 @@ class ExplainRequest(msgspec.Struct):
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """`/api/deliberate`, `/api/members` and `/api/explain`."""
+    """`/api/deliberate` and what belongs to one of its turns, `/api/members` and `/api/explain`."""
     api = DeliberateApi(service)
     return [
         web.post("/api/deliberate", api.deliberate),
+        web.get("/api/deliberate/{turn}", api.read_on),
+        web.post("/api/deliberate/{turn}/stop", api.stop),
+        web.post("/api/deliberate/{turn}/answer-now", api.answer_now),
         web.get("/api/members", api.members),
         web.post("/api/explain", api.explain),
     ]
@@ -104,18 +112,39 @@ class DeliberateApi:
     async def deliberate(self, request: web.Request) -> web.StreamResponse:
         """Run a turn and send its events."""
         service = self._service
-        question, how, notes = _understood(service, await read_body(request, DeliberateRequest))
-        async with service.turn(question, how) as job:
-            stream = Stream(request, "text/event-stream", {"X-Turn-Id": question.id})
+        asked = await read_body(request, DeliberateRequest)
+        question, how, notes = _understood(service, asked)
+        token = new_token()
+        accepted = Accepted(question.id, service.engine.name, how.ensemble.name, roles_of(how.ensemble), token)
+        turn = await service.live.begin(question, how, token, (accepted, *map(Notice, notes)), kept=asked.keep)
+        return await _sent(request, turn)
 
-            async def send() -> None:
-                await stream.write(_event(Accepted(question.id, service.engine.name, service.ensemble.name, service.roles)))
-                for note in notes:
-                    await stream.write(_event(Notice(note)))
-                await stream.write(_event(Finished(await _followed(job, stream))))
+    async def read_on(self, request: web.Request) -> web.StreamResponse:
+        """Send the events of a turn that was to be kept, from the one after `Last-Event-ID` on."""
+        turn = self._live(request)
+        if not turn.log.kept:
+            raise NotFound("this turn was not asked to be kept, so nobody else can read it")
+        last = request.headers.get(LAST_EVENT, "0")
+        if not re.fullmatch("[0-9]{1,9}", last):
+            raise BadRequest(f"{LAST_EVENT}: it must be the number of an event", param=LAST_EVENT)
+        return await _sent(request, turn, after=int(last))
 
-            await stream.write(HEARTBEAT)
-            return await stream.run(send, lambda error: _broken(error, service.told(str(error))))
+    async def stop(self, request: web.Request) -> web.Response:
+        """Stop a turn; one that has ended stays as it is."""
+        self._live(request).stop()
+        return web.Response(status=204)
+
+    async def answer_now(self, request: web.Request) -> web.Response:
+        """Have a turn end as soon as it can, with what is written; one that has ended stays as it is."""
+        self._live(request).answer_now.set()
+        return web.Response(status=204)
+
+    def _live(self, request: web.Request) -> LiveTurn:
+        """The turn that a request is about. Raises `NotFound`, also if its token is another one."""
+        turn = self._service.live.find(request.match_info["turn"], request.headers.get(TURN_HEADER, ""))
+        if (context := current.get()) is not None:
+            context.turn = turn.id
+        return turn
 
     async def members(self, _request: web.Request) -> web.Response:
         """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""
@@ -128,7 +157,7 @@ class DeliberateApi:
             description=service.ensemble.description,
             context=service.ensemble.context,
             members=list(rows_of(service.ensemble, service.models, await service.healths.refreshed())),
-            prior=prior_order([member.name for member in service.ensemble.candidates], service.ensemble.choosing),
+            prior=list(ranking_of(service.ensemble)),
         )
         return json_response(members)
 
@@ -142,45 +171,29 @@ class DeliberateApi:
             stream = Stream(request, "text/event-stream", {})
 
             async def send() -> None:
-                await stream.write(_event(Explained(await _followed(job, stream))))
+                async for item in job:
+                    await stream.write(HEARTBEAT if isinstance(item, Heartbeat) else frame(item))
+                await stream.write(frame(Explained(await job.result())))
 
             await stream.write(HEARTBEAT)
-            return await stream.run(send, lambda error: _broken(error, self._service.told(str(error))))
+            return await stream.run(send, lambda error: frame(broken(error, self._service.told(str(error)))))
 
 
-async def _followed(job: ClientJob[_T], stream: Stream) -> _T:
-    """Send the events of a job and return its result. Raises the `GorkError` that ended it."""
-    burst = bytearray()
-    async for item in job:
-        if isinstance(item, Heartbeat):
-            burst += HEARTBEAT
-        elif not isinstance(item, Finished):  # the last event of all comes when the turn has really ended
-            burst += _event(item)
-        if burst and (not job.at_hand or len(burst) > _BURST):
-            await stream.write(bytes(burst))
-            burst.clear()
-    if burst:
-        await stream.write(bytes(burst))
-    return await job.result()
+async def _sent(request: web.Request, turn: LiveTurn, *, after: int = 0) -> web.StreamResponse:
+    """Send a turn's events, from the one after that number on, until its end or until the client leaves."""
+    stream = Stream(request, "text/event-stream", {"X-Turn-Id": turn.id})
+    async with turn.reader(after) as reader:
+        if (context := current.get()) is not None:
+            context.wake = reader.wake
+            if context.half_closed:
+                reader.wake()
 
+        async def send() -> None:
+            async for data in reader:
+                await stream.write(data)
 
-def _event(event: WireEvent) -> bytes:
-    kind, data = encode(event)
-    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
-
-
-def _broken(error: GorkError, told: str) -> bytes:
-    kind: BrokenKind
-    match error:
-        case NoAnswer():
-            kind = "no_answer"
-        case Stopping():
-            kind = "stopped"
-        case QueueFull() | BadRequest():
-            kind = "refused"
-        case _:
-            kind = "error"
-    return _event(Broken(kind, told))
+        await stream.write(HEARTBEAT)
+        return await stream.run(send, lambda error: frame(broken(error, str(error))))
 
 
 def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, Settings, tuple[str, ...]]:
@@ -223,6 +236,7 @@ def _settings(asked: DeliberateRequest, settings: Settings) -> Settings:
 
     return replace(
         settings,
+        ensemble=_taking_part(settings.ensemble, asked.members),
         optimize=settings.optimize if asked.optimize is None else asked.optimize,
         compute=settings.compute and asked.compute,
         timeout=shorter(settings.timeout, asked.timeout),
@@ -230,6 +244,13 @@ def _settings(asked: DeliberateRequest, settings: Settings) -> Settings:
         candidate_timeout=shorter(settings.candidate_timeout, asked.candidate_timeout),
         judge_timeout=shorter(settings.judge_timeout, asked.judge_timeout),
     )
+
+
+def _taking_part(ensemble: Ensemble, members: Sequence[str] | None) -> Ensemble:
+    try:
+        return ensemble if members is None else with_candidates(ensemble, members)
+    except ConfigError as error:
+        raise BadRequest(f"members: {error}", param="members") from None
 
 
 def _turn(raw: Mapping[str, object]) -> Turn:

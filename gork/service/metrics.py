@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from gork import __version__
 from gork.errors import ModelError
 from gork.service.admission import AdmissionQueue
-from gork.turn import FallbackKind, Stage, Verdict
+from gork.turn import ANSWER_NOW, Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")
 REFUSALS: Final = ("full", "stopping", "unauthorized", "host", "origin", "too_large", "slow", "bad_http", "connections")
@@ -23,7 +23,7 @@ def _kinds(error: type[ModelError]) -> list[str]:
 
 
 KINDS: Final = tuple(dict.fromkeys(_kinds(ModelError)))
-FALLBACKS: Final = (*map(str, FallbackKind), *KINDS, OTHER)
+FALLBACKS: Final = (ANSWER_NOW, *KINDS, OTHER)
 
 # Small models on a processor or two: a turn takes from a second to its deadline of five minutes, and loading comes on top.
 _TURN_S = (0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900)
@@ -69,6 +69,12 @@ class Metrics:
         self.judge_tokens = Counter("gork_judge_tokens", "Tokens that the judge read and wrote for verdicts.", registry=registry)
         self.calls = Counter("gork_calls", "Requests to one member alone, by how they ended.", ["member", "outcome"], registry=registry)
         self.failures = Counter("gork_model_failures", "Failures of members.", ["member", "kind"], registry=registry)
+        self.not_needed = Counter(
+            "gork_not_needed",
+            "Members that were stopped, since a turn was decided or its user wanted the answer.",
+            ["member"],
+            registry=registry,
+        )
         self.refused = Counter("gork_refused", "Requests that were turned away, by the reason.", ["reason"], registry=registry)
         self.requests = Counter("gork_requests", "HTTP requests by route and status.", ["route", "status"], registry=registry)
         self.member_inflight = Gauge("gork_member_inflight", "Requests that a member works on.", ["member"], registry=registry)
@@ -92,6 +98,7 @@ class Metrics:
             self.member_inflight.labels(member)
             self.tokens.labels(member, "completion")
             self.failures.labels(member, ModelError.kind)
+            self.not_needed.labels(member)
 
     def failed(self, member: str, kind: str) -> None:
         """Count a member's failure."""

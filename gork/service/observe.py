@@ -130,6 +130,7 @@ class TurnObserver:
             fallback=None if verdict.fallback is None else verdict.fallback.text,
             tokens=" ".join(f"{answer.member}:{answer.tokens}" for answer in turn.answers),
             failed=" ".join(failure.member for failure in turn.failures) or None,
+            not_needed=" ".join(turn.not_needed) or None,
             answer=turn.answer if self._settings.log_prompts else None,
         )
 
@@ -160,6 +161,8 @@ class _Observation:
         match event:
             case MemberState(member, state):
                 self._state(member, state)
+                if state is State.NOT_NEEDED:
+                    self._metrics.not_needed.labels(member).inc()
             case StageStarted(stage):
                 self.stages.append(str(stage))
             case Answered(answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from gork.health import roles_of
 from gork.service.admission import AdmissionQueue
 from gork.service.health import Healths
 from gork.service.jobs import ClientJob, Jobs, within
+from gork.service.live_turns import LiveTurns
 from gork.service.metrics import Metrics
 from gork.service.observe import TurnObserver
 from gork.service.request_context import current
-from gork.service.turns import TurnStore
+from gork.service.turns import KeptTurn, TurnStore
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
 
 NAME = "gork-heavy-lite"
@@ -44,6 +46,8 @@ class ServiceLimits:
     """Seconds beyond a turn's limit: the flow's own deadlines end first, and keep what was written by then."""
     idle_s: float = 75.0
     """Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
+    unattended_s: float = 180.0
+    """Seconds that a turn goes on without a reader, where its client asked for that: a page is reloaded, a laptop changes its network."""
     last_words_s: float = 3.0
     """Seconds in which clients are told that their turn was given up, when the service stops."""
     health_fresh_s: float = 5.0
@@ -94,8 +98,12 @@ class Service:
             check_s=self.limits.health_check_s,
             wait_s=self.limits.health_wait_s,
         )
-        self.finished = TurnStore()
+        self.finished = TurnStore[KeptTurn]()
         """Turns that ended, for clients that go on from one by its id."""
+        self.live = LiveTurns(
+            self.turn, lambda error: self.told(str(error)), heartbeat_s=self.limits.heartbeat_s, unattended_s=self.limits.unattended_s
+        )
+        """Turns that run or ended just now, for clients that read their events."""
         self.stopping = False
 
     @property
@@ -124,8 +132,10 @@ class Service:
         return text
 
     @asynccontextmanager
-    async def turn(self, question: Question, how: Settings | None = None) -> AsyncIterator[ClientJob[Turn]]:
-        """Run a turn for a client; entering raises `QueueFull` or `Stopping` before anything is done.
+    async def turn(
+        self, question: Question, how: Settings | None = None, answer_now: asyncio.Event | None = None
+    ) -> AsyncIterator[ClientJob[Turn]]:
+        """Run a turn for a client, who may want the answer now; entering raises `QueueFull` or `Stopping` before anything is done.
 
         From here on the request's log lines and its reply's headers have the turn's id.
         """
@@ -134,7 +144,9 @@ class Service:
             request.turn = question.id
 
         async def bounded(told: OnEvent) -> Turn:
-            return await self._within(chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen), told)
+            return await self._within(
+                chosen, chosen.timeout, lambda on_event: self.ask(question, on_event, chosen, answer_now=answer_now), told
+            )
 
         async with self._begun(self.turns, lambda on_event: self.observer.turn(question, bounded, on_event), self.observer.left) as job:
             yield job

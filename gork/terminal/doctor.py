@@ -81,7 +81,7 @@ class DoctorReport:
         """The report in the form that --json prints."""
         settings, memory = self.chosen.settings, self.memory
         return {
-            "engine": self.chosen.engine,
+            "engine": self.chosen.name,
             "why": self.chosen.why,
             "ensemble": settings.ensemble.name,
             "cores": {"count": self.cores.count, "why": self.cores.why},
@@ -115,7 +115,7 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
     ensemble = chosen.settings.ensemble
     healths = dict(zip(models, await asyncio.gather(*(check(model, _CHECK_S) for model in models.values())), strict=True))
     memory, cache, warnings = free_memory(), None, list[str]()
-    if chosen.engine == "embedded":
+    if "embedded" in chosen.parts:
         cache = cache_of(chosen.settings)
     needed = await _needed(chosen, healths)
     if memory is not None and needed > memory.free:
@@ -128,7 +128,7 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
         model = models.get(member.name)
         finding = _without_weights(member, ensemble, chosen) if model is None else _checked(model, healths[member.name], ensemble)
         # Members of one server take turns: together they would push each other out of a small machine's memory.
-        queues.setdefault(finding.where if chosen.engine == "ollama" else "", []).append(finding)
+        queues.setdefault("" if chosen.engine_of(member) == "embedded" else finding.where, []).append(finding)
     asked = await asyncio.gather(*(_one_after_the_other(queue, models, each_s, say) for queue in queues.values()))
     by_name = {finding.member: finding for queue in asked for finding in queue}
     findings = tuple(by_name[member.name] for member in ensemble.members)
@@ -210,17 +210,17 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
     settings = chosen.settings
     waiting = [member for member in settings.ensemble.members if member.name in healths and not healths[member.name].loaded]
     files: dict[str, int] = {}
-    if chosen.engine == "embedded":
-        for member in waiting:
-            if (file := ready_file(member, settings)) is not None:
-                files[str(file)] = file.stat().st_size
-    elif chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
+    for member in waiting:
+        if chosen.engine_of(member) == "embedded" and (file := ready_file(member, settings)) is not None:
+            files[str(file)] = file.stat().st_size
+    if chosen.local and chosen.version is not None and urlsplit(settings.ollama_host).hostname in {"127.0.0.1", "localhost", "::1"}:
         try:
             there = await library.sizes(settings.ollama_host, settings.connect_timeout)
         except ModelError:
             return 0
-        tags = {library.normal(member.model) for member in waiting if member.model is not None}
-        files = {tag: size for tag, size in there.items() if tag in tags}
+        local = [member for member in waiting if chosen.engine_of(member) == "ollama" and member.url is None]
+        tags = {library.normal(member.model) for member in local if member.model is not None}
+        files |= {tag: size for tag, size in there.items() if tag in tags}
     return int(_MORE_THAN_ITS_FILE * sum(files.values()))
 
 

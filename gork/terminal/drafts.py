@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gork.turn import (
+    STOPPED,
     Answer,
     Answered,
     Event,
     Failed,
     Failure,
+    MemberState,
     OnEvent,
     Question,
     Restarted,
     Rewritten,
     Stage,
     StageStarted,
+    State,
     Token,
     Turn,
     Verdict,
 )
-
-STOPPED = "stopped"
-"""Why an answer ended that its user stopped."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Drafts:
             case Token(member, text) if member in self._asked:
                 self._texts[member] = self._texts.get(member, "") + text
                 self._tokens[member] = self._tokens.get(member, 0) + 1
-            case Restarted(member):
+            case Restarted(member) | MemberState(member, State.NOT_NEEDED):
                 self._texts.pop(member, None)
                 self._tokens.pop(member, None)
             case Answered(answer):

@@ -18,7 +18,7 @@ from gork.config.ensemble import Ensemble
 from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import Computed, Turn, Verdict
+from gork.turn import ANSWER_NOW, STOPPED, Answer, Computed, Turn, Verdict
 
 READER_LEFT = 141
 """The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
@@ -53,11 +53,16 @@ def make_progress(
 
 
 def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown: bool, quiet: bool = False) -> None:
-    """Show what a turn came to: what was missing in it, the answer, and one line about who won; the answer alone if it is to be quiet."""
+    """Show what a turn came to: what was missing in it, the answer, and one line about who won.
+
+    If it is to be quiet: the answer alone, and that it is cut if it is.
+    """
     if not quiet and (missing := shortfall(turn)) is not None:
         progress.say(missing)
     # What a program printed is no Markdown.
     show_answer(turn.answer, prefix=prefix, markdown=markdown and not turn.winner.ran)
+    if (end := cut(turn.winner)) is not None:  # even if it is to be quiet: it would pass for a whole answer
+        progress.say(end)
     if not quiet:
         if turn.computed is not None:
             for line in computed(turn.computed).splitlines():
@@ -142,16 +147,39 @@ def _indented(text: str) -> str:
     return textwrap.indent(text.strip("\n"), "    ")
 
 
+def cut(answer: Answer) -> str | None:
+    """The line below an answer that its model did not bring to an end; None for a whole one.
+
+    >>> cut(Answer(member="a", model="m", text="x", tokens=512, complete=False, stop="length"))
+    'this answer is cut: it reached the limit of its length (512 tokens)'
+    """
+    if answer.complete:
+        return None
+    reasons = {
+        "length": f"it reached the limit of its length ({answer.tokens} tokens)",
+        "deadline": "its time was up",
+        "repetition": "its model had begun to repeat itself",
+        STOPPED: "it was stopped",
+    }
+    return f"this answer is cut: {reasons.get(answer.stop, answer.stop)}"
+
+
 def is_degraded(turn: Turn) -> bool:
-    """Whether a model failed, an answer was cut short by a deadline, or there was no verdict."""
-    return bool(turn.failures) or turn.verdict.fallback is not None or any(a.stop == "deadline" for a in turn.answers)
+    """Whether a model failed, an answer was cut short by a deadline, the chosen one by anything, or there was no verdict.
+
+    What its user wanted so does not count.
+    """
+    fallback = turn.verdict.fallback
+    no_verdict = fallback is not None and fallback.kind != ANSWER_NOW
+    late = any(answer.stop == "deadline" for answer in turn.answers)
+    return bool(turn.failures) or no_verdict or late or turn.winner.stop not in {"stop", STOPPED}
 
 
 def shortfall(turn: Turn) -> str | None:
     """The line above the answer of a degraded turn; None for any other."""
     if not is_degraded(turn):
         return None
-    asked = len(turn.answers) + len(turn.failures)
+    asked = len(turn.answers) + len(turn.failures) + len(turn.not_needed)
     parts = [f"{len(turn.answers)} of {asked} models answered"] if turn.failures else []
     parts += [f"{failure.member} failed: {failure.message}" for failure in turn.failures]
     parts += [f"{answer.member} was cut short by its deadline" for answer in turn.answers if answer.stop == "deadline"]
@@ -166,5 +194,5 @@ def summary(turn: Turn) -> str:
 
 def _who(winner: str, verdict: Verdict) -> str:
     if verdict.fallback is not None:
-        return f"No verdict ({verdict.fallback.text}): using {winner}, first in the fallback order"
+        return f"chosen: {winner}, the favourite, without the judge ({verdict.fallback.text})"
     return f"chosen: {winner} ({verdict.clarity if verdict.note is None else verdict.note})"

@@ -38,7 +38,8 @@ _KEPT_DRAFT = 6000
 """Characters that are kept of the draft which is watched: more than any window shows."""
 _LEAST_DRAFT = 4
 """Lines; in fewer a draft cannot be read."""
-SKIPPED = "skipped"
+SKIPPED, NOT_NEEDED = "skipped", "unneeded"
+_ENDED = frozenset({State.DONE, State.FAILED, State.NOT_NEEDED})
 _LABELS = {Stage.REWRITE: "rewrite", Stage.JUDGE: "judge"}
 _WIDE, _MEDIUM = 70, 50
 _LONGEST_LABEL = 16
@@ -84,6 +85,8 @@ class PlainProgress:
         match event:
             case StageStarted(stage, members):
                 self._line(f"{stage}: {', '.join(members)}")
+            case MemberState(_, State.NOT_NEEDED):
+                pass  # a notice says it of all of them
             case MemberState(member, state, detail):
                 self._changed(member, state, detail)
             case Restarted(member, why):
@@ -170,9 +173,14 @@ class MemberProgress:
         return _LABELS.get(self.stage, self.member)
 
     @property
+    def shown_state(self) -> str:
+        """The second column."""
+        return SKIPPED if self.skipped else NOT_NEEDED if self.state is State.NOT_NEEDED else self.state
+
+    @property
     def ended(self) -> bool:
-        """Whether it has finished, failed, or was skipped."""
-        return self.skipped or self.state in {State.DONE, State.FAILED}
+        """Whether it has finished, failed, was skipped, or is not waited for."""
+        return self.skipped or self.state in _ENDED
 
     def end(self, state: State, now: float) -> None:
         """Stop its clock."""
@@ -213,8 +221,8 @@ class Rows:
         match event:
             case StageStarted(stage, members):
                 self._start(stage, members, now)
-            case MemberState(member, state):
-                self._change(self._row(member), state, now)
+            case MemberState(member):
+                self._change(self._row(member), event, now)
             case Token(member, text):
                 row = self._row(member)
                 row.tokens += 1
@@ -274,8 +282,12 @@ class Rows:
             row.started = row.stage_since = now
             self._now[member] = row
 
-    def _change(self, row: MemberProgress, state: State, now: float) -> None:
-        if state in {State.DONE, State.FAILED}:
+    def _change(self, row: MemberProgress, event: MemberState, now: float) -> None:
+        state = event.state
+        if state is State.NOT_NEEDED:
+            row.text = event.detail
+            self._drop_draft(row.member)
+        if state in _ENDED:
             row.end(state, now)
             return
         if state is not row.state and State.LOADING in {state, row.state}:
@@ -334,13 +346,12 @@ def _chosen(rows: list[MemberProgress], room: int) -> tuple[list[MemberProgress]
 
 
 def _summed_up(rows: list[MemberProgress]) -> str:
-    states = Counter(SKIPPED if row.skipped else str(row.state) for row in rows)
+    states = Counter(row.shown_state for row in rows)
     return f"and {len(rows)} more: " + ", ".join(f"{count} {state}" for state, count in states.items())
 
 
 def _laid_out(row: MemberProgress, label: int, columns: int, now: float) -> str:
-    state = SKIPPED if row.skipped else row.state
-    cells = [f"{head(row.label, label):<{label}}", f"{state:<8}"]
+    cells = [f"{head(row.label, label):<{label}}", f"{row.shown_state:<8}"]
     if columns >= _WIDE:
         cells.append(f"{_seconds(row.first_s):>6}")
     if columns >= _MEDIUM:

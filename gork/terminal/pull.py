@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from gork.config.ensemble import Member
 from gork.config.settings import Settings
 from gork.config.weights import Weights
 from gork.engines.choose import Chosen, cache_of, has_llama, weights_of
+from gork.engines.client import server_url
 from gork.engines.ollama import library
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Progress, Say
@@ -95,19 +97,23 @@ async def bring_all(jobs: Sequence[Job], progress: Progress, *, at_once: int = A
 
 async def pull(chosen: Chosen, progress: Progress) -> int:
     """Bring what the ensemble's members lack; returns the exit code. What is there already is said and left alone."""
-    jobs, failed = (
-        await _missing_models(chosen.settings, progress.say) if chosen.engine == "ollama" else _missing_weights(chosen, progress.say)
-    )
+    jobs, failed, parts = list[Job](), list[str](), chosen.parts
+    if "ollama" in parts:
+        jobs, failed = await _missing_models(chosen.settings, parts["ollama"], progress.say)
+    if "embedded" in parts:
+        jobs += _missing_weights(chosen, parts["embedded"], progress.say)
+    for member in parts.get("openai", ()):
+        progress.say(f"{member.name}: its server has its models: nothing to pull")
     failed += await bring_all(jobs, progress)
     if failed:
         progress.say(f"failed: {', '.join(failed)}")
     return FAILED if failed else FETCHED
 
 
-async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list[str]]:
+async def _missing_models(settings: Settings, members: Sequence[Member], say: Say) -> tuple[list[Job], list[str]]:
     """A job for each model that a server lacks; the servers that could not be asked."""
     wanted: dict[str, dict[str, str]] = {}
-    for member in settings.ensemble.members:
+    for member in members:
         if member.model is None:
             say(f"{member.name}: names no model, so its server's only one is asked: nothing to pull")
         else:
@@ -116,7 +122,7 @@ async def _missing_models(settings: Settings, say: Say) -> tuple[list[Job], list
     failed: list[str] = []
     found = await asyncio.gather(*(_installed(host, settings) for host in wanted))
     for (host, tags), there in zip(wanted.items(), found, strict=True):
-        shown = library.server_url(host, "Ollama")[1]
+        shown = server_url(host, "Ollama")[1]
         for normal, tag in tags.items():
             name = tag if len(wanted) == 1 else f"{tag} at {shown}"
             if isinstance(there, ModelError):
@@ -136,20 +142,20 @@ async def _installed(host: str, settings: Settings) -> set[str] | ModelError:
         return error
 
 
-def _missing_weights(chosen: Chosen, say: Say) -> tuple[list[Job], list[str]]:
+def _missing_weights(chosen: Chosen, members: Sequence[Member], say: Say) -> list[Job]:
     """A job for each weights file that is not in the cache, however many members share it."""
     if not has_llama():
         raise EngineError(f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama")
     settings, jobs = chosen.settings, list[Job]()
     folder = cache_of(settings)
-    named = [weights_of(member, settings) for member in settings.ensemble.members]
+    named = [weights_of(member, settings) for member in members]
     wanted = {cache.place_in(weights, folder): weights for weights in named}
     for weights in wanted.values():
         if (ready := cache.cached(weights, folder)) is not None:
             say(f"{weights.file}: already there ({ready})")
         else:
             jobs.append(from_source(weights, settings))
-    return jobs, []
+    return jobs
 
 
 async def pull_tags(host: str, tags: Sequence[str], progress: Progress) -> None:

@@ -12,6 +12,7 @@ from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange
 from gork.flow import Ask, Explain
 from gork.health import MemberRow
+from gork.judging.rules import ranking_of
 from gork.terminal.attachments import TextFile
 from gork.terminal.drafts import Drafts, by_hand
 from gork.terminal.output import is_degraded
@@ -42,9 +43,8 @@ def sampling(options: Mapping[str, object]) -> Mapping[str, OptionValue]:
 
 
 def favourite(settings: Settings) -> str:
-    """The candidate that is first in the configured order."""
-    ensemble = settings.ensemble
-    return next(iter(ensemble.choosing.prior), ensemble.candidates[0].name)
+    """The candidate that is the favourite of all questions."""
+    return ranking_of(settings.ensemble)[0]
 
 
 def _ignore() -> None:
@@ -91,6 +91,8 @@ class SessionStats:
     wins: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    not_needed: Counter[str] = field(default_factory=Counter)
+    """How often a member was not waited for."""
     seconds: Counter[str] = field(default_factory=Counter)
     """Sums over all turns, by stage."""
 
@@ -103,6 +105,7 @@ class SessionStats:
         self.wins[turn.winner.member] += 1
         self.answers.update(answer.member for answer in turn.answers)
         self.failures.update(failure.member for failure in turn.failures)
+        self.not_needed.update(turn.not_needed)
         for stage, seconds in turn.timings.items():
             self.seconds[stage] += seconds  # type: ignore[assignment] # a Counter of seconds
 
@@ -199,6 +202,17 @@ class Session:
         elif self.last is not None:
             turn = replace(self.last, winner=answer, verdict=by_hand(answer.member, self.last.verdict))
             self._put(turn.question.text, turn)
+
+    def add_answer(self, answer: Answer) -> None:
+        """Add the answer of a member that was not waited for to the last turn."""
+        if self.last is None:
+            return
+        others = tuple(name for name in self.last.not_needed if name != answer.member)
+        turn = replace(self.last, answers=(*self.last.answers, answer), not_needed=others)
+        if self.remembered:
+            self._put(turn.question.text, turn)
+        else:
+            self.last = turn
 
     def undo(self) -> Exchange:
         """Take the last turn out of the conversation, which has one; it can still be looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -102,11 +103,11 @@ def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog,
 def remembered(ask: Ask, log: SessionLog, conversation: Conversation, settings: Settings, say: Say) -> Ask:
     """The flow for one question that belongs to a session: with what was said before, and saved afterwards."""
 
-    async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings) -> Turn:
+    async def ask_on(question: Question, on_event: OnEvent, how: Settings = settings, *, answer_now: asyncio.Event | None = None) -> Turn:
         kept = conversation.kept_beside(question.text, how)
         if (cut := announce(kept)) is not None:
             say(cut)
-        turn = await ask(replace(question, history=kept.messages, program=conversation.last_program), on_event, how)
+        turn = await ask(replace(question, history=kept.messages, program=conversation.last_program), on_event, how, answer_now=answer_now)
         log.append(question.text, turn)
         return turn
 

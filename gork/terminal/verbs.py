@@ -95,10 +95,11 @@ async def _to_wait_for(settings: Settings) -> Chosen:
 async def _wait(chosen: Chosen, say: Say) -> int:
     from gork.terminal import wait  # noqa: PLC0415 - only needed here
 
-    if chosen.engine == "embedded":
-        names = [member.name for member in chosen.settings.ensemble.members if choose.ready_file(member, chosen.settings) is None]
+    if "embedded" in chosen.parts:
+        names = [member.name for member in chosen.parts["embedded"] if choose.ready_file(member, chosen.settings) is None]
         if names:
             raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting fetches none: {program.call()} pull")
+    if list(chosen.parts) == ["embedded"]:
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY
     async with choose.open_available(chosen) as engine:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
-from gork.terminal.output import computed
+from gork.terminal.output import cut
 from gork.terminal.session import SessionStats
+from gork.terminal.why import why
 from gork.text.structure import in_fence
 from gork.turn import Answer, Turn
 
@@ -46,7 +47,7 @@ def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
     if turn is not None and answer.member in turn.verdict.scores:
-        remarks.append(f"score {turn.verdict.scores[answer.member]:+.2f}")
+        remarks.append(f"the judge's reading {turn.verdict.scores[answer.member]:.2f}")
     chosen = " <- chosen" if turn is not None and answer.member == turn.winner.member else ""
     return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
 
@@ -59,32 +60,16 @@ def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
     return None
 
 
-def verdict(turn: Turn) -> str:
-    """Why the answer was chosen, in numbers."""
-    said = turn.verdict
-    if said.fallback is not None:
-        return f"No verdict ({said.fallback.text}): {said.winner} is first in the fallback order"
-    if said.note is not None:
-        why = f"{said.winner} was chosen: {said.note}"
-        return why if turn.computed is None else f"{why}\n{computed(turn.computed)}"
-    lines = [f"{said.winner} was chosen (policy {said.policy}, {said.clarity})"]
-    lines += [f"  {member}: {score:+.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1])]
-    if said.orders:
-        count = len(said.orders)
-        lines.append(f"  the judge read the answers in {count} order{'s' if count > 1 else ''}: {'; '.join(map(', '.join, said.orders))}")
-    if said.label_mass is not None:
-        lines.append(f"  {said.label_mass:.0%} of its probability lay on the labels")
-    return "\n".join(lines)
-
-
 def stats(counted: SessionStats) -> str:
     """A session's counts and mean times."""
     lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
     if not counted.turns and not counted.failures:
         return lines[0]
-    names = sorted(counted.answers | counted.failures, key=lambda name: (-counted.wins[name], name))
-    rows = [(name, str(counted.wins[name]), str(counted.answers[name]), str(counted.failures[name])) for name in names]
-    lines.append(table([("member", "won", "answered", "failed"), *rows]))
+    names = sorted(counted.answers | counted.failures | counted.not_needed, key=lambda name: (-counted.wins[name], name))
+    rows = [
+        (name, *(str(count[name]) for count in (counted.wins, counted.answers, counted.failures, counted.not_needed))) for name in names
+    ]
+    lines.append(table([("member", "won", "answered", "failed", "not needed"), *rows]))
     lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
     if not counted.turns:
         return "\n".join(lines)
@@ -128,10 +113,13 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
     yield exchange.assistant + "\n"
     if turn is None:
         return
-    yield f"*{verdict(turn).splitlines()[0]}*\n"
+    if (end := cut(turn.winner)) is not None:
+        yield f"*{end}*\n"
+    yield f"*{why(turn).splitlines()[0]}*\n"
     for answer in turn.answers:
         if answer.member != turn.winner.member:
-            yield f"<details><summary>{answer.member} ({answer.model})</summary>\n"
+            end = "" if answer.complete else ", cut"
+            yield f"<details><summary>{answer.member} ({answer.model}{end})</summary>\n"
             yield in_fence(answer.text, "text") + "\n"
             yield "</details>\n"
     if turn.computed is not None:
@@ -140,3 +128,5 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
         yield "</details>\n"
     for failure in turn.failures:
         yield f"- {failure.member} failed: {first_line(failure.message, 200)}\n"
+    if turn.not_needed:
+        yield f"- not waited for: {', '.join(turn.not_needed)}\n"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import random
+import lzma
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -13,16 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
-from bench.judge import cases, fit, metrics, policies, report
+from bench.judge import cases, compare, contests, fit, kept
 from bench.judge.concurrency import each
+from bench.judge.contests import Ready
 from bench.judge.questions import Item
-from bench.judge.reply_cache import CachedModel, ReplyStore
+from bench.judge.reply_cache import AbsentModel, CachedModel, ReplyStore
+from bench.judge.statistics import at_least, paired_bootstrap
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble, Member
+from gork.config.measured import fingerprint, read_measured
 from gork.engines.call import Completion, PartialCompletion
 from gork.errors import ConfigError
-from gork.turn import Answer, Question, Verdict
+from gork.judging.objections import Reading
+from gork.turn import Answer, Kind, Question, Reason
 from tests.support.judges import letters_liking
 from tests.support.paths import ROOT
 from tests.support.scripted_model import ScriptedModel
@@ -171,7 +175,7 @@ class TestAsking:
             partial.add("Paris")
             return partial.completion("stop", tokens=1, prompt_tokens=1)
 
-        asked = team(None, Choosing(policy="agreement"), store)
+        asked = team(None, Choosing(), store)
         asked = replace(asked, candidates=(CachedModel(ScriptedModel("a", replies=[slow], parallel=64), store),))
         given = self.items(12)
 
@@ -192,7 +196,7 @@ class TestAsking:
             return partial.completion("stop", tokens=1, prompt_tokens=1)
 
         inner = ScriptedModel("a", replies=[answers_four], parallel=3)
-        asked = replace(team(None, Choosing(policy="agreement"), store), candidates=(CachedModel(inner, store),))
+        asked = replace(team(None, Choosing(), store), candidates=(CachedModel(inner, store),))
         running = asyncio.create_task(cases.ask(self.items(10), asked, [1], rewriting=False, at_once=3, told=lambda *_: None))
         await stuck.wait()
         running.cancel()
@@ -230,181 +234,203 @@ class TestAsking:
         assert {"a": 8, "b": 4, "j": 4} == {member.name: member.parallel for member in wide.members}
 
 
-class TestComparing:
-    async def outcomes(self, store, choosing: Choosing, *given: cases.Case, judge: ScriptedModel | None = None) -> list[policies.Outcome]:
-        judge = judge or ScriptedModel(letters=letters_liking("Paris", slot_bias=4.0))
-        return await policies.run(policies.Contender(name="x", choosing=choosing), team(judge, choosing, store), given)
-
-    async def test_all_orders_never_flip_and_one_order_without_correction_would(self, store):
-        """Listing the same answers otherwise changes nothing where every order is read."""
-        [found] = await self.outcomes(store, Choosing(policy="listwise", orders=6), case("Lyon", "It is Paris", "Nice"))
-
-        assert (0.0, 1.0) == (found.flips, found.right)
-        assert {"b": 1.0} == found.chances
-
-    async def test_flips_are_the_share_of_listings_that_disagree(self, store):
-        """A judge who only knows slots where there is something to read, in one drawn order, elects each text in some listings."""
-
-        def slots_alone(messages: list[dict[str, str]], labels: str) -> dict[str, float]:
-            shares = (1 / 3, 1 / 3, 1 / 3) if "(no answer)" in messages[-1]["content"] else (0.7, 0.2, 0.1)
-            return dict(zip(labels, shares, strict=True))
-
-        judge = ScriptedModel(letters=slots_alone)
-        noise = Choosing(policy="listwise", orders=1)
-
-        [found] = await self.outcomes(store, noise, case("Lyon", "It is Paris", "Nice"), judge=judge)
-
-        shares = found.chances.values()
-        assert found.flips == pytest.approx(1 - sum(share**2 for share in shares))
-        assert found.flips > 0.3
-        assert found.right == found.chances.get("b", 0.0)
-
-    async def test_the_judges_part_is_counted_for_one_verdict(self, store):
-        """Calls, tokens and first places are those of the first listing, not of all that were tried."""
-        [found] = await self.outcomes(store, Choosing(policy="listwise", orders=6), case("Lyon", "It is Paris", "Nice"))
-
-        assert (6, 6, 60) == (found.verdict.judge_calls, len(found.calls), found.read)
-        assert {0} == {call.slot for call in found.calls}
-
-    async def test_every_policy_chooses_among_the_same_kept_answers(self, store):
-        """No candidate is asked while policies are compared."""
-        members = team(ScriptedModel(letters=letters_liking("Paris"), replies=["Paris"]), Choosing(orders=1), store)
-        everyone = policies.contenders(members.choosing, candidates=3, has_judge=True, every=True)
-
-        for contender in everyone:
-            if contender.name not in {"checks", "pointwise"}:
-                await policies.run(contender, members, [case("Lyon", "It is Paris", "Nice")])
-
-        assert len({contender.name for contender in everyone}) == len(everyone)
-        assert all(not model._inner.asked for model in members.candidates)
-
-    def test_without_a_judge_no_policy_that_needs_one_is_tried(self):
-        """The baselines that cost nothing remain."""
-        names = {c.name for c in policies.contenders(Choosing(policy="agreement"), candidates=3, has_judge=False, every=True)}
-
-        assert {"prior", "agreement", "confidence"} <= names
-        assert not names & {"pairwise", "pointwise", "reference"}
+def ready(*texts: str, name: str = "capital", kind: Kind = Kind.FACT, reading: dict[str, float] | None = None) -> Ready:
+    """Answers of a, b, c, ready for choosing; those with Paris in them are right."""
+    given = case(*texts, name=name)
+    given = replace(given, question=replace(given.question, kind=kind))
+    said = None if reading is None else Reading(scores=reading)
+    return Ready(case=given, usable=given.answers, share_weights=False, reading=said)
 
 
-def outcome(given: cases.Case, winner: str, margin: float = 1.0, sure: float | None = None) -> policies.Outcome:
-    """One policy's choice."""
-    verdict = Verdict(winner=winner, policy="combined", scores={"a": 1.0, "b": 0.0}, margin=margin, sure=sure)
-    return policies.Outcome(case=given, chances={winner: 1.0}, verdict=verdict)
+THREE = Ensemble(name="three", candidates=tuple(Member(name=name) for name in "abc"), judge=Member(name="judge"))
 
 
-class TestFigures:
-    def mixed(self, count: int = 40) -> list[cases.Case]:
-        return [case("Paris", "Lyon", "Nice", name=f"q{number}") for number in range(count)]
+def many(count: int, *texts: str, prefix: str = "q", **more: object) -> list[Ready]:
+    """The same answers to many questions."""
+    return [ready(*texts, name=f"{prefix}{number}", **more) for number in range(count)]
 
-    def test_recovery_is_nought_for_a_lot_and_one_for_the_oracle(self):
-        """And below nought for a policy that knows what is wrong."""
-        given = self.mixed()
-        best = metrics.row("best", [outcome(c, "a") for c in given], "b")
-        worst = metrics.row("worst", [outcome(c, "b") for c in given], "b")
-        thirds = metrics.row("lot", [outcome(c, "abc"[number % 3]) for number, c in enumerate(given[:39])], "b")
 
-        assert (1.0, 1.0) == (best.accuracy.value, best.recovery.value)
-        assert worst.recovery.value == pytest.approx(-0.5)
-        assert thirds.recovery.value == pytest.approx(0.0)
-        assert thirds.recovery.low < 0 < thirds.recovery.high
+class TestReadiness:
+    async def test_the_judge_is_asked_where_its_word_can_matter_alone(self, store):
+        """Not where all are right or all are wrong; what it gave is kept with the case."""
+        judge = ScriptedModel("judge", replies=["Paris"])
+        members = team(judge, Choosing(), store)
 
-    def test_seeds_of_one_question_are_drawn_together(self):
-        """Asking the same question often makes no interval narrower."""
-        once = [case("Paris", "Lyon", name=f"q{number}") for number in range(10)]
-        often = [case("Paris", "Lyon", name=f"q{number}", seed=seed) for number in range(10) for seed in range(20)]
+        found = await contests.ready([case("Lyon", "It is Paris", "Nice"), case("Lyon", "Nice", "Lille", name="x")], members, at_once=1)
 
-        def width(given: list[cases.Case]) -> float:
-            at = metrics.bootstrap(given, lambda picks: metrics.mean([float(given[i].item.id in {"q0", "q1", "q2"}) for i in picks]))
-            return at.high - at.low
+        assert [True, False] == [one.reading is not None for one in found]
+        assert 1 == len(judge.asked) == len(found[0].replies)
+        assert ("b", 1.0) == max(found[0].reading.scores.items(), key=lambda item: item[1])
 
-        assert width(often) == pytest.approx(width(once), abs=0.05)
+    async def test_what_is_left_out_before_judging_is_left_out_here(self, store):
+        """As in a turn."""
+        [found] = await contests.ready(
+            [case("I'm sorry, but I can't help with that.", "It is Paris")], team(None, Choosing(), store), at_once=1
+        )
 
-    def test_members_random_and_oracle_are_over_all_cases(self):
-        """An answer that is missing was not right."""
-        given = [case("Paris", "Lyon"), case("Paris", "Paris"), case("Lyon", "Nice")]
-
-        found = metrics.members(given, ["a", "b", "c"])
-
-        assert {"a": 2 / 3, "b": 1 / 3, "c": 0.0} == pytest.approx(dict(found.by_member))
-        assert (pytest.approx(0.5), pytest.approx(2 / 3), 1) == (found.lot, found.oracle, found.differing)
-
-    def test_reliability_sets_what_was_said_beside_what_was_so(self):
-        """Bins of equal size, from the smallest margins to the largest."""
-        given = [
-            outcome(c, "a" if number >= 20 else "b", margin=number / 10, sure=0.5 + number / 100) for number, c in enumerate(self.mixed())
-        ]
-
-        bins = metrics.reliability(given, 2)
-
-        assert [(20, 0.0), (20, 1.0)] == [(part.count, part.right) for part in bins]
-        assert bins[0].sure < bins[1].sure
-        assert bins[0].most < bins[1].least
+        assert ["b"] == [answer.member for answer in found.usable]
 
 
 class TestFitting:
-    def examples(self, count: int = 120) -> list[fit.Example]:
-        """A signal that mostly tells the truth, and one that tells nothing."""
-        rng = random.Random(1)
-        found = []
-        for number in range(count):
-            right = tuple(slot == number % 3 for slot in range(3))
-            rows = tuple({"good": rng.gauss(1.0 if was else 0.0, 0.7), "noise": rng.gauss(0, 1)} for was in right)
-            found.append(fit.Example(id=f"q{number}", rows=rows, right=right))
-        return found
+    def test_a_kind_has_its_own_favourite_and_small_ones_are_pooled(self):
+        """Below a hundred questions a kind says too little."""
+        facts = many(100, "Lyon", "Paris", "Lyon", prefix="f")
+        code = many(100, "Paris", "Lyon", "Lyon", kind=Kind.CODE, prefix="c")
+        forms, others = (many(60, "Lyon", "Lyon", "Paris", kind=kind, prefix=str(kind)) for kind in (Kind.FORM, Kind.OPEN))
 
-    def test_a_signal_that_tells_the_truth_gets_the_weight(self):
-        """The other stays near nothing; no weight is below nought."""
-        weights = fit.fit_weights(self.examples(), ("good", "noise"))
+        found = fit.table([*facts, *code, *forms, *others], THREE, {}).favourites
 
-        assert weights["good"] > 5 * weights["noise"] >= 0
-        assert fit.cross_validated(self.examples(), ("good", "noise")) > 0.7
+        assert {Kind.FACT: "b", Kind.CODE: "a", Kind.FORM: "c", Kind.OPEN: "c"} == {kind: best[0] for kind, best in found.by_kind.items()}
+        assert "c" == found.overall[0]
+        assert {} == fit.table(facts[:60], THREE, {}).favourites.by_kind
 
-    def test_a_calibrated_margin_is_as_often_right_as_it_says(self):
-        """The curve finds the odds that the data were made with; margins that mean nothing get a flat one."""
-        rng = random.Random(2)
-        margins = [rng.uniform(0, 3) for _ in range(4000)]
-        right = [rng.random() < 1 / (1 + math.exp(-(-0.5 + 1.5 * margin))) for margin in margins]
+    def test_a_small_lead_in_a_kind_does_not_outweigh_the_whole(self):
+        """A member's share in a kind is drawn towards its share over all by twenty cases."""
+        facts = [*many(51, "Paris", "Lyon", "Lyon", prefix="f"), *many(50, "Lyon", "Paris", "Lyon", prefix="g")]
+        code = many(300, "Lyon", "Paris", "Lyon", kind=Kind.CODE, prefix="c")
 
-        curve = fit.calibrate(margins, right)
+        assert "b" == fit.table([*facts, *code], THREE, {}).favourites.by_kind[Kind.FACT][0]
 
-        assert (-0.5, 1.5) == pytest.approx((curve.offset, curve.slope), abs=0.2)
-        flat = fit.calibrate(margins, [margin < 1 for margin in margins])
-        assert 0.0 == flat.slope
+    def test_only_a_reason_that_wins_beyond_chance_is_certified(self):
+        """Agreement here: 40 of 50 times right; a coin's 26 of 50 are not, and stand among what was tried."""
+        wins = many(40, "Lyon", "It is Paris", "Paris", prefix="w")
+        losses = many(10, "Paris", "It is Lyon", "Lyon", prefix="l")
+        favourite = many(150, "Paris", "Lyon", "Nice", prefix="f")
+
+        sure = fit.table([*wins, *losses, *favourite], THREE, {})
+        coin = fit.table([*wins[:26], *many(24, "Paris", "It is Lyon", "Lyon", prefix="m"), *favourite], THREE, {})
+
+        assert {Reason.AGREEMENT} == set(sure.certified)
+        assert (40, 10) == (sure.certified[Reason.AGREEMENT].wins, sure.certified[Reason.AGREEMENT].losses)
+        assert {} == coin.certified
+        assert 26 == coin.uncertified[Reason.AGREEMENT].wins
+
+    def test_a_table_is_read_as_it_is_written(self, tmp_path):
+        """Every count, and the hashes of the members that it holds for."""
+        found = fit.table(many(120, "Lyon", "It is Paris", "Paris"), THREE, {"mine": "0" * 64})
+
+        assert found == read_measured(fit.written(found), "three.measured.yaml")
+        assert fingerprint(THREE.candidates[0]) == found.members["a"]
+
+    def test_a_case_is_decided_by_a_table_that_never_saw_its_question(self):
+        """With one question that decides, its own fold's table does not know it."""
+        found = [ready("Lyon", "Paris", "Nice", name="one"), *many(50, "Lyon", "Nice", "Lille")]
+
+        table_of = fit.cross_fitted(found, THREE)
+
+        assert 50 >= table_of(found[0]).questions.count
+        assert "a" == table_of(found[0]).favourites.overall[0]
+        assert "b" in {table_of(one).favourites.overall[0] for one in found[1:]}
 
 
-def whole_report(lead: metrics.Interval) -> str:
-    """The text of a report whose default policy leads the best member by this."""
-    given = [case("Paris", "Lyon", "Nice", name=f"q{number}") for number in range(10)]
-    row = metrics.row("default", [outcome(c, "a") for c in given], "b")
-    object.__setattr__(row, "over_best", lead)
-    made = report.Report(
-        ensemble="three",
-        engine="embedded",
-        questions={"mine": "0" * 64},
-        seeds=1,
-        best_single="b",
-        members=metrics.members(given, list("abc")),
-        rows=[row],
-        bins=metrics.reliability([outcome(c, "a") for c in given]),
-        bins_differing=metrics.reliability([outcome(c, "a") for c in given]),
-        chosen=1.0,
-        answer_s=1.0,
-    )
-    json.dumps(made.as_json(), allow_nan=False)
-    return report.text(made)
+class TestComparing:
+    def rows(self, found: list[Ready]) -> dict[str, compare.Row]:
+        table = fit.table(found, THREE, {})
+        return {row.name: row for row in compare.rows(found, THREE, lambda _: table)}
+
+    def test_each_way_is_measured_on_the_same_cases(self):
+        """Members, the best of them, the best of each kind, a lot, plurality, the oracle, and the choice."""
+        facts = [*many(60, "Lyon", "Paris", "Nice", prefix="f"), *many(60, "Lyon", "It is Paris", "Paris", prefix="g")]
+        code = many(120, "Paris", "Lyon", "Nice", kind=Kind.CODE, prefix="c")
+
+        found = self.rows([*facts, *code])
+
+        assert {"a": 0.5, "b": 0.5, "c": 0.25} == {name: found[name].accuracy for name in "abc"}
+        assert 0.5 == found["best member alone (a)"].accuracy
+        assert 1.0 == found["best member by kind"].accuracy == found["oracle"].accuracy == found[compare.SHIPPED].accuracy
+        assert pytest.approx((1 / 3 * 180 + 2 / 3 * 60) / 240) == found["random"].accuracy
+        assert (60 + 120) / 240 == found["plurality of final answers"].accuracy
+
+    def test_a_row_says_how_the_choice_differs_from_it(self):
+        """In points with an interval, and in deciding cases with their exact test."""
+        row = self.rows([*many(100, "Paris", "Lyon", "Nice"), *many(100, "Paris", "Paris", "Nice", prefix="x")])["b"]
+
+        assert (0.5, 100, 0) == (row.gain.value, row.won, row.lost)
+        assert row.chance < 1e-20
+        assert 0.4 < row.gain.low < row.gain.high < 0.6
+
+    def test_what_a_reason_is_worth_alone(self):
+        """Where it spoke, how often it was right, and what it would make of all cases."""
+        found = [*many(30, "Lyon", "It is Paris", "Paris"), *many(100, "Paris", "Nice", "Lyon", prefix="f")]
+        table = fit.table(found, THREE, {})
+
+        nothing, reasons = compare.ablation(found, THREE, lambda _: table)
+
+        said = next(one for one in reasons if one.reason is Reason.AGREEMENT)
+        assert (30, 30, 0, 1.0, 1.0) == (said.spoke, said.wins, said.losses, said.right, said.accuracy)
+        assert pytest.approx(100 / 130) == nothing
 
 
-@pytest.mark.parametrize(
-    ("lead", "said"),
-    [
-        (metrics.Interval(0.2, 0.1, 0.3), "beats its best single member, b "),
-        (metrics.Interval(0.02, -0.1, 0.1), "does not beat its best single member, b, beyond noise"),
-        (metrics.Interval(-0.2, -0.3, -0.1), "does NOT beat its best single member: b alone is better"),
-    ],
-)
-def test_it_says_whether_the_ensemble_is_worth_more_than_its_best_member(lead, said):
-    """Most of all when it is not."""
-    assert said in whole_report(lead)
+class TestStatistics:
+    def test_seeds_of_one_question_are_drawn_together(self):
+        """Asking the same question often makes no interval narrower."""
+        gains = [float(number % 10 < 3) for number in range(10)]
+
+        def width(times: int) -> float:
+            found = paired_bootstrap(
+                [gain for gain in gains for _ in range(times)], [("s", str(at)) for at in range(10) for _ in range(times)]
+            )
+            return found.high - found.low
+
+        assert width(20) == pytest.approx(width(1), abs=0.05)
+
+    def test_sets_are_strata(self):
+        """Differences between sets are no noise: what is constant in each set has no interval at all."""
+        gains = [1.0] * 20 + [0.0] * 20
+
+        found = paired_bootstrap(gains, [("one" if at < 20 else "two", str(at)) for at in range(40)])
+
+        assert (0.5, 0.5, 0.5) == (found.value, found.low, found.high)
+
+    @pytest.mark.parametrize(("wins", "losses", "certain"), [(23, 8, True), (44, 23, True), (37, 27, False), (5, 0, True), (4, 0, False)])
+    def test_certain_is_what_the_exact_bound_says(self, wins, losses, certain):
+        """The one-sided 95 % Clopper-Pearson bound above a half (67 cases for a share of 65 %)."""
+        assert certain == (at_least(wins, losses) < 0.05)
+
+
+class TestKept:
+    async def test_kept_replies_give_the_same_tables_without_models(self, store, tmp_path):
+        """The file has no question's words; a question that is not given is left out, one whose words differ too."""
+        judge = ScriptedModel("judge", replies=["Paris"])
+        members = team(judge, Choosing(), store)
+        found = await contests.ready([case("Lyon", "It is Paris", "Nice")], members, at_once=1)
+        told = kept.Kept(
+            version=1,
+            ensemble="three",
+            engine="embedded",
+            members={},
+            sets={},
+            cases=tuple(kept.kept_case(one.case) for one in found),
+            judge=members.judge.identity,
+            replies=found[0].replies,
+        )
+
+        kept.write(tmp_path / "kept.xz", told)
+        loaded = kept.load(tmp_path / "kept.xz")
+        again, missing = kept.cases(loaded, [replace(item(), ask="What is the capital of France?")])
+
+        assert told == loaded
+        assert b"capital of France" not in lzma.decompress((tmp_path / "kept.xz").read_bytes())
+        assert (found[0].case.answers, found[0].case.right, 0) == (again[0].answers, again[0].right, missing)
+        assert ([], 1) == kept.cases(loaded, [replace(item(), ask="What is the capital of Spain?")])
+
+        with ReplyStore(None) as empty:
+            for key, reply in loaded.replies.items():
+                empty.put(key, reply)
+            models = {
+                member.name: CachedModel(AbsentModel(member), empty, loaded.judge)
+                for member in (*members.ensemble.candidates, judge.member)
+            }
+            absent = Team.of("embedded", replace_struct(members.ensemble, judge=judge.member), models)
+            [same] = await contests.ready(again, absent, at_once=1)
+        assert same.reading == found[0].reading
+
+    def test_a_file_that_is_none_is_refused(self, tmp_path):
+        """In one line that names it."""
+        (tmp_path / "x").write_bytes(b"no")
+
+        with pytest.raises(ConfigError, match="is not what --keep writes"):
+            kept.load(tmp_path / "x")
 
 
 def one_of_many(number: int) -> str:
@@ -439,7 +465,7 @@ class TestCommand:
             write_tiny(tmp_path / f"{name}.gguf", "qwen2", seed=number)
             members.append(f"{{name: {name}, path: ./{name}.gguf, options: {{num_predict: 8, temperature: 0}}}}")
         (tmp_path / "mine.yaml").write_text(
-            f"name: mine\ncandidates:\n  - {members[0]}\n  - {members[1]}\njudge: {members[2]}\nchoosing: {{orders: 2}}\ncontext: 2048\n"
+            f"name: mine\ncandidates:\n  - {members[0]}\n  - {members[1]}\njudge: {members[2]}\ncontext: 2048\n"
         )
         (tmp_path / "q.yaml").write_text(QUESTIONS)
         given = ["--ensemble", str(tmp_path / "mine.yaml"), "--engine", "embedded", "--questions", str(tmp_path / "q.yaml"), "--seeds", "1"]
@@ -449,7 +475,7 @@ class TestCommand:
 
         assert (0, 0) == (code, again), err
         assert "2 cases of mine (1 seeds)" in out
-        assert 2 == json.loads((tmp_path / "out.json").read_text())["cases"]
+        assert 2 == json.loads((tmp_path / "out.json").read_text())["tables"][0]["cases"]
         assert "\n0 replies asked of models" in f"\n{err_again}"
         assert out == out_again
 

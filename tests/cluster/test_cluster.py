@@ -356,12 +356,12 @@ def test_a_turn_that_outlasts_the_drain_is_told_of_the_restart(whole: Namespace)
 def test_a_mistake_in_the_configmap_is_told_with_its_line(whole: Namespace):
     """The pod says which line of the ensemble is wrong, and does not become Ready; with the manifest's ConfigMap it does again."""
     wrong = [each for each in documents() if each["kind"] == "ConfigMap"]
-    text = wrong[0]["data"]["ensemble.yaml"].replace("orders: 1", "orders: none")
-    line = next(number for number, content in enumerate(text.splitlines(), 1) if "orders: none" in content)
+    text = wrong[0]["data"]["ensemble.yaml"].replace("judge_tokens: 800", "judge_tokens: none")
+    line = next(number for number, content in enumerate(text.splitlines(), 1) if "judge_tokens: none" in content)
     wrong[0]["data"]["ensemble.yaml"] = text
     whole.run("apply", "-f", "-", stdin=yaml.safe_dump_all(wrong))
     whole.run("rollout", "restart", SERVICE)
-    whole.until(lambda: "orders" in waiting(whole), "the mistake is told")
+    whole.until(lambda: "judge_tokens" in waiting(whole), "the mistake is told")
     told = waiting(whole)
     print(told)
 

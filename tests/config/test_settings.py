@@ -62,15 +62,15 @@ def test_without_anything_given_everything_is_a_default():
 
 def test_each_layer_stands_above_the_one_before(config):
     """Defaults < ensemble file < user's file < environment < flags, and each value says which layer it is from."""
-    file = config("context: 2048\norders: 2\nseed: 1\nstrict: true\ntimeout: 100\n")
+    file = config("context: 2048\ncandidates_see: both\nseed: 1\nstrict: true\ntimeout: 100\n")
 
     settings = load({"config": file, "ensemble": "tiny", "timeout": "50"}, GORK_SEED="2", GORK_TIMEOUT="60", GORK_STRICT="no")
 
     assert settings.ensemble.choosing.judge_tokens == 450
     assert settings.ensemble.context == 2048
-    assert settings.ensemble.choosing.orders == 2
+    assert settings.ensemble.candidates_see == "both"
     assert (settings.seed, settings.strict, settings.timeout, settings.idle_timeout) == (2, False, 50, 30)
-    names = ("judge_tokens", "context", "orders", "seed", "strict", "timeout", "idle_timeout", "ensemble")
+    names = ("judge_tokens", "context", "candidates_see", "seed", "strict", "timeout", "idle_timeout", "ensemble")
     assert [settings.origins[name] for name in names] == [
         Origin(Layer.ENSEMBLE, "tiny"),
         Origin(Layer.FILE, "config.yaml:1"),
@@ -108,7 +108,6 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "cache": "/c",
         "sessions": "/s",
         "candidates_see": "both",
-        "policy": "prior",
         "server": "http://s:8080",
         "host": "localhost",
         "body_limit": "7777",
@@ -217,7 +216,7 @@ def test_a_member_that_is_in_no_ensemble_is_a_mistake(config):
 
 def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     """The choice of the engine may change the ensemble: overrides of its members, context and choosing are put on it anew."""
-    file = config("orders: 3\nmembers: {qwen: {model: mine:1b}}\n")
+    file = config("candidates_see: both\nmembers: {qwen: {model: mine:1b}}\n")
     settings = load({"config": file}, GORK_CODER_MODEL="other:1b")
     before = settings.with_ensemble(load_ensemble("heavy-lite"))
 
@@ -227,9 +226,9 @@ def test_an_ensemble_set_later_gets_what_the_user_said_of_it(config):
     assert before.ensemble.candidates[1].model == "mine:1b"
     assert after.ensemble.name == "tiny"
     assert [member.model for member in after.ensemble.candidates] == ["smollm2:135m", "other:1b", "smollm2:135m"]
-    assert (after.ensemble.choosing.orders, after.ensemble.choosing.judge_tokens) == (3, 450)
+    assert (after.ensemble.candidates_see, after.ensemble.choosing.judge_tokens) == ("both", 450)
     assert str(after.origins["ensemble"]) == "no Ollama answers"
-    assert [str(after.origins[name]) for name in ("orders", "judge_tokens")] == ["config.yaml:1", "ensemble tiny"]
+    assert [str(after.origins[name]) for name in ("candidates_see", "judge_tokens")] == ["config.yaml:1", "ensemble tiny"]
     assert str(after.origins["members.coder.model"]) == "GORK_CODER_MODEL"
     assert "# not used, there is no qwen in tiny: config.yaml:2" in show_config(after)
     assert after.with_ensemble(load_ensemble("heavy-lite"), Origin()) == settings

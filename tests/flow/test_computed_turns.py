@@ -13,10 +13,9 @@ import final_script
 from final_script import Team
 from gork.computing import sandbox as sandbox_module
 from gork.computing.sandbox import Limits, Sandbox
-from gork.config.ensemble import Choosing, Ensemble
+from gork.config.ensemble import Ensemble
 from gork.config.settings import load_settings
 from gork.turn import QUESTIONS_CODE, Answered, Notice, Question, Turn
-from tests.support.judges import letters_liking
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.scripted_service import ScriptedEngine
 
@@ -44,12 +43,12 @@ def plain(text: str, name: str = "plain") -> ScriptedModel:
 
 def ensemble_of(candidates: Sequence[ScriptedModel]) -> Ensemble:
     """Their records; the configured order is the order in which they are given."""
-    return Ensemble(name="test", candidates=tuple(model.member for model in candidates), choosing=Choosing(orders=1))
+    return Ensemble(name="test", candidates=tuple(model.member for model in candidates))
 
 
 async def run(sandbox: Sandbox | None, *candidates: ScriptedModel, asked: str = ASKED, like: str = "never") -> tuple[Turn, list[object]]:
-    """One turn and its events; the judge likes answers with `like` in them."""
-    judge = ScriptedModel("judge", letters=letters_liking(like))
+    """One turn and its events; the judge says `like`."""
+    judge = ScriptedModel("judge", replies=[like])
     team = Team(engine="scripted", ensemble=ensemble_of(candidates), promptimizer=None, candidates=candidates, judge=judge, sandbox=sandbox)
     events: list[object] = []
     return await final_script.deliberate(Question(text=asked), team, events.append, seed=5), events
@@ -182,7 +181,7 @@ async def test_a_sandbox_that_turns_out_not_to_work_is_found_before_anybody_is_a
 @pytest.mark.parametrize("compute", [True, False])
 async def test_a_setting_decides_whether_anything_is_computed(compute: bool):
     """`--no-compute`: no program is asked for or run."""
-    member, other, judge = coder(PROGRAM if compute else "97"), plain("98"), ScriptedModel("judge", letters=letters_liking("98"))
+    member, other, judge = coder(PROGRAM if compute else "97"), plain("98"), ScriptedModel("judge", replies=["98"])
     ensemble = replace(ensemble_of([member, other]), judge=judge.member)
     settings = replace(load_settings({}, {}), ensemble=ensemble, optimize=False, compute=compute)
     async with ScriptedEngine([member, other, judge]) as engine:

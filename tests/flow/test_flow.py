@@ -13,17 +13,16 @@ from gork.config.ensemble import Choosing, Ensemble
 from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
 from gork.flow import Limits
-from gork.turn import Answered, Failed, Fallback, FallbackKind, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
-from tests.support.judges import letters_liking
+from gork.turn import Answered, Failed, Fallback, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
 from tests.support.scripted_model import ScriptedModel
 
 
 def team(
     *candidates: ScriptedModel, promptimizer: ScriptedModel | None = None, judge: ScriptedModel | None = None, **ensemble: object
 ) -> Team:
-    """A team of scripted models, for which a judge that likes Paris is the default."""
-    judge = judge or ScriptedModel("judge", letters=letters_liking("Paris"))
-    records = Ensemble(name="test", candidates=tuple(c.member for c in candidates), **{"choosing": Choosing(orders=3), **ensemble})
+    """A team of scripted models, for which a judge that says Paris is the default."""
+    judge = judge or ScriptedModel("judge", replies=["Paris"])
+    records = Ensemble(name="test", candidates=tuple(c.member for c in candidates), **ensemble)
     return Team(engine="scripted", ensemble=records, promptimizer=promptimizer, candidates=candidates, judge=judge)
 
 
@@ -88,7 +87,7 @@ async def test_with_one_answer_nobody_is_judged_and_it_says_so():
     turn, events = await run(asked)
 
     assert ("a", None) == (turn.verdict.winner, turn.verdict.fallback)
-    assert [] == asked.judge.chosen_from
+    assert [] == asked.judge.asked
     assert any("one usable answer" in event.text for event in of_kind(events, Notice))
 
 
@@ -172,7 +171,7 @@ async def test_the_candidates_get_the_rewrite_and_the_judge_the_users_own_words(
 
     assert "What is the capital of France?" == turn.question.rewrite == of_kind(events, Rewritten)[0].question.rewrite
     assert all("What is the capital of France?" == model.asked[0][-1]["content"] for model in asked.candidates)
-    assert all("Question:\ncapital of france pls\n" in messages[-1]["content"] for messages in asked.judge.chosen_from)
+    assert ["capital of france pls"] == [messages[-1]["content"] for messages in asked.judge.asked]
 
 
 async def test_a_refused_rewrite_leaves_the_users_words_and_is_reported():
@@ -253,23 +252,20 @@ async def test_candidates_have_a_token_cap_unless_their_file_says_otherwise():
 
 async def test_a_judge_that_fails_leaves_the_configured_order_and_it_is_marked():
     """The judge is no single point of failure, and its absence is never silent."""
-
-    def broken(messages, labels):
-        raise Unreachable("connection refused", member="judge", where="http://judge")
-
-    asked = team(*three("Lyon", "Paris", "Nice"), judge=ScriptedModel("judge", letters=broken), choosing=Choosing(prior=("c", "a", "b")))
+    broken = Unreachable("connection refused", member="judge", where="http://judge")
+    asked = team(*three("Lyon", "Paris", "Nice"), judge=ScriptedModel("judge", replies=[broken]), choosing=Choosing(prior=("c", "a", "b")))
 
     turn, events = await run(asked)
 
     assert ("c", Fallback("unreachable", "judge at http://judge: connection refused")) == (turn.verdict.winner, turn.verdict.fallback)
-    assert any("the configured order decided" in event.text for event in of_kind(events, Notice))
+    assert any("the favourite decided" in event.text for event in of_kind(events, Notice))
 
 
-async def test_an_ensemble_without_a_judge_says_so_in_every_verdict():
-    """No judge in the file: the configured order decides and is marked."""
+async def test_an_ensemble_without_a_judge_is_decided_without_one():
+    """No judge in the file: the first of the configured order, unless a check or two others speak against it."""
     turn, _ = await run(replace(team(*three("Lyon", "Paris", "Nice")), judge=None))
 
-    assert ("a", Fallback(FallbackKind.NO_JUDGE, "this ensemble has no judge")) == (turn.verdict.winner, turn.verdict.fallback)
+    assert ("a", None, "prior") == (turn.verdict.winner, turn.verdict.fallback, turn.verdict.policy)
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])
@@ -278,7 +274,6 @@ async def test_any_number_of_candidates_from_one_to_eight_can_answer(count):
     texts = [f"City number {n}" for n in range(count - 1)] + ["Paris"]
     asked = team(
         *[ScriptedModel(f"m{n}", replies=[text], weights=str(n)) for n, text in enumerate(texts)],
-        choosing=Choosing(policy="listwise", orders=8),
     )
 
     turn, _ = await run(asked)
@@ -287,13 +282,13 @@ async def test_any_number_of_candidates_from_one_to_eight_can_answer(count):
 
 
 async def test_the_seed_makes_a_turn_repeatable():
-    """The same seed draws the same orders; the turn carries it."""
-    drawn = [
-        (await run(team(*three("x", "y", "Paris"), choosing=Choosing(orders=1)), seed=seed))[0].verdict.orders for seed in [1, 1, 2, 3, 4]
-    ]
+    """The candidates' seeds count up from the turn's, which the turn carries."""
+    models = three("x", "y", "Paris")
 
-    assert drawn[0] == drawn[1]
-    assert 1 < len(set(drawn))
+    turn, _ = await run(team(*models), seed=7)
+
+    assert 7 == turn.seed
+    assert [7, 8, 9] == [model.options[0]["seed"] for model in models]
 
 
 async def test_a_deadline_after_text_has_come_leaves_a_truncated_answer():

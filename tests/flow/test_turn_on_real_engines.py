@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import time
 
@@ -20,8 +19,8 @@ from gork.engines.call import Deadlines
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine
 from gork.engines.ollama.engine import OllamaEngine
-from gork.judging import decide
-from gork.judging.signals import JudgeSession, SlotPriors, listwise
+from gork.judging.objections import Contest
+from gork.judging.reading import JudgeSession, read
 from gork.turn import Answer, Event, Question, Restarted, Token, Turn
 from tests.support.program import Program
 from tests.support.tiny_models import write_tiny
@@ -74,26 +73,19 @@ async def test_three_candidates_on_one_file_write_at_the_same_time(starter):
     assert max(writers.index(name) for name in last) < min(last.values())
 
 
-async def test_the_real_judges_winner_follows_the_content_when_answers_change_slots(starter):
-    """With all orders read, listing the same answers differently gives each text the same score and elects the same one."""
+async def test_the_real_judges_reading_does_not_depend_on_the_order_of_the_answers(starter):
+    """It answers the question itself, and each text gets the same score wherever it is listed."""
     texts = ["The capital of France is Paris.", "I like turtles and old trains.", "Bananas are rich in potassium, they say."]
     question = Question(text="What is the capital of France?")
     scores = []
     for listing in (texts, texts[::-1]):
-        given = [Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing)]
-        session = JudgeSession(
-            judge=starter.judge,
-            choosing=Choosing(orders=6),
-            priors=SlotPriors(),
-            rng=random.Random(1),
-            on_event=lambda _: None,
-            ends=time.monotonic() + 120,
-        )
-        reading = await listwise(decide.contest_of(question, given, ["0", "1", "2"], share_weights=True), session)
-        scores.append(dict(zip(listing, reading.values, strict=True)))
+        given = tuple(Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing))
+        session = JudgeSession(judge=starter.judge, choosing=Choosing(), on_event=lambda _: None, ends=time.monotonic() + 120)
+        reading = await read(Contest.of(question, given, ("0", "1", "2"), share_weights=True), session)
+        scores.append({text: reading.scores[str(number)] for number, text in enumerate(listing)})
 
-    assert all(score == pytest.approx(scores[0], abs=1e-4) for score in scores)
-    assert max(scores[0].values()) - min(scores[0].values()) > 1e-3
+    assert scores[0] == scores[1]
+    assert scores[0][texts[0]] > max(scores[0][texts[1]], scores[0][texts[2]])
 
 
 async def test_what_was_said_is_remembered_on_real_weights(starter):
@@ -107,12 +99,39 @@ async def test_what_was_said_is_remembered_on_real_weights(starter):
     assert any("Ada" in answer.text for answer in second.answers)
 
 
+async def test_who_wants_the_answer_now_has_it_within_a_second_and_the_models_stop(tmp_path):
+    """What was written is kept as cut; the one slot of each is free for the next question at once."""
+    members = [Member(name=name, options={"num_predict": 3500, "temperature": 0}) for name in ("a", "b")]
+    files = {member.name: write_tiny(tmp_path / f"{member.name}.gguf", "qwen2", seed=number) for number, member in enumerate(members)}
+    ensemble = Ensemble(name="tiny", candidates=tuple(members), context=4096)
+    written: set[str] = set()
+
+    def heard(event: Event) -> None:
+        if isinstance(event, Token):
+            written.add(event.member)
+            if written == {"a", "b"} and not wished:
+                wished.append(time.monotonic())
+                team.answer_now.set()
+
+    wished: list[float] = []
+    async with EmbeddedEngine(members, files=files, context=4096, cores=1, deadlines=Deadlines(), together=["a", "b"]) as engine:
+        team = team_on(engine, ensemble)
+        turn = await final_script.deliberate(Question(text="hi"), team, heard, seed=3)
+        took = time.monotonic() - wished[0]
+        again, _ = await ask(team, "hi", tokens=2)
+
+    assert took < 1
+    assert [("a", "stopped"), ("b", "stopped")] == [(answer.member, answer.stop) for answer in turn.answers]
+    assert all(0 < answer.tokens < 3500 and answer.text for answer in turn.answers)
+    assert (2, ()) == (len(again.answers), again.failures)
+
+
 async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(tmp_path):
     """Three candidates on distinct weights: one loses its process, all three answer, and an event tells of it."""
     members = [Member(name=name, options={"num_predict": 1000, "temperature": 0}) for name in ("a", "b", "c")]
     members.append(Member(name="judge"))
     files = {member.name: write_tiny(tmp_path / f"{member.name}.gguf", "qwen2", seed=number) for number, member in enumerate(members)}
-    ensemble = Ensemble(name="tiny", candidates=tuple(members[:3]), judge=members[3], choosing=Choosing(orders=3), context=4096)
+    ensemble = Ensemble(name="tiny", candidates=tuple(members[:3]), judge=members[3], context=4096)
     events: list[Event] = []
 
     async with EmbeddedEngine(members, files=files, context=4096, cores=1, deadlines=Deadlines(), together=["a", "b", "c"]) as engine:

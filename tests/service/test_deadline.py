@@ -99,7 +99,7 @@ async def test_a_flow_that_ignores_its_own_limits_is_ended_for_its_client():
     async with FakeOllama(*MODELS) as ollama, serving(ollama, limits=limits, timeout=1.0, turns=1) as at:
         ask = at.service.ask
 
-        async def stuck(question, on_event, how=None):
+        async def stuck(question, on_event, how=None, **_):
             await hang(on_event)
 
         at.service.ask = stuck

@@ -174,7 +174,7 @@ class TestAsking:
         seen = []
         async with serving_fake(fake, timeout="60", judge_timeout="20", candidate_timeout="30", rewrite_timeout="10") as served:
 
-            async def ask(question, on_event, how):
+            async def ask(question, on_event, how, **_):
                 seen.append((how.timeout, how.rewrite_timeout, how.candidate_timeout, how.judge_timeout))
                 return await inner(question, on_event, how)
 

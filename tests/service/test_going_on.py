@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gork.service.turns import TurnStore
+from gork.service.turns import KeptTurn, TurnStore
 from tests.support.scripted_service import scripted_service
 
 MODEL = "gork-heavy-lite"
@@ -72,12 +72,12 @@ def test_finished_turns_are_kept_within_their_bounds():
     now = [0.0]
     store = TurnStore(most=3, most_bytes=100, kept_s=60, clock=lambda: now[0])
     for number in range(5):
-        store.add(str(number), ({"role": "assistant", "content": "x" * 10},))
+        store.add(KeptTurn(str(number), ({"role": "assistant", "content": "x" * 10},)))
     assert [None, None, "x" * 10] == [kept and kept.answer for kept in map(store.find, ("0", "1", "2"))]
-    store.add("large", ({"role": "assistant", "content": "x" * 95},))
+    store.add(KeptTurn("large", ({"role": "assistant", "content": "x" * 95},)))
     assert (1, None) == (len(store), store.find("4"))
-    store.add("too large", ({"role": "assistant", "content": "x" * 101},))
+    store.add(KeptTurn("too large", ({"role": "assistant", "content": "x" * 101},)))
     assert 0 == len(store)
-    store.add("old", ())
+    store.add(KeptTurn("old", ()))
     now[0] = 61.0
     assert store.find("old") is None

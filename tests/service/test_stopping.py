@@ -260,7 +260,7 @@ async def test_work_that_does_not_end_when_it_is_cancelled_does_not_hold_up_the_
     """A model that cannot be stopped: after the last words the service ends all the same."""
     began, stuck = asyncio.Event(), asyncio.Event()
 
-    async def never(question, on_event, how=None):
+    async def never(question, on_event, how=None, **_):
         began.set()
         while not stuck.is_set():
             try:

@@ -44,7 +44,7 @@ def ensemble_at(url: str, *, parallel: int = 8) -> Ensemble:
         promptimizer=members["rewriter"],
         candidates=tuple(members[name] for name in ("a", "b", "c")),
         judge=members["judge"],
-        choosing=Choosing(orders=1),
+        choosing=Choosing(judge="always"),
     )
 
 

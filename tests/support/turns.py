@@ -13,7 +13,7 @@ ANSWERS = (
     Answer(member="a", model="a:1", text="one\r\n\u2028two", tokens=3, prompt_tokens=7, first_token_s=0.1, seconds=1.5, confidence=-0.5),
     Answer(member="b", model="b:1", text="", complete=False, stop="length"),
 )
-VERDICT = Verdict(winner="a", policy="combined", scores={"a": 1.0, "b": -1.0}, margin=2.0, orders=(("a", "b"), ("b", "a")), label_mass=0.5)
+VERDICT = Verdict(winner="a", policy="judge", favourite="b", scores={"a": 1.0, "b": 0.0}, margin=1.0, judge_answer="one", judge_calls=1)
 TURN = Turn(
     id="0123456789ab",
     question=Question(text="q", rewrite="Q?", id="0123456789ab"),
@@ -25,6 +25,7 @@ TURN = Turn(
     engine="embedded",
     ensemble="starter",
     seed=1,
+    not_needed=("d",),
 )
 """A turn with something in every field."""
 

@@ -294,13 +294,14 @@ class EmbeddedEngine(Engine):
         cores: int,
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
+        beside: int = 0,
         worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
-        children share the `cores`; a child that works alone gets them all. `worker` is the script that children run. Raises
-        a `ConfigError` that lists every mistake.
+        children share the `cores`, also with so many models of other engines as are at work `beside` them; a child that works alone gets
+        them all. `worker` is the script that children run. Raises a `ConfigError` that lists every mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
@@ -311,8 +312,9 @@ class EmbeddedEngine(Engine):
             shared.setdefault(files[member.name].resolve(), []).append(member)
         names = {member.name for member in members} if together is None else set(together)
         crowd = {path for path, sharers in shared.items() if any(member.name in names for member in sharers)}
+        each = max(1, cores // (len(crowd) + beside)) if crowd else cores
         self.children = [
-            self._plan(path, sharers, files, context=context, threads=max(1, cores // len(crowd)) if path in crowd else max(1, cores))
+            self._plan(path, sharers, files, context=context, threads=each if path in crowd else max(1, cores))
             for path, sharers in shared.items()
         ]
         self.models = {member.name: self.models[member.name] for member in members}

@@ -14,34 +14,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
-
-import aiohttp
+from collections.abc import Mapping, Sequence
 
 from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion, estimate_prompt
-from gork.engines.http import STANDARD_LIMITS, HttpLimits, open_session
+from gork.engines.client import ServerClient
+from gork.engines.http import STANDARD_LIMITS, HttpLimits
 from gork.engines.labels import read_labels
-from gork.engines.model import Choice, Engine, Health, Model, Options
-from gork.engines.ollama.client import OllamaClient, Record
-from gork.engines.ollama.errors import Spot
-from gork.engines.ollama.library import loaded_row, normal, server_url, tags_of, version_of
-from gork.engines.ollama.protocol import ChatReader, chosen_label, count, likely_tokens, rows, template
-from gork.errors import Died, ModelError, ModelMissing, Refused
+from gork.engines.model import Choice, Health, Options
+from gork.engines.ollama.errors import OLLAMA
+from gork.engines.ollama.library import loaded_row, normal, tags_of, version_of
+from gork.engines.ollama.protocol import ChatReader, template
+from gork.engines.records import Record, count, forced_label, likely_tokens, mapping, rows, text
+from gork.engines.served import ServedEngine, ServedModel, Shared
+from gork.errors import ModelError, ModelMissing
 from gork.turn import AnswerFormat, Message
 
 _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
-_FRESH_S = 5.0
-"""A model that has just answered is not looked up again: should another have pushed it out by then, its reload counts as reading."""
 _LABEL_TOKENS = 16
 """For a label in quotes, and a grammar that lets a model write blanks around it."""
-_T = TypeVar("_T")
 
 
-class OllamaEngine(Engine):
+class OllamaEngine(ServedEngine):
     """Members with a URL are asked there, all others at `host`; `context` is what one request can use unless the server says otherwise."""
 
     name = "ollama"
@@ -56,83 +51,42 @@ class OllamaEngine(Engine):
         context: int,
         limits: HttpLimits = STANDARD_LIMITS,
     ) -> None:
-        super().__init__()
-        self._deadlines = deadlines
-        self._opened: aiohttp.ClientSession | None = None
-        self._closed = False
+        super().__init__(deadlines)
         local = {"num_ctx": context, **load_options}
         runners: dict[tuple[str, str], _Runner] = {}
-        places: list[tuple[Member, OllamaClient, _Runner]] = []
+        places: list[tuple[Member, ServerClient, _Runner]] = []
         for member in members:
-            url, shown = server_url(member.url or host, member.name)
-            runner = runners.setdefault((shown, normal(member.model or "")), _Runner())
-            runner.join(member, {} if member.url else local)
-            client = OllamaClient(self._session, url, Spot(member.name, shown), limits, deadlines.brief)
+            client = ServerClient.of(member.url or host, member.name, OLLAMA, self.session, limits=limits, brief_s=deadlines.brief)
+            runner = runners.setdefault((client.spot.where, normal(member.model or "")), _Runner())
+            runner.join(member)
+            runner.load = {} if member.url else local
             places.append((member, client, runner))
         for member, client, runner in places:
             self.models[member.name] = OllamaModel(member, client, deadlines, slots=runner.slots, load=runner.load, context=context)
 
-    def _session(self) -> aiohttp.ClientSession:
-        """Open the session when it is first needed: that is when a loop runs."""
-        if self._closed:
-            raise RuntimeError("the engine is closed")
-        if self._opened is None:
-            self._opened = open_session(self._deadlines.connect)
-        return self._opened
 
-    async def close(self) -> None:
-        """Give up loads and close every connection; models that are writing stop."""
-        await super().close()
-        self._closed = True
-        if self._opened is not None:
-            await self._opened.close()
-
-
-class _Runner:
+class _Runner(Shared):
     """What members share that ask one server for one model: its slots, and the options it is loaded with."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.load: Options = {}
-        self.slots = asyncio.Semaphore(1)
-        self._parallel = 1
-
-    def join(self, member: Member, load: Options) -> None:
-        """Add a member."""
-        self.load = load
-        self._parallel = max(self._parallel, member.parallel)
-        self.slots = asyncio.Semaphore(self._parallel)
 
 
-class OllamaModel(Model):
+class OllamaModel(ServedModel):
     """One member's model at an Ollama server."""
 
+    fresh_s = 5.0
+    """Should another model have pushed it out by then, its reload counts as reading."""
+    get_one = "get one with `ollama pull MODEL`"
+
     def __init__(
-        self, member: Member, client: OllamaClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int
+        self, member: Member, client: ServerClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int
     ) -> None:
-        super().__init__(member, deadlines, slots)
-        self._client, self._load_options = client, load
         asked = load.get("num_ctx")
-        self._context = asked if isinstance(asked, int) else context
-        self._tag = member.model
+        super().__init__(member, client, deadlines, slots=slots, context=asked if isinstance(asked, int) else context)
+        self._load_options = load
         self._digest: str | None = None
-        self._fresh_until = 0.0
-        self._suspect = False
-        """The model's process went away: /api/ps may not know it yet."""
-
-    @property
-    def model(self) -> str:
-        """The model's tag; before the server was first asked for it, where it will be asked."""
-        return self._tag or f"the model at {self.where}"
-
-    @property
-    def where(self) -> str:
-        """The server's URL, without credentials."""
-        return self._client.spot.where
-
-    @property
-    def context(self) -> int:
-        """Tokens that one request can use: what the server gives the loaded model, once that is known."""
-        return self._context
 
     @property
     def weights_id(self) -> str:
@@ -152,7 +106,7 @@ class OllamaModel(Model):
 
     async def _present(self) -> str:
         """Give the tag if the server has it now."""
-        there = await tags_of(self._client)
+        there = await self._tags()
         if self.member.model is None:
             self._tag = self._only(there)
         tag = await self._name()
@@ -160,45 +114,11 @@ class OllamaModel(Model):
             raise self._client.spot.error(ModelMissing, f"{tag} is not installed", f"get it with `ollama pull {tag}`")
         return tag
 
-    async def _name(self) -> str:
-        """Give the tag to ask for; found at the server if the member names none."""
-        if self._tag is None:
-            self._tag = self._only(await tags_of(self._client))
-        return self._tag
-
-    def _only(self, there: Sequence[str]) -> str:
-        if not there:
-            raise self._client.spot.error(ModelMissing, "the server has no model", "get one with `ollama pull MODEL`")
-        if len(there) == 1:
-            return there[0]
-        raise self._client.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])})", f"name one for {self.name}")
-
-    async def _at_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
-        """Ask with the model's tag; once more with another one if the server's only model has been exchanged since."""
-        with self._watched():
-            tag = await self._name()
-            try:
-                return await ask(tag)
-            except ModelMissing:
-                if self.member.model is not None:
-                    raise
-                self._tag = None
-                if await self._name() == tag:
-                    raise
-            return await ask(await self._name())
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Learn from how a request ends whether the model is in memory."""
-        try:
-            yield
-        except ModelError as error:
-            self._fresh_until, self._suspect = 0.0, isinstance(error, Died)
-            raise
-        self._fresh_until, self._suspect = time.monotonic() + _FRESH_S, False
+    async def _tags(self) -> Sequence[str]:
+        return await tags_of(self._client)
 
     async def _is_loaded(self) -> bool:
-        if time.monotonic() < self._fresh_until:
+        if self._is_fresh:
             return True
         if self._suspect:
             return False
@@ -243,7 +163,7 @@ class OllamaModel(Model):
             client = self._client.about(tag)
             reader = ChatReader(partial, client.spot)
             body = self._body(tag, options, messages=list(messages), stream=True, **extra)
-            return await client.stream("/api/chat", body, reader.take) or reader.broken_off()
+            return await client.lines("/api/chat", body, reader.take) or reader.broken_off()
 
         return await self._at_tag(ask)
 
@@ -256,7 +176,8 @@ class OllamaModel(Model):
             found, method = read_labels(likely_tokens(places[0]), labels) if places else None, "logprobs"
             if found is None:
                 reply = await self._forced(tag, messages, labels)
-                found, method = chosen_label(reply, labels, self._client.spot), "schema"
+                content = text(mapping(reply, "message"), "content", self._client.spot)
+                found, method = forced_label(content, rows(reply, "logprobs"), labels, self._client.spot), "schema"
             return Choice(
                 probabilities=found[0],
                 mass=found[1],
@@ -291,7 +212,7 @@ class OllamaModel(Model):
             self._client.about(tag), "/api/chat", self._body(tag, options, messages=list(messages), format=schema, **listed)
         )
 
-    async def _ask(self, client: OllamaClient, path: str, body: Record) -> Record:
+    async def _ask(self, client: ServerClient, path: str, body: Record) -> Record:
         return await client.ask(path, body, timeout_s=None, at_work=True)  # the deadlines of the call bound it
 
     async def _prefill(self, messages: Sequence[Message]) -> None:

@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
-from yarl import URL
 
 from gork.config.ensemble import Member
+from gork.engines.client import ServerClient
 from gork.engines.http import open_session, plain
-from gork.engines.ollama.client import OllamaClient, Record
-from gork.engines.ollama.errors import Spot
-from gork.engines.ollama.protocol import count, rows
-from gork.errors import ConfigError, Died, EngineError, ModelError, Ourselves
+from gork.engines.ollama.errors import OLLAMA
+from gork.engines.records import Record, count, rows
+from gork.errors import Died, EngineError, ModelError, Ourselves
 
 OWN_KEY = "gork_heavy_lite"
 """What a service of ours has in its replies besides Ollama's own fields."""
@@ -34,23 +33,6 @@ def normal(tag: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def server_url(text: str, asked_by: str) -> tuple[URL, str]:
-    """Give a server's URL, and the form of it that can be shown (without credentials).
-
-    >>> server_url("http://me:secret@host:11434/", "qwen")[1]
-    'http://host:11434'
-    """
-    try:
-        url = URL(text.rstrip("/"))
-        port = url.port
-    except ValueError:
-        raise ConfigError([f"{asked_by}: its URL cannot be read; write it as http://HOST:PORT"]) from None
-    if url.scheme not in {"http", "https"} or not url.host or not port:
-        raise ConfigError([f"{asked_by}: its URL has no http:// or https://, no host or no port; write it as http://HOST:PORT"])
-    url = url.with_query(None).with_fragment(None)
-    return url, str(url.with_user(None)).rstrip("/")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullProgress:
     """How far a pull is: what is being done, and of a file that is being fetched its bytes."""
@@ -60,13 +42,13 @@ class PullProgress:
     total: int | None = None
 
 
-def _check_foreign(reply: Record, client: OllamaClient) -> None:
+def _check_foreign(reply: Record, client: ServerClient) -> None:
     """See that it is not a service of ours that answers: it would ask itself, or another that asks it, without end."""
     if OWN_KEY in reply:
         raise client.spot.error(Ourselves, f"it is {OWN_SERVICE}", f"ask it with --server {client.spot.where}")
 
 
-async def version_of(client: OllamaClient) -> str | None:
+async def version_of(client: ServerClient) -> str | None:
     """Ask for the server's version; None if what answers does not say one. Raises a `ModelError`, `Ourselves` for a service of ours."""
     reply = await client.ask("/api/version", timeout_s=client.brief_s)
     _check_foreign(reply, client)
@@ -74,12 +56,12 @@ async def version_of(client: OllamaClient) -> str | None:
     return plain(version) if isinstance(version, str) else None
 
 
-async def tags_of(client: OllamaClient) -> tuple[str, ...]:
+async def tags_of(client: ServerClient) -> tuple[str, ...]:
     """Ask which models are there."""
     return tuple(_name(row) for row in rows(await client.ask("/api/tags", timeout_s=client.brief_s), "models") if _name(row))
 
 
-async def loaded_row(client: OllamaClient, tag: str) -> Record | None:
+async def loaded_row(client: ServerClient, tag: str) -> Record | None:
     """Ask for what /api/ps says of one model; None if it is not in memory."""
     reply = await client.ask("/api/ps", timeout_s=client.brief_s)
     _check_foreign(reply, client)
@@ -144,15 +126,14 @@ async def pull(host: str, tag: str, on_progress: Callable[[PullProgress], None],
         return True if progress.status == "success" else None
 
     async with _client(host, tag, connect_s) as client:
-        if not await client.about(tag).stream("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
+        if not await client.about(tag).lines("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
             raise client.spot.error(Died, "the pull broke off", "pull again: it goes on where it was")
 
 
 @asynccontextmanager
-async def _client(host: str, asked_by: str, connect_s: float) -> AsyncIterator[OllamaClient]:
-    url, shown = server_url(host, asked_by)
+async def _client(host: str, asked_by: str, connect_s: float) -> AsyncIterator[ServerClient]:
     async with open_session(connect_s) as session:
-        yield OllamaClient(_always(session), url, Spot(asked_by, shown))
+        yield ServerClient.of(host, asked_by, OLLAMA, _always(session))
 
 
 def _always(session: aiohttp.ClientSession) -> Callable[[], aiohttp.ClientSession]:

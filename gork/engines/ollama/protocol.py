@@ -1,75 +1,17 @@
-"""What Ollama's records say, checked: every field may be absent, of another type, or out of range."""
+"""What the records of a streamed chat of Ollama's say."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 from gork.engines.call import Completion, PartialCompletion
-from gork.engines.http import plain
-from gork.engines.labels import read_labels
-from gork.engines.ollama.client import Record
-from gork.engines.ollama.errors import Spot
+from gork.engines.records import Record, count, logprob, mapping, rows, text
+from gork.engines.spot import Spot
 from gork.errors import BadReply, Died
 
 _REPEATS = 30
 """Ollama 0.32: the server ends a stream without a word when more than 30 tokens in a row are the same but for blanks around them."""
-_FORCED = 1e-3
-"""Left to each label that a schema-constrained reply did not take: how strongly is not known, and it has to have a logarithm."""
-
-
-def count(record: Record, key: str) -> int:
-    """Give a whole number that is not negative; 0 where there is none (Ollama leaves zeros out).
-
-    >>> count({"eval_count": 7}, "eval_count"), count({}, "eval_count"), count({"eval_count": -1}, "eval_count")
-    (7, 0, 0)
-    """
-    value = record.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-
-def text(record: Record, key: str, spot: Spot) -> str:
-    """Give a text that can be encoded; empty where there is none, a `BadReply` where something else stands."""
-    value = record.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise spot.error(BadReply, f"its reply has no text as {key!r} but {plain(repr(value)[:60])}", "is it an Ollama server?")
-    if value.isascii():
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON escapes can be lone surrogates
-
-
-def mapping(record: Record, key: str) -> Record:
-    """Give an object; empty where there is none."""
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def rows(record: Record, key: str) -> list[Record]:
-    """Give a list of objects, whatever else is in it left out."""
-    value = record.get(key)
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def logprob(row: Record) -> float | None:
-    """Give a log-probability if it is one.
-
-    >>> logprob({"logprob": -0.5}), logprob({"logprob": 0}), logprob({"logprob": float("nan")}), logprob({"logprob": "-1"})
-    (-0.5, 0.0, None, None)
-    """
-    value = row.get("logprob")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return min(float(value), 0.0)
-
-
-def likely_tokens(row: Record) -> list[tuple[str, float]]:
-    """Give the most likely tokens at one place of a reply."""
-    pairs = [(other.get("token"), logprob(other)) for other in rows(row, "top_logprobs")]
-    return [(token, value) for token, value in pairs if isinstance(token, str) and value is not None]
 
 
 class ChatReader:
@@ -84,7 +26,7 @@ class ChatReader:
         message = mapping(record, "message")
         done = record.get("done") is True
         if not message and not done:
-            raise self._spot.error(BadReply, "its reply has a record without a message", "is it an Ollama server?")
+            raise self._spot.error(BadReply, "its reply has a record without a message", self._spot.server.question)
         piece, thinking = text(message, "content", self._spot), text(message, "thinking", self._spot)
         values = [value for row in rows(record, "logprobs") if (value := logprob(row)) is not None]
         self._add(piece, thinking, values)
@@ -119,24 +61,6 @@ class ChatReader:
         if reason in ("load", "unload"):
             raise self._spot.error(BadReply, f"it answers {reason!r} instead of a text", "see the server's log")
         return "length" if reason == "length" else "stop"
-
-
-def chosen_label(reply: Record, labels: Sequence[str], spot: Spot) -> tuple[dict[str, float], float]:
-    """Read a reply that a schema forced to be one of the labels: (shares, mass).
-
-    Ollama 0.32: log-probabilities are those before the grammar, so the ones right after the opening quote say how the model leans.
-    """
-    content = text(mapping(reply, "message"), "content", spot)
-    tokens = rows(reply, "logprobs")
-    if len(tokens) > 1 and tokens[0].get("token") == '"' and (found := read_labels(likely_tokens(tokens[1]), labels)) is not None:
-        return found
-    try:
-        label = json.loads(content)
-    except (ValueError, RecursionError):
-        label = content.strip()
-    if label not in list(labels):
-        raise spot.error(BadReply, f"it chose none of {', '.join(labels)} but {plain(content[:60])!r}")
-    return {other: 1 - _FORCED * (len(labels) - 1) if other == label else _FORCED for other in labels}, 1.0
 
 
 def template(reply: Record) -> str | None:

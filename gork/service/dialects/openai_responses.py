@@ -34,7 +34,7 @@ from gork.service.dialects.requests import TASK_HEADER, Catalogue, RequestOption
 from gork.service.dialects.sampling import Number
 from gork.service.responses import status_of
 from gork.service.service import Service
-from gork.service.turns import TurnStore
+from gork.service.turns import KeptTurn, TurnStore
 from gork.turn import Message, Question
 
 Json = dict[str, Any]
@@ -133,7 +133,7 @@ class ResponsesApi:
 
         def remember(answer: str) -> None:
             talk = tuple(message for message in said.messages if message["role"] != "system")
-            self._turns.add(question.id, (*talk, {"role": "assistant", "content": answer}))
+            self._turns.add(KeptTurn(question.id, (*talk, {"role": "assistant", "content": answer})))
 
         encoder = ResponsesEncoder(body, question, (lambda _: None) if body.store is False else remember)
         async with answering(self._service, request) as pending:
@@ -177,7 +177,7 @@ def _instructions(body: OpenAIResponsesRequest) -> list[ChatMessage]:
     return [ChatMessage(role="system", content=body.instructions)] if body.instructions else []
 
 
-def messages_in(given: str | Sequence[str | Json] | None, turns: TurnStore) -> Iterator[ChatMessage]:
+def messages_in(given: str | Sequence[str | Json] | None, turns: TurnStore[KeptTurn]) -> Iterator[ChatMessage]:
     """The items of an input as messages; items may refer to answers that are still kept. Raises `BadRequest`."""
     for index, item in enumerate([given] if isinstance(given, str) else given or ()):
         match item:
@@ -204,7 +204,7 @@ def _content(value: object) -> str | list[Any] | None:
     return value if isinstance(value, str | list) or value is None else msgspec.json.encode(value).decode()
 
 
-def _referred(reference: str, turns: TurnStore, place: str) -> Iterator[ChatMessage]:
+def _referred(reference: str, turns: TurnStore[KeptTurn], place: str) -> Iterator[ChatMessage]:
     """The answer that an item refers to; nothing for the reasoning that led to it."""
     kind, _, turn_id = reference.partition("_")
     if kind == "rs":

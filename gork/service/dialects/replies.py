@@ -392,9 +392,9 @@ def draft(answer: Answer) -> str:
 def chosen(verdict: Verdict, *, told: bool = False) -> str:
     """Who won, and how clearly; `told`: a notice has already said how the verdict came about.
 
-    >>> chosen(Verdict(winner="qwen", policy="combined", margin=1.5, orders=(("qwen", "llama"),)))
-    'chosen: qwen (margin 1.50, read in 1 order)'
-    >>> chosen(Verdict(winner="qwen", policy="combined", note="one usable answer: nothing to judge"), told=True)
+    >>> chosen(Verdict(winner="qwen", policy="agreement", favourite="llama"))
+    'chosen: qwen (two agree against llama)'
+    >>> chosen(Verdict(winner="qwen", policy="prior", note="one usable answer: nothing to judge"), told=True)
     'chosen: qwen'
     """
     how = _how(verdict, told=told)
@@ -403,8 +403,7 @@ def chosen(verdict: Verdict, *, told: bool = False) -> str:
 
 def _how(verdict: Verdict, *, told: bool) -> str:
     if verdict.fallback is not None:
-        return "fallback" if told else f"fallback, the configured order decided: {verdict.fallback.text}"
+        return "fallback" if told else f"fallback, the favourite decided: {verdict.fallback.text}"
     if verdict.note is not None:
         return "" if told else verdict.note
-    read = f", read in {len(verdict.orders)} order{'s' if len(verdict.orders) > 1 else ''}" if verdict.orders else ""
-    return f"{verdict.clarity}{read}"
+    return verdict.clarity

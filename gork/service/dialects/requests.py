@@ -18,7 +18,7 @@ from gork.config.ensemble import LONGEST_TOKEN_BYTES, OptionValue
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange, announce, room_for_history
 from gork.errors import BadRequest, NotFound
-from gork.judging.decide import prior_order
+from gork.judging.rules import ranking_of
 from gork.service.dialects.messages import PlainMessages
 from gork.service.logs import note
 from gork.service.service import NAME, Service
@@ -177,8 +177,7 @@ def understand(
 
 def smallest(service: Service) -> str:
     """The member that answers side calls: the last candidate in the ensemble's order, where the best stand first."""
-    ensemble = service.ensemble
-    return prior_order([member.name for member in ensemble.candidates], ensemble.choosing)[-1]
+    return ranking_of(service.ensemble)[-1]
 
 
 def messages_for_member(service: Service, request: UnderstoodRequest) -> list[Message]:

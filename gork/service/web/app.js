@@ -1,8 +1,8 @@
 // The page: its conversation, its turns, and what the user can do with them.
 
 import { byId, setText, show } from "./elements.js";
-import { ask } from "./asking.js";
-import { progress, say } from "./announcing.js";
+import { follow } from "./asking.js";
+import { progress, say, signal } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
 import { Conversations } from "./conversations.js";
@@ -12,10 +12,10 @@ import * as following from "./following.js";
 import { fromJson } from "./importing.js";
 import { keep, kept } from "./keeping.js";
 import { Roster } from "./roster.js";
-import { ServiceError, isAboutToken, useToken } from "./service.js";
+import { ServiceError, isAboutToken, tell, useToken } from "./service.js";
 import * as theme from "./theme.js";
-import { answerOf, bestFinished, endEarly, newTurn, use, winnerOf } from "./turn.js";
-import { TurnView } from "./turn_view.js";
+import { answerOf, isAnswered, newTurn, resume, use, winnerOf } from "./turn.js";
+import { showsAll, TurnView } from "./turn_view.js";
 import { SettingsDialog, asRequest } from "./settings.js";
 import { spoken } from "./verdict.js";
 import { Votes } from "./votes.js";
@@ -37,14 +37,12 @@ class Page {
     this.roster = new Roster();
     /** @type {Map<Entry, TurnView>} */
     this.views = new Map();
-    /** @type {{entry: Entry, conversation: Conversation, abort: AbortController} | null} what is running */
+    /** @type {{entry: Entry, conversation: Conversation, abort: AbortController, hurried: string} | null} what is running; `hurried`: the stage that the user wanted an end of */
     this.running = null;
     /** @type {Entry | null} */
     this.edited = null;
     /** @type {Conversation | null} the one before this one, for Undo */
     this.before = null;
-    /** @type {string | null} whose draft is taken when the running turn has been stopped */
-    this.takeWhenOver = null;
     /** @type {Promise<unknown>} what this tab had is back; nothing is asked before */
     this.ready = Promise.resolve();
     this.frame = 0;
@@ -52,14 +50,21 @@ class Page {
     this.settings = new SettingsDialog(
       () => this.conversation.settings,
       (settings) => {
+        const shown = this.conversation.settings.all;
         this.conversation.settings = settings;
         this.save();
+        if (settings.all !== shown) this.showAll(settings.all);
       },
+      { candidates: () => this.roster.candidates, all: () => showsAll(this.conversation.settings.all) },
     );
     this.composer = new Composer({
       send: (text) => void this.ready.then(() => this.send(text)),
       stop: () => this.stop(),
       cancelEdit: () => this.edit(null),
+      rewrite: (on) => {
+        this.conversation.settings.optimize = on;
+        this.save();
+      },
       earlier: () => this.conversation.entries.map((entry) => shownOf(entry).question),
     });
   }
@@ -95,6 +100,7 @@ class Page {
       if (!conversation || this.conversation.entries.length) return;
       this.goTo(conversation);
       if (conversation.entries.length) following.goToEnd();
+      this.goOn();
       for (const turn of left?.turns ?? []) conversation.changed.add(turn);
       if (left) this.save();
     } catch (error) {
@@ -110,6 +116,7 @@ class Page {
       await this.conversation.saving.catch(() => {});
       const conversation = await Conversation.load(id);
       if (conversation) this.goTo(conversation);
+      this.goOn();
     } catch (error) {
       console.error("what was kept cannot be shown:", error);
       this.goTo(new Conversation());
@@ -145,7 +152,14 @@ class Page {
     for (const view of this.views.values()) view.leave();
     this.views.clear();
     this.settings.mark();
+    this.composer.setRewrite(conversation.settings.optimize);
     show(byId("to-verdict"), false);
+    this.draw();
+  }
+
+  /** @param {boolean | null} all whether all answers of the conversation are shown, or the chosen ones alone */
+  showAll(all) {
+    for (const view of this.views.values()) view.open = showsAll(all);
     this.draw();
   }
 
@@ -212,17 +226,19 @@ class Page {
     byId("token-box").value = "";
     void this.meet().then(() => {
       const last = this.conversation.entries.at(-1);
-      if (last && isAboutToken(shownOf(last).status) && this.roster.models.size) this.again(last, {});
+      if (!last || !isAboutToken(shownOf(last).status) || !this.roster.models.size) return;
+      if (shownOf(last).token) this.goOn();
+      else this.again(last, {});
     });
   }
 
   /** @param {string} text */
   send(text) {
-    if (this.running) return;
+    if (this.running) return say("The models are still answering. Your next question waits in the box.");
     const { edited } = this;
     this.edit(null);
     this.composer.fill("");
-    for (const view of this.views.values()) view.open = false;
+    if (!this.conversation.settings.all) for (const view of this.views.values()) view.open = false;
     const turn = newTurn(text, this.composer.optimize.checked);
     if (edited) this.conversation.addVersion(edited, turn);
     void this.run(edited ?? this.conversation.add(turn));
@@ -242,35 +258,50 @@ class Page {
   }
 
   /** @param {Entry} entry whose last version is to be asked */
-  async run(entry) {
+  run(entry) {
     const turn = shownOf(entry);
-    const abort = new AbortController();
-    const { conversation } = this;
-    this.running = { entry, conversation, abort };
-    show(byId("undo"), false);
-    show(byId("to-verdict"), false);
-    say("Sent.");
-    this.draw();
-    following.goToEnd();
-    this.save(turn);
     const request = {
       question: turn.question,
       history: this.conversation.historyBefore(entry),
       program: this.conversation.programBefore(entry),
       optimize: turn.optimize,
-      ...asRequest(entry.versions.length > 1 ? { ...this.conversation.settings, seed: null } : this.conversation.settings),
+      ...asRequest(entry.versions.length > 1 ? { ...this.conversation.settings, seed: null } : this.conversation.settings, this.roster.candidates),
     };
-    await ask(turn, request, abort.signal, (kind) => {
-      const line = kind === "token" ? "" : progress(turn);
-      if (line) say(line);
+    return this.attend(entry, request, "Sent.");
+  }
+
+  /** Go on with the last turn, if it was running when this page or another one was left. */
+  goOn() {
+    const entry = this.conversation.entries.at(-1);
+    if (this.running || !entry || !shownOf(entry).token) return;
+    resume(shownOf(entry));
+    void this.attend(entry, null, "Going on with the turn that was running.");
+  }
+
+  /**
+   * @param {Entry} entry whose last version runs from now on
+   * @param {object | null} request null if the service has it already
+   * @param {string} line to be said
+   */
+  async attend(entry, request, line) {
+    const turn = shownOf(entry);
+    const abort = new AbortController();
+    const { conversation } = this;
+    this.running = { entry, conversation, abort, hurried: "" };
+    show(byId("undo"), false);
+    show(byId("to-verdict"), false);
+    say(line);
+    this.draw();
+    following.goToEnd();
+    this.save(turn);
+    await follow(turn, request, abort.signal, (kind) => {
+      const news = kind === "token" ? "" : kind === "lost" ? "The connection was lost. Trying to go on …" : progress(turn);
+      if (news) say(news);
       this.changed();
     });
     this.running = null;
-    const taken = this.takeWhenOver;
-    this.takeWhenOver = null;
     this.save(turn, conversation);
     this.over(entry);
-    if (taken && !turn.result) this.use(entry, taken);
   }
 
   /** @param {Entry} entry whose turn has ended */
@@ -280,8 +311,9 @@ class Page {
     this.draw();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     const view = /** @type {TurnView} */ (this.views.get(entry));
+    signal();
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.trouble.split("\n", 1)[0]);
+    else say(turn.status === "stopped" ? "Stopped." : "No answer.", turn.trouble);
     if (isAboutToken(turn.status)) this.askToken(turn.status);
     if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
     setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");
@@ -292,12 +324,14 @@ class Page {
     this.running?.abort.abort();
   }
 
-  /** Stop, and take the best of the drafts that are finished. */
+  /** Have the turn end with what is written; the rest is not waited for. */
   answerNow() {
     if (!this.running) return;
-    const { entry } = this.running;
-    this.takeWhenOver = bestFinished(shownOf(entry), this.roster.prior);
-    this.stop();
+    const { id, token, last, stage } = shownOf(this.running.entry);
+    this.running.hurried = stage;
+    this.composer.focus();
+    this.draw();
+    tell({ id, token, last }, "answer-now").catch((error) => say(error.message));
   }
 
   /**
@@ -420,7 +454,7 @@ class Page {
     }
     this.composer.setRunning(this.running !== null);
     const turn = this.running && shownOf(this.running.entry);
-    show(byId("answer-now"), turn !== null && bestFinished(turn, this.roster.prior) !== null && !this.takeWhenOver);
+    show(byId("answer-now"), turn !== null && Boolean(turn.token) && isAnswered(turn) && this.running?.hurried !== turn.stage);
     setText(byId("clock"), turn ? duration((now - turn.at) / 1000) : "");
     if (entries.length) following.follow();
   }
@@ -448,11 +482,11 @@ class Page {
           changed: (turn) => this.save(turn),
           redraw: () => this.draw(),
         },
-        { votes: this.votes, roster: this.roster },
+        { votes: this.votes, roster: this.roster, all: () => showsAll(this.conversation.settings.all) },
       );
       byId("thread").append(view.root);
       this.views.set(entry, view);
-      if (entry !== this.conversation.entries.at(-1)) view.open = false;
+      if (entry !== this.conversation.entries.at(-1) && !this.conversation.settings.all) view.open = false;
     }
     return view;
   }

@@ -5,6 +5,7 @@ import { LiveText } from "./live_text.js";
 import { copy } from "./copying.js";
 import { problemOf, ran } from "./answers.js";
 import { ComputedView } from "./computed.js";
+import { ENDED } from "./turn.js";
 import { CUTS, duration, many, nameOf, shortName, STATES } from "./wording.js";
 
 /** Milliseconds in one state after which a remark explains the wait. */
@@ -52,7 +53,7 @@ export class ColumnView {
     const { parts, root } = this;
     const [words, icon] = STATES[column.state] ?? STATES.waiting;
     setAttribute(root, "data-state", column.state);
-    setAttribute(root, "aria-busy", over || column.state === "done" || column.state === "failed" ? null : "true");
+    setAttribute(root, "aria-busy", over || ENDED.has(column.state) ? null : "true");
     root.classList.toggle("chosen", chosen);
     setText(parts.model, shortName(column.model || model));
     setAttribute(parts.model, "title", column.model || model);
@@ -92,7 +93,7 @@ function final({ tokens, seconds, tokens_per_s: rate, first_token_s: first }) {
  * @param {boolean} over
  */
 function live(column, now, over) {
-  if (!column.begun || over || column.failure) return "";
+  if (!column.begun || over || ENDED.has(column.state)) return "";
   const numbers = [duration((now - column.begun) / 1000)];
   const writing = (now - column.first) / 1000;
   if (column.first && writing > 0.5) numbers.push(`${(column.tokens / writing).toFixed(1)} tok/s`);
@@ -105,6 +106,7 @@ function live(column, now, over) {
  * @param {boolean} over
  */
 function cut(column, over) {
+  if (column.state === "not_needed") return column.detail;
   if (column.answer) return column.answer.complete ? "" : (CUTS[column.answer.stop] ?? "Cut short.");
   return over && column.text ? "Unfinished." : "";
 }

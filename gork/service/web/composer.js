@@ -10,8 +10,8 @@ const OPTIMIZE = "gork.optimize";
 
 export class Composer {
   /**
-   * @param {{send: (text: string) => void, stop: () => void, cancelEdit: () => void, earlier: () => string[]}} actions
-   *   `earlier` gives the questions asked before, oldest first
+   * @param {{send: (text: string) => void, stop: () => void, cancelEdit: () => void, earlier: () => string[], rewrite: (on: boolean) => void}} actions
+   *   `earlier` gives the questions asked before, oldest first; `rewrite` is told when rewriting is switched on or off
    */
   constructor(actions) {
     this.actions = actions;
@@ -44,14 +44,22 @@ export class Composer {
       this.fit();
       keep("session", DRAFT, this.text);
     });
-    this.optimize.addEventListener("change", () => keep("local", OPTIMIZE, this.optimize.checked ? "yes" : "no"));
+    this.optimize.addEventListener("change", () => {
+      keep("local", OPTIMIZE, this.optimize.checked ? "yes" : "no");
+      this.actions.rewrite(this.optimize.checked);
+    });
     byId("editing-cancel").addEventListener("click", () => this.actions.cancelEdit());
   }
 
   remember() {
     this.box.value = kept("session", DRAFT) ?? "";
-    this.optimize.checked = kept("local", OPTIMIZE) !== "no";
+    this.setRewrite(null);
     this.fit();
+  }
+
+  /** @param {boolean | null} on whether prompts are rewritten; null for as it was last */
+  setRewrite(on) {
+    this.optimize.checked = on ?? kept("local", OPTIMIZE) !== "no";
   }
 
   submit() {
@@ -66,7 +74,7 @@ export class Composer {
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (plain && !TOUCH.matches))) {
       event.preventDefault();
-      if (!this.running) this.submit();
+      this.submit();
     } else if (event.key === "ArrowUp" && (this.text === "" || this.back)) this.recall(this.back + 1, event);
     else if (event.key === "ArrowDown" && this.back) this.recall(this.back - 1, event);
   }

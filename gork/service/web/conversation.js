@@ -173,7 +173,8 @@ export class Conversation {
   }
 
   /**
-   * Bring one back that is kept, null if there is none of that id; a turn that was running then is an interrupted one now.
+   * Bring one back that is kept, null if there is none of that id. A turn that was running then is to be read on if the service had taken
+   * it, else it is an interrupted one now.
    * @param {string} id
    * @param {Left | null} left what the database may not have of it
    * @returns {Promise<Conversation | null>}
@@ -192,8 +193,10 @@ export class Conversation {
     const { told } = kept;
     Object.assign(conversation, { id, revision: told.revision, title: told.title, settings: { ...defaults(), ...told.settings } });
     conversation.entries = told.entries.flatMap(entry);
+    const last = conversation.entries.at(-1);
     for (const turn of conversation.allTurns()) {
-      if (isRunning(turn)) endEarly(turn, "interrupted", "This turn was interrupted: the page was left while it ran.");
+      const goesOn = turn.token && last && turn === shownOf(last);
+      if (isRunning(turn) && !goesOn) endEarly(turn, "interrupted", "This turn was interrupted: the page was left while it ran.");
     }
     return conversation;
   }

@@ -39,7 +39,7 @@ function section(turn, votes) {
   const vote = turn.id ? votes.of(turn.id) : null;
   if (vote) lines.push("", `Your vote: ${vote}`);
   for (const column of columns) {
-    const remark = column.member === winner ? turn.used ? "used" : `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : "";
+    const remark = column.member === winner ? turn.used ? "used" : `chosen${turn.verdict.close ? ", a close call" : ""}` : column.failure ? "failed" : column.state === "not_needed" ? "not needed" : "";
     lines.push("", `### ${nameOf(column.member)}${column.model ? ` · ${column.model}` : ""}${remark ? ` (${remark})` : ""}`, "");
     lines.push(column.failure || (ran(column.answer) ? inFence(column.text, "text") : column.text) || "*nothing*");
     const program = ran(column.answer) ? column.answer.computed : column.member === winner ? decidedBy(turn) : null;

@@ -21,12 +21,13 @@ function turnOf(told) {
   turn.at = Date.parse(told.at) || turn.at;
   const failures = Array.isArray(told.failures) ? told.failures : told.answers.filter((/** @type {any} */ answer) => answer.failure);
   const authors = [...told.answers, ...failures].map((/** @type {any} */ answer) => text(answer.member));
-  const members = Object.fromEntries(authors.map((member) => [member, "candidate"]));
+  const others = Array.isArray(told.not_needed) ? told.not_needed.map(text) : [];
+  const members = Object.fromEntries([...authors, ...others].map((member) => [member, "candidate"]));
   const id = typeof told.id === "string" ? told.id : "";
   apply(turn, "accepted", { id, ensemble: String(told.ensemble ?? ""), members }, turn.at);
   if (told.verdict) {
-    const { margin, scores, orders, winner } = { ...told.verdict, winner: told.winner };
-    if (typeof margin !== "number" || !Array.isArray(orders) || !Object.values(scores).every(Number.isFinite)) throw new TypeError("no verdict");
+    const { margin, scores, winner } = { ...told.verdict, winner: told.winner };
+    if (typeof margin !== "number" || !Object.values(scores).every(Number.isFinite)) throw new TypeError("no verdict");
     for (const answer of told.answers) if (typeof answer.text !== "string" || typeof answer.seconds !== "number") throw new TypeError("no answer");
     if (!authors.includes(text(winner)) || typeof told.timings?.total !== "number") throw new TypeError("no winner");
     for (const failure of failures) apply(turn, "failed", { member: failure.member, message: text(failure.message) }, turn.at);

@@ -10,6 +10,8 @@ export class Roster {
     this.models = new Map();
     /** @type {string[]} the candidates, the configured best first */
     this.prior = [];
+    /** @type {string[]} the same as the service lists them */
+    this.candidates = [];
     byId("models-button").addEventListener("click", () => {
       byId("models").showModal();
       void this.load().catch((error) => setText(byId("models-about"), error.message));
@@ -22,6 +24,7 @@ export class Roster {
     /** @type {{member: string, role: string, model: string, where: string, state: string, ok: boolean | null}[]} */
     const rows = Array.isArray(told.members) ? told.members : [];
     this.prior = Array.isArray(told.prior) ? told.prior : [];
+    this.candidates = rows.filter((row) => row.role === "candidate").map((row) => row.member);
     this.models = new Map(rows.map((row) => [row.member, row.model]));
     const able = rows.filter((row) => row.ok !== false).length;
     setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);

@@ -7,7 +7,7 @@ const TOKEN = "gork.token";
 const SILENCE = 60_000;
 let token = kept();
 
-/** An error with a `kind`: "lost", "token" (none was sent), "wrong_token", "busy", "refused" or "bad". */
+/** An error with a `kind`: "lost", "gone" (there is no such turn), "token" (none was sent), "wrong_token", "busy", "refused" or "bad". */
 export class ServiceError extends Error {
   /**
    * @param {string} kind
@@ -53,31 +53,54 @@ export async function members() {
 }
 
 /**
- * The events of a turn.
+ * The events of a turn, which goes on for a while when this page is left.
  * @param {object} question what `POST /api/deliberate` takes
  * @param {AbortSignal} signal
  */
-export const deliberate = (question, signal) => stream("api/deliberate", question, signal);
+export const deliberate = (question, signal) => stream("api/deliberate", asJson({ ...question, keep: true }), signal);
+
+/**
+ * @typedef {{id: string, token: string, last: number}} Running a turn at the service, and the number of the event of it that came last
+ */
+
+/** @param {Running} turn */
+const ofTurn = ({ token, last }) => ({ "X-Turn-Token": token, "Last-Event-ID": String(last) });
+
+/**
+ * The events of a turn that was asked before, from where it was.
+ * @param {Running} turn
+ * @param {AbortSignal} signal
+ */
+export const readOn = (turn, signal) => stream(`api/deliberate/${turn.id}`, { headers: ofTurn(turn) }, signal);
+
+/**
+ * Have the service stop a turn, or end it with what is written. Rejects with a `ServiceError`.
+ * @param {Running} turn
+ * @param {"stop" | "answer-now"} what
+ */
+export const tell = (turn, what) => request(`api/deliberate/${turn.id}/${what}`, { method: "POST", headers: ofTurn(turn), keepalive: true });
 
 /**
  * The judge's words on a turn that is over.
  * @param {object} turn the turn as the service told it
  * @param {AbortSignal} signal
  */
-export const explain = (turn, signal) => stream("api/explain", { turn }, signal);
+export const explain = (turn, signal) => stream("api/explain", asJson({ turn }), signal);
+
+/** @param {object} body @returns {RequestInit} */
+const asJson = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 /**
  * @param {string} path
- * @param {object} body
+ * @param {RequestInit} how
  * @param {AbortSignal} signal
  */
-async function* stream(path, body, signal) {
+async function* stream(path, how, signal) {
   const silent = new AbortController();
   let watch = setTimeout(() => silent.abort(), SILENCE);
-  const headers = { "Content-Type": "application/json" };
   try {
     const both = AbortSignal.any([signal, silent.signal]);
-    const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), signal: both });
+    const response = await request(path, { ...how, signal: both });
     if (!response.body) throw new ServiceError("lost", "The service sent nothing.");
     for await (const event of events(response.body)) {
       clearTimeout(watch);
@@ -119,6 +142,7 @@ async function refusal(response) {
   if (response.status === 401) {
     return token ? new ServiceError("wrong_token", "The service does not accept this token.") : new ServiceError("token", "The service asks for a token.");
   }
+  if (response.status === 404) return new ServiceError("gone", message);
   if (response.status === 503) {
     const after = Number(response.headers.get("Retry-After"));
     return new ServiceError("busy", after > 0 ? `${message} (try again in ${after} s)` : message);

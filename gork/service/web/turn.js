@@ -1,13 +1,15 @@
 // A turn as the page knows it: plain data that events change. Nothing in here touches the document.
 
 import { problemOf, ran } from "./answers.js";
+import { isAboutToken } from "./service.js";
 import { newId } from "./storing.js";
+import { sentence } from "./wording.js";
 
 /**
  * @typedef {object} Column one candidate
  * @property {string} member
  * @property {string} model
- * @property {string} state waiting, loading, reading, writing, done, failed or stopped
+ * @property {string} state waiting, loading, reading, writing, done, failed, not_needed or stopped
  * @property {string} detail a remark of the service on the state
  * @property {string} text
  * @property {number} tokens
@@ -20,6 +22,8 @@ import { newId } from "./storing.js";
  * @typedef {object} Turn
  * @property {string} key the page's own name of it
  * @property {string} id the service's; "" until it took the question
+ * @property {string} token the turn's secret, by which it is read on and stopped; "" when it is over
+ * @property {number} last the number of the service's event that came last
  * @property {string} question the user's own words
  * @property {boolean} optimize whether a rewrite was wanted
  * @property {string} status sending, queued, running, finished, or a kind of trouble
@@ -40,6 +44,8 @@ import { newId } from "./storing.js";
  */
 
 const RUNNING = new Set(["sending", "queued", "running"]);
+/** The states in which nothing more comes of a member. */
+export const ENDED = new Set(["done", "failed", "not_needed"]);
 
 /**
  * A turn that is about to be asked.
@@ -51,6 +57,8 @@ export function newTurn(question, optimize) {
   return {
     key: newId(),
     id: "",
+    token: "",
+    last: 0,
     question,
     optimize,
     status: "sending",
@@ -117,14 +125,10 @@ export function favouriteOf(turn, prior) {
 }
 
 /**
- * The same among the drafts that are finished; null while there is none.
+ * Whether a draft is finished that can be chosen.
  * @param {Turn} turn
- * @param {string[]} prior
  */
-export function bestFinished(turn, prior) {
-  const finished = turn.columns.filter((column) => column.answer && !problemOf(column.answer));
-  return best(turn, finished, prior);
-}
+export const isAnswered = (turn) => turn.columns.some((column) => column.answer && !problemOf(column.answer));
 
 /**
  * @param {Turn} turn
@@ -132,7 +136,7 @@ export function bestFinished(turn, prior) {
  * @param {string[]} prior
  */
 function best(turn, columns, prior) {
-  const able = columns.filter((column) => !column.failure && !problemOf(column.answer));
+  const able = columns.filter((column) => !column.failure && column.state !== "not_needed" && !problemOf(column.answer));
   const computed = able.filter((column) => ran(column.answer));
   const from = computed.length ? computed : able.length ? able : columns;
   /** @param {Column} column the question's own code, which has no role, above all members */
@@ -141,15 +145,25 @@ function best(turn, columns, prior) {
 }
 
 /**
+ * Have a turn that was running run again.
+ * @param {Turn} turn
+ */
+export function resume(turn) {
+  Object.assign(turn, { status: "running", trouble: "" });
+  for (const column of turn.columns) if (column.state === "stopped") column.state = "writing";
+}
+
+/**
  * End a turn before its time.
  * @param {Turn} turn
- * @param {string} kind stopped, interrupted, lost, token, wrong_token, busy, refused, bad or broken
+ * @param {string} kind stopped, interrupted, lost, gone, token, wrong_token, busy, refused, bad or broken
  * @param {string} message
  */
 export function endEarly(turn, kind, message) {
   turn.status = kind;
-  turn.trouble = message;
-  for (const column of turn.columns) if (column.state !== "done" && column.state !== "failed") column.state = "stopped";
+  if (!isAboutToken(kind)) turn.token = ""; // else it is read on when the service's own token is there
+  turn.trouble = sentence(message);
+  for (const column of turn.columns) if (!ENDED.has(column.state)) column.state = "stopped";
 }
 
 /**
@@ -158,8 +172,10 @@ export function endEarly(turn, kind, message) {
  * @param {string} kind
  * @param {any} data
  * @param {number} now ms
+ * @param {number} [id] the event's number
  */
-export function apply(turn, kind, data, now) {
+export function apply(turn, kind, data, now, id = 0) {
+  turn.last = id || turn.last;
   const handler = Object.hasOwn(HANDLERS, kind) ? HANDLERS[kind] : null;
   handler?.(turn, data, now);
 }
@@ -193,8 +209,8 @@ const SAID_ELSEWHERE = new Set(["promptimizer", "judge"]);
 
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
-  accepted(turn, { id, ensemble, members }) {
-    Object.assign(turn, { id, ensemble, roles: members, status: "running" });
+  accepted(turn, { id, ensemble, members, token }) {
+    Object.assign(turn, { id, ensemble, roles: members, token: token ?? "", status: "running" });
     turn.columns = Object.entries(members)
       .filter(([, role]) => role === "candidate")
       .map(([member]) => newColumn(member));
@@ -216,6 +232,7 @@ const HANDLERS = {
     if (state !== "waiting" && !column.begun) column.begun = now;
     column.state = state;
     column.detail = detail;
+    if (state === "not_needed") Object.assign(column, { text: "", tokens: 0, first: 0 });
   },
   token(turn, { member, text }, now) {
     const column = columnOf(turn, member);
@@ -254,10 +271,12 @@ const HANDLERS = {
   },
   finished(turn, result) {
     for (const answer of result.answers) settle(turn, answer);
+    for (const column of turn.columns) if (result.not_needed?.includes(column.member)) column.state = "not_needed";
     const verdict = { ...result.verdict, winner: result.winner };
-    Object.assign(turn, { result, verdict, status: "finished", stage: "" });
+    Object.assign(turn, { result, verdict, status: "finished", stage: "", token: "" });
   },
   broken(turn, { kind, message }) {
+    if (kind === "cancelled") return endEarly(turn, "stopped", "This turn was stopped.");
     const told = kind === "no_answer" && turn.columns.length > 0 && turn.columns.every((column) => column.failure);
     endEarly(turn, kind === "stopped" ? "restarting" : "broken", told ? "No model could answer this." : message);
   },

@@ -30,7 +30,8 @@ export class TurnView {
   /**
    * @param {Entry} entry
    * @param {Actions} actions
-   * @param {{votes: import("./votes.js").Votes, roster: import("./roster.js").Roster}} known
+   * @param {{votes: import("./votes.js").Votes, roster: import("./roster.js").Roster, all: () => boolean}} known
+   *   `all`: whether the other answers are open at first
    */
   constructor(entry, actions, known) {
     const { root, parts } = copyOf("t-turn");
@@ -54,7 +55,7 @@ export class TurnView {
     this.drafted = false;
     /** Whether the user did something within this turn since it began: then what is being read stays where it is. */
     this.touched = false;
-    this.open = kept("local", OTHERS) === "open";
+    this.open = known.all();
     this.listen();
   }
 
@@ -135,7 +136,7 @@ export class TurnView {
     parts.columns.replaceChildren();
     parts.hero.replaceChildren();
     parts.verdict.replaceChildren();
-    this.verdict = new VerdictView(parts.verdict, this.known.roster, () => this.actions.changed(turn));
+    this.verdict = new VerdictView(parts.verdict, () => this.actions.changed(turn));
   }
 
   /**
@@ -279,6 +280,12 @@ export class TurnView {
     setText(parts.agreement, vote ? this.known.votes.agreement() : "");
   }
 }
+
+/**
+ * Whether all answers are shown, or the chosen one alone.
+ * @param {boolean | null} all as the conversation has it; null for as it was last
+ */
+export const showsAll = (all) => all ?? kept("local", OTHERS) === "open";
 
 /**
  * Move an element, with its focus and its selection where the browser can.

@@ -2,9 +2,16 @@
 
 /** @param {number} seconds */
 export function duration(seconds) {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 60) return `${seconds.toFixed(1)}\u00a0s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}\u00a0min ${whole % 60}\u00a0s`;
 }
+
+/**
+ * What the service said, as a sentence.
+ * @param {string} said
+ */
+export const sentence = (said) => (said && said[0].toUpperCase() + said.slice(1) + (/[\p{L}\d)]$/u.test(said) ? "." : ""));
 
 /**
  * @param {number} count
@@ -42,6 +49,7 @@ export const STATES = {
   done: ["Done", "check"],
   failed: ["Failed", "close"],
   stopped: ["Stopped", "stop"],
+  not_needed: ["Not needed", "stop"],
 };
 
 /** Why an answer ends where it does. @type {Record<string, string>} */
@@ -49,4 +57,5 @@ export const CUTS = {
   length: "Cut: it reached the limit of its length.",
   deadline: "Cut: its time was up.",
   repetition: "Cut: it had begun to repeat itself.",
+  stopped: "Cut: you wanted the answer now.",
 };

@@ -100,7 +100,13 @@ async def _bye(_session: Session, _argument: str) -> Outcome:
 COMMANDS: tuple[Command, ...] = (
     Command(name="help", aliases=("?",), run=_help, help="Show this help."),
     Command(name="answers", run=answers.answers, help="All answers to the last question."),
-    Command(name="show", argument="N|MEMBER", run=answers.show, words=answers.members, help="One of them."),
+    Command(
+        name="show",
+        argument="N|MEMBER",
+        run=answers.show,
+        words=answers.members_to_show,
+        help="One of them; a member that was not waited for is asked now.",
+    ),
     Command(
         name="use", argument="N|MEMBER", run=answers.use, words=answers.members, help="Make one of them the answer, also after Ctrl-C."
     ),

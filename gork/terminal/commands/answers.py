@@ -6,14 +6,18 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
+from gork.config.ensemble import alone
 from gork.config.schema import suggestion
-from gork.errors import UsageError
+from gork.errors import NoAnswer, UsageError
 from gork.judging.explain import letters_of
 from gork.terminal import views
 from gork.terminal.commands.table import Edited, Outcome
 from gork.terminal.editor import edit as edit_text
 from gork.terminal.output import computed
 from gork.terminal.session import Request, Session
+from gork.terminal.why import why as reasons
 from gork.text.structure import split_code
 from gork.turn import Answer, Event, MemberState, Restarted, State, Token, Turn
 
@@ -39,6 +43,8 @@ async def answers(session: Session, _argument: str) -> Outcome:
     for number, answer in enumerate(_written(session), 1):
         session.say(views.heading(number, answer, turn))
         _show(session, answer)
+    if turn is not None and turn.not_needed:
+        session.say(f"--- {', '.join(turn.not_needed)}: not waited for (/show {turn.not_needed[0]} asks now)")
     for failure in turn.failures if turn is not None else session.stopped.failures if session.stopped is not None else ():
         session.say(f"--- {failure.member} failed: {failure.message}")
     if turn is None:
@@ -47,11 +53,37 @@ async def answers(session: Session, _argument: str) -> Outcome:
 
 
 async def show(session: Session, argument: str) -> Outcome:
-    """Show one answer to the last question."""
+    """Show one answer to the last question; a member that was not waited for is asked for its own now."""
+    if session.stopped is None and session.last is not None and argument.strip() in session.last.not_needed:
+        await _ask_afterwards(session, session.last, argument.strip())
     number, answer = _found(session, argument)
     session.say(views.heading(number, answer, last(session) if session.stopped is None else None))
     _show(session, answer)
     return None
+
+
+async def _ask_afterwards(session: Session, turn: Turn, member: str) -> None:
+    """Ask a member that was not waited for, and add its answer to the turn. Raises a `GorkError` if there is none."""
+    if not session.backend.restrictable:
+        raise UsageError(f"{member} was not waited for, and the service cannot be asked for one member alone")
+    session.say(f"{member} was not waited for: it is asked now")
+    how = structs.replace(session.settings, ensemble=alone(session.settings.ensemble, member), seed=turn.seed)
+    asked = await session.backend.ask(turn.question, lambda event: _tell_wait(session, event), how)
+    answer = next((answer for answer in asked.answers if answer.member == member), None)
+    if answer is None:
+        raise NoAnswer([failure.message for failure in asked.failures])
+    session.add_answer(answer)
+
+
+def _tell_wait(session: Session, event: Event) -> None:
+    """Say what makes a member slow to begin."""
+    match event:
+        case MemberState(member, State.LOADING | State.WAITING as state, _):
+            session.say(f"  {member}: {state}")
+        case Restarted(member, reason):
+            session.say(f"  {member}: retrying ({reason})")
+        case _:
+            pass
 
 
 def _show(session: Session, answer: Answer) -> None:
@@ -108,10 +140,10 @@ def _code_of(text: str) -> str:
 
 
 async def why(session: Session, _argument: str) -> Outcome:
-    """Say why the last turn's answer was chosen: the numbers, then the judge's words, which change nothing."""
+    """Say why the last turn's answer was chosen, then let the judge say it in its own words, which change nothing."""
     turn = last(session)
-    session.tell(views.verdict(turn))
-    if not turn.verdict.orders:
+    session.tell(reasons(turn))
+    if not turn.verdict.judge_calls:
         session.say("the judge was not asked for this verdict: there is nothing it could explain")
         return None
     if session.backend.explain is None:
@@ -121,15 +153,12 @@ async def why(session: Session, _argument: str) -> Outcome:
     session.say(f"The judge's explanation, written afterwards ({legend}):")
 
     def on_event(event: Event) -> None:
-        match event:
-            case Token(_, text):
-                session.show_piece(text)
-            case MemberState(member, State.LOADING | State.WAITING as state, _):
-                session.say(f"  {member}: {state}")
-            case Restarted(member, reason):
-                session.say(f"\n  {member}: retrying ({reason})")
-            case _:
-                pass
+        if isinstance(event, Token):
+            session.show_piece(event.text)
+            return
+        if isinstance(event, Restarted):
+            session.show_piece("\n")
+        _tell_wait(session, event)
 
     try:
         reason = await session.backend.explain(turn, on_event)
@@ -173,3 +202,9 @@ def members(session: Session, before: Sequence[str]) -> Sequence[str]:
     if before or (session.last is None and session.stopped is None):
         return ()
     return [answer.member for answer in _written(session)]
+
+
+def members_to_show(session: Session, before: Sequence[str]) -> Sequence[str]:
+    """Completions: the same, and those who were not waited for."""
+    others = session.last.not_needed if session.last is not None and session.stopped is None and not before else ()
+    return [*members(session, before), *others]

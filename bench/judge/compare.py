@@ -1,0 +1,215 @@
+"""Ways to choose among the same answers, and what each is worth: the product's own, and what it is measured against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+
+from msgspec.structs import replace
+
+from bench.judge.contests import Ready
+from bench.judge.fit import ranking_for
+from bench.judge.statistics import Interval, mcnemar, mean, paired_bootstrap
+from gork.config.ensemble import Ensemble
+from gork.config.measured import Measured
+from gork.judging.decide import asks_judge, weigh
+from gork.judging.rules import prior_order, rules_for
+from gork.text.final_answer import final_answer, same
+from gork.turn import Answer, Reason
+
+Chances = Mapping[str, float]
+"""By member how likely its answer is chosen; a way that draws lots gives several."""
+Way = Callable[[Ready], Chances]
+SHIPPED, WITHOUT_TABLE = "the choice as it ships", "the same without a table"
+APART = ("word-sorting", "object-counting", "boolean-expressions", "multistep-arithmetic", "cruxeval")
+"""Sets that are templates, or whose own code is run: every table is printed without them too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One way's figures over all cases."""
+
+    name: str
+    accuracy: float
+    by_set: Mapping[str, float]
+    gain: Interval
+    """Accuracy of the choice as it ships minus this way's."""
+    won: int
+    """Cases in which the choice as it ships is right and this way is not."""
+    lost: int
+    chance: float
+    """The two-sided exact McNemar test of these two."""
+    tokens: float
+    """The candidates', read and written, a turn."""
+    seconds: float
+    """The slowest candidate's."""
+
+    def as_json(self) -> dict[str, object]:
+        """For the file."""
+        return {
+            "way": self.name,
+            "accuracy": round(self.accuracy, 4),
+            "by_set": {name: round(share, 4) for name, share in self.by_set.items()},
+            "gain_of_the_choice": self.gain.as_json(),
+            "choice_right_way_wrong": self.won,
+            "choice_wrong_way_right": self.lost,
+            "mcnemar_p": round(self.chance, 5),
+            "tokens_a_turn": round(self.tokens, 1),
+            "seconds_a_turn": round(self.seconds, 2),
+        }
+
+
+def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> dict[str, Way]:
+    """Everything that is compared, by its name; `table_of` gives the table that may be used for a case."""
+    names = [member.name for member in ensemble.candidates]
+    prior = prior_order(names, ensemble.choosing)
+    single = {name: mean([float(one.case.right.get(name, False)) for one in found]) for name in names}
+    best = max(names, key=lambda name: single[name])
+    with_programs = {name: mean([right(one, _computed_or(name)(one)) for one in found]) for name in names}
+    best_with = max(names, key=lambda name: with_programs[name])
+
+    def by_kind(one: Ready) -> str:
+        return ranking_for(table_of(one).favourites, one.case.question.kind)[0]
+
+    return {
+        SHIPPED: lambda one: chosen(one, ensemble, table_of(one)),
+        WITHOUT_TABLE: lambda one: chosen(one, ensemble, None),
+        **{name: _alone(name) for name in names},
+        f"best member alone ({best})": _alone(best),
+        f"best member, with programs ({best_with})": _computed_or(best_with),
+        "best member by kind": lambda one: {by_kind(one): 1.0},
+        "best member by kind, with programs": lambda one: _computed_or(*ranking_for(table_of(one).favourites, one.case.question.kind))(one),
+        "random": lambda one: {answer.member: 1 / len(one.case.answers) for answer in one.case.answers},
+        "plurality of final answers": lambda one: {_plurality(one, prior): 1.0},
+        "oracle": lambda one: {max(one.case.answers, key=lambda answer: one.case.right[answer.member]).member: 1.0},
+    }
+
+
+def rows(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> list[Row]:
+    """The figures of every way, over these cases; the choice as it ships comes first."""
+    everyone = ways(found, ensemble, table_of)
+    rights = {name: [right(one, way(one)) for one in found] for name, way in everyone.items()}
+    questions = [(one.case.item.set, one.case.item.id) for one in found]
+    shipped = rights[SHIPPED]
+    sets = sorted({name for name, _ in questions})
+    made = []
+    for name, shares in rights.items():
+        gains = [own - other for own, other in zip(shipped, shares, strict=True)]
+        won, lost = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+        alone = name if name in {member.name for member in ensemble.candidates} else None
+        made.append(
+            Row(
+                name=name,
+                accuracy=mean(shares),
+                by_set={
+                    part: mean([share for share, (within, _) in zip(shares, questions, strict=True) if within == part]) for part in sets
+                },
+                gain=paired_bootstrap(gains, questions),
+                won=won,
+                lost=lost,
+                chance=mcnemar(won, lost) if name != "random" else math.nan,
+                tokens=mean([_tokens(one, alone) for one in found]),
+                seconds=mean([_seconds(one, alone) for one in found]),
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ablated:
+    """What one reason is worth if it alone may overrule the favourite."""
+
+    reason: Reason
+    spoke: int
+    """Cases in which it spoke, nothing being computed."""
+    wins: int
+    losses: int
+    right: float
+    """How often the answer that it spoke for was right."""
+    accuracy: float
+    """Over all cases, if it alone may overrule."""
+
+
+def ablation(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> tuple[float, list[Ablated]]:
+    """The accuracy if nothing may overrule the favourite, and what each reason alone makes of it."""
+    silent = [replaced(rules_for(one.case.question, replace(ensemble, measured=table_of(one))), may_overrule=()) for one in found]
+    verdicts = [one.verdict(rules) for one, rules in zip(found, silent, strict=True)]
+    before = [one.case.right[verdict.winner] for one, verdict in zip(found, verdicts, strict=True)]
+    made = []
+    for reason in Reason:
+        spoken = [next((said.member for said in verdict.objections if said.reason is reason), None) for verdict in verdicts]
+        after = [old if said is None else one.case.right[said] for one, old, said in zip(found, before, spoken, strict=True)]
+        changed = [(old, new) for old, new, said in zip(before, after, spoken, strict=True) if said is not None]
+        made.append(
+            Ablated(
+                reason=reason,
+                spoke=len(changed),
+                wins=sum(new and not old for old, new in changed),
+                losses=sum(old and not new for old, new in changed),
+                right=mean([float(new) for _, new in changed]),
+                accuracy=mean([float(truth) for truth in after]),
+            )
+        )
+    return mean([float(truth) for truth in before]), made
+
+
+def judge_share(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> tuple[int, int]:
+    """In how many turns the judge is asked, and in how many nothing was computed and answers differ."""
+    asked = differing = 0
+    for one in found:
+        rules = rules_for(one.case.question, replace(ensemble, measured=table_of(one)))
+        if rules.computed_decides and one.computed(rules.ranking) is not None:
+            continue
+        verdict = weigh(one.contest(rules.ranking), rules, None)  # what is known before the judge is asked
+        differing += verdict.note is None
+        asked += verdict.note is None and asks_judge(verdict, rules)
+    return asked, differing
+
+
+def right(one: Ready, chances: Chances) -> float:
+    """How likely a right answer is chosen."""
+    return math.fsum(chance for member, chance in chances.items() if one.case.right.get(member, False))
+
+
+def chosen(one: Ready, ensemble: Ensemble, table: Measured | None) -> Chances:
+    """The product's choice by this table, or without one."""
+    ensemble = replace(ensemble, measured=table)
+    return {one.verdict(rules_for(one.case.question, ensemble)).winner: 1.0}
+
+
+def _alone(name: str) -> Way:
+    return lambda one: {name: 1.0}
+
+
+def _computed_or(*ranking: str) -> Way:
+    """What was computed, else this member's answer (the next one's where it has none)."""
+
+    def choose(one: Ready) -> Chances:
+        everyone = [*ranking, *(answer.member for answer in one.usable if answer.member not in ranking)]
+        computed = one.computed(everyone)
+        return {computed.winner if computed is not None else ranking[0]: 1.0}
+
+    return choose
+
+
+def _plurality(one: Ready, prior: Sequence[str]) -> str:
+    """The member whose final answer most answers give; the best-ranked one of these."""
+    question = one.case.question
+    standing = sorted(one.case.answers, key=lambda answer: prior.index(answer.member) if answer.member in prior else -1)
+    finals = {answer.member: final_answer(answer.text, question.text, question.kind) for answer in standing}
+
+    def votes(answer: Answer) -> int:
+        own = finals[answer.member]
+        return 0 if own is None else sum(other is not None and same(own, other) for other in finals.values())
+
+    return max(standing, key=votes).member
+
+
+def _tokens(one: Ready, alone: str | None) -> float:
+    return sum(answer.tokens + answer.prompt_tokens for answer in one.case.answers if alone in {None, answer.member})
+
+
+def _seconds(one: Ready, alone: str | None) -> float:
+    return max((answer.seconds for answer in one.case.answers if alone in {None, answer.member}), default=0.0)

@@ -1,0 +1,1 @@
+"""Models on servers with OpenAI's HTTP API."""
