@@ -160,7 +160,7 @@ class TestTurns:
             turn = await there.ask(Question(text="What does print(0.1 + 0.2) print in Python?"), events.append)
 
         assert (QUESTIONS_CODE, "0.30000000000000004") == (turn.winner.member, turn.answer)
-        assert [QUESTIONS_CODE] == [event.answer.member for event in events if isinstance(event, Answered)]
+        assert QUESTIONS_CODE in [event.answer.member for event in events if isinstance(event, Answered)]
 
     async def test_a_turn_there_is_a_turn_here(self, fake):
         """The answer, the verdict and every event are the service's; the id too."""
@@ -290,7 +290,7 @@ class TestTurns:
 
     async def test_another_ensemble_than_at_the_start_is_told(self, impostor):
         """A service that was replaced in between goes on, and says whose answers these are."""
-        impostor.stream(Accepted(TURN.id, "ollama", "others", {"a": "candidate", "b": "judge", "c": "candidate"}), Finished(TURN))
+        impostor.stream(Accepted(TURN.id, "ollama", "others", {**ROLES, "b": "judge"}), Finished(TURN))
         events = []
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
