@@ -271,7 +271,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
     apart = [one for one in ready if not one.case.item.set.startswith(compare.APART)]
     parts = [_part("all sets", ready, ensemble, table_of)]
     if 0 < len(apart) < len(ready):
-        parts.append(_part(f"without {', '.join(compare.APART)}", apart, ensemble, table_of))
+        parts.append(_part("without the templated sets", apart, ensemble, table_of))
     asked, could = compare.judge_share(ready, ensemble, table_of)
     heard = [one for one in ready if one.reading is not None]
     ablation = _ablation(ready, ensemble, table_of) if arguments.ablation else None
@@ -293,6 +293,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
         left_out=found.left_out,
         not_given=found.not_given,
         rewriting=found.rewriting,
+        unread=sum(one.unread for one in ready),
     )
 
 

@@ -92,6 +92,8 @@ class Report:
     not_given: int = 0
     """Kept cases whose questions were not given."""
     rewriting: Rewriting | None = None
+    unread: int = 0
+    """Cases in which the judge's word could matter and it gave none."""
 
     @property
     def whole(self) -> Part:
@@ -139,6 +141,7 @@ class Report:
             "questions_without_answer": list(self.lost),
             "questions_left_out": self.left_out,
             "kept_cases_without_question": self.not_given,
+            "readings_missing": self.unread,
             "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
         }
         return {name: _finite(value) for name, value in told.items()}
@@ -181,6 +184,8 @@ def text(report: Report) -> str:
     troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost)]
     if report.left_out:
         troubles.append(f"{report.left_out} questions were left out: their answers are Python programs, which --run-python runs")
+    if report.unread:
+        troubles.append(f"{report.unread} readings of the judge are missing: its model failed, or they were not kept")
     if report.not_given:
         troubles.append(f"{report.not_given} kept cases were left out: their questions are in none of the files that were given")
     return "\n\n".join([*parts, *(["\n".join(troubles)] if troubles else [])])
