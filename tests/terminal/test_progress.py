@@ -679,6 +679,7 @@ def test_rows_can_be_drawn_in_every_state(pty_pair, state):
     """One that the drawing did not know would end the turn."""
     progress = live(pty_pair)
     with progress.turn():
+        progress(StageStarted(Stage.ANSWER, ("a", "b")))
         progress(MemberState("a", state, "why"))
         progress(StageStarted(Stage.JUDGE, ("j",)))
         shown = "".join(pty_pair.lines())
