@@ -32,6 +32,7 @@ _STYLES = {
     State.WRITING: Style(color="cyan"),
     State.DONE: Style(color="green"),
     State.FAILED: Style(color="red"),
+    State.NOT_NEEDED: Style(dim=True),
 }
 
 
