@@ -260,7 +260,7 @@ class TestTurn:
         await visitor.card.locator("summary").click()
         await expect(visitor.card.locator(".verdict-card")).to_be_visible()
         await expect(visitor.card.locator(".score")).to_have_count(3)
-        await expect(visitor.card).to_contain_text("The judge's own answer: It is right.")
+        await expect(visitor.card).to_contain_text("Its own answer: The second one names the capital.")
         await expect(visitor.card).to_contain_text("The favourite before anything was read: qwen")
         await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d\ss and judge"))
         await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen")
@@ -922,7 +922,7 @@ BREAKABLE = """
     window.cut = new AbortController();
     const connected = window.fetch;
     window.fetch = (to, how) => {
-        if (window.broken) return Promise.reject(new TypeError("no network"));
+        if (window.unplugged) return Promise.reject(new TypeError("no network"));
         return connected(to, { ...how, signal: AbortSignal.any([how.signal, window.cut.signal].filter(Boolean)) });
     };
 """
@@ -1002,9 +1002,9 @@ class TestKeeping:
             await visitor.come()
             await visitor.ask("capital of france pls")
             await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
-            await visitor.page.evaluate("window.broken = true; window.cut.abort()")
+            await visitor.page.evaluate("window.unplugged = true; window.cut.abort()")
             await expect(visitor.status).to_have_text("The connection was lost. Trying to go on …")
-            await visitor.page.evaluate("window.broken = false; window.cut = new AbortController()")
+            await visitor.page.evaluate("window.unplugged = false; window.cut = new AbortController()")
             gate.set()
             await expect(visitor.card).to_be_visible()
             await expect(visitor.text("llama")).to_have_text("One two three four five.")
