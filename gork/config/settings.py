@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, field
 from msgspec.structs import replace
 
+from gork.config.durations import setting_of
 from gork.config.ensemble import (
     CandidatesSee,
     Context,
@@ -80,6 +81,7 @@ _WEB_ORIGIN = re.compile(
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
 _Models = Annotated[tuple[str, ...], From(Any, models_of), Meta(title="one to eight models")]
 _Model = Annotated[str, Meta(min_length=1, max_length=4096, title="a model's name, or a GGUF file")]
+_Duration = Annotated[str, From(Any, setting_of), Meta(title='a duration such as "5m"')]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
 _OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
@@ -167,6 +169,14 @@ class Settings(Record, frozen=True, kw_only=True):
     ] = 180.0
     judge_timeout: Annotated[_Seconds, Help("Time that the judge has at least; it gets more if it reads slowly.", group="limits")] = 60.0
     connect_timeout: Annotated[_Seconds, Help("Longest time for connecting to a server.", group="limits")] = 5.0
+    keep_alive: Annotated[
+        _Duration,
+        Help(
+            "How long an embedded model stays in memory without a question, as Ollama spells it; negative for ever.",
+            group="models",
+            placeholder="DURATION",
+        ),
+    ] = "5m"
     load_timeout: Annotated[_Seconds, Help("Longest time for loading a model into memory.", group="limits")] = 600.0
     first_token_timeout: Annotated[
         _Seconds, Help("Longest wait for the first token, in addition to the time for reading the prompt.", group="limits")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from gork.config.durations import of_setting
 from gork.config.ensemble import Api, Member, load_ensemble
 from gork.config.from_models import ensemble_of
 from gork.config.settings import Layer, Origin, Settings
@@ -402,6 +403,7 @@ def embedded_engine(chosen: Chosen, files: Mapping[str, Path]) -> EmbeddedEngine
         deadlines=deadlines_of(settings),
         together=together,
         beside=max(0, at_work_here(chosen) - own) if own else 0,
+        keep_s=of_setting(settings.keep_alive),
     )
 
 

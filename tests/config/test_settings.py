@@ -107,6 +107,7 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "engine": "ollama",
         "ollama_host": "h:1",
         "openai_host": "http://h:1/v1",
+        "keep_alive": "1h30m",
         "models": "a,b",
         "judge": "j",
         "promptimizer": "p",

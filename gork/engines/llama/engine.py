@@ -11,6 +11,7 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Literal, NoReturn
 import aiohttp
 from yarl import URL
 
+from gork.config.durations import in_words
 from gork.config.ensemble import Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion
 from gork.engines.http import EventReader, Fault, FaultKind, HttpClient, Refusal, open_session, plain
@@ -99,7 +101,8 @@ class EmbeddedModel(Model):
         if not self._path.is_file():
             return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
         if not self.child.up:
-            return Health(state="starts when it is first asked", version=version)
+            ended = f"ended after {in_words(self.child.keep_s)} without a question, starts again when it is asked"
+            return Health(state=ended if self.child.rested else "starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
                 await self._ask("/health")
@@ -219,7 +222,8 @@ class EmbeddedModel(Model):
         """One of the member's slots that no other request of ours uses; the one used last, since its cache is the freshest."""
         slot = self._free.pop()
         try:
-            yield slot
+            with self.child.in_use():
+                yield slot
         finally:
             self._free.append(slot)
 
@@ -300,13 +304,15 @@ class EmbeddedEngine(Engine):
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
         beside: int = 0,
+        keep_s: float = math.inf,
         worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
         children share the `cores`, also with so many models of other engines as are at work `beside` them; a child that works alone gets
-        them all. `worker` is the script that children run. Raises a `ConfigError` that lists every mistake.
+        them all. A child ends after `keep_s` without a request, and starts again for the next. `worker` is the script that children run.
+        Raises a `ConfigError` that lists every mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
@@ -322,7 +328,16 @@ class EmbeddedEngine(Engine):
             self._plan(path, sharers, files, context=context, threads=each if path in crowd else max(1, cores))
             for path, sharers in shared.items()
         ]
+        for child in self.children:
+            child.default_keep_s = child.keep_s = keep_s
         self.models = {member.name: self.models[member.name] for member in members}
+
+    def keep(self, member: str | None, seconds: float) -> None:
+        """What is kept is a file's child, for all members on it."""
+        for name, model in self.models.items():
+            if isinstance(model, EmbeddedModel) and member in {None, name}:
+                model.child.keep_s = seconds
+                model.child.watch()
 
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
