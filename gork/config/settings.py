@@ -81,6 +81,7 @@ _WEB_ORIGIN = re.compile(
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
 _Models = Annotated[tuple[str, ...], From(Any, models_of), Meta(title="one to eight models")]
 _Model = Annotated[str, Meta(min_length=1, max_length=4096, title="a model's name, or a GGUF file")]
+_Layers = Annotated[int, Meta(ge=0, le=10_000)]
 _Duration = Annotated[str, From(Any, setting_of), Meta(title='a duration such as "5m"')]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
 _OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
@@ -169,6 +170,10 @@ class Settings(Record, frozen=True, kw_only=True):
     ] = 180.0
     judge_timeout: Annotated[_Seconds, Help("Time that the judge has at least; it gets more if it reads slowly.", group="limits")] = 60.0
     connect_timeout: Annotated[_Seconds, Help("Longest time for connecting to a server.", group="limits")] = 5.0
+    gpu_layers: Annotated[
+        _Layers | None,
+        Help("Layers of each embedded model on a GPU, where llama.cpp's build has one; all if not given, 0 for none.", group="models"),
+    ] = None
     keep_alive: Annotated[
         _Duration,
         Help(

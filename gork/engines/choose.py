@@ -404,6 +404,7 @@ def embedded_engine(chosen: Chosen, files: Mapping[str, Path]) -> EmbeddedEngine
         together=together,
         beside=max(0, at_work_here(chosen) - own) if own else 0,
         keep_s=of_setting(settings.keep_alive),
+        gpu_layers=settings.gpu_layers,
     )
 
 

@@ -45,8 +45,21 @@ class NotStarted(Exception):
 class Child:
     """The process that serves one weights file to the members that share it."""
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float, worker: Path = WORKER) -> None:
-        """Plan it; `load_s` is how long it may load, `worker` the script that it runs."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        slots: int,
+        context: int,
+        threads: int,
+        load_s: float,
+        gpu_layers: int | None = None,
+        worker: Path = WORKER,
+    ) -> None:
+        """Plan it; `load_s` is how long it may load, `gpu_layers` go to a device where there is one, `worker` is the script it runs."""
+        self._gpu_layers = gpu_layers
+        self.devices: tuple[str, ...] = ()
+        """What its layers are on besides the processor, once it has started."""
         self.path, self.slots, self.context, self.threads, self._load_s, self._worker = path, slots, context, threads, load_s, worker
         self._process: asyncio.subprocess.Process | None = None
         self._leash: int | None = None
@@ -183,6 +196,7 @@ class Child:
             "slots": self.slots,
             "context": self.context,
             "threads": self.threads,
+            "gpu_layers": self._gpu_layers,
             "batch": 64,
             "checkpoints": 2,
         }
@@ -200,6 +214,8 @@ class Child:
         match reply:
             case {"url": str(url)} if url.startswith("http://127.0.0.1:"):
                 self.url = url
+                found = reply.get("devices") if isinstance(reply, dict) else None
+                self.devices = tuple(str(one)[:80] for one in found) if isinstance(found, list) else ()
             case {"error": "no_engine", "what": what}:
                 raise EngineError(_NO_ENGINE.format(what=what))
             case {"error": _}:

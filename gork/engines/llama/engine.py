@@ -76,7 +76,7 @@ class EmbeddedModel(Model):
     @property
     def server(self) -> str:
         """No server of other people."""
-        return "embedded"
+        return f"embedded on {', '.join(self.child.devices)}" if self.child.devices else "embedded"
 
     @property
     def where(self) -> str:
@@ -110,7 +110,8 @@ class EmbeddedModel(Model):
             return Health(problem=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
         except ModelError as error:
             return Health(problem=error.what, fix=error.fix, version=version)
-        return Health(state="loaded", loaded=True, version=version)
+        on = f" on {', '.join(self.child.devices)}" if self.child.devices else ""
+        return Health(state=f"loaded{on}", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
         return self.child.up
@@ -305,6 +306,7 @@ class EmbeddedEngine(Engine):
         together: Sequence[str] | None = None,
         beside: int = 0,
         keep_s: float = math.inf,
+        gpu_layers: int | None = None,
         worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
@@ -312,11 +314,12 @@ class EmbeddedEngine(Engine):
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
         children share the `cores`, also with so many models of other engines as are at work `beside` them; a child that works alone gets
         them all. A child ends after `keep_s` without a request, and starts again for the next. `worker` is the script that children run.
-        Raises a `ConfigError` that lists every mistake.
+        `gpu_layers` of each model go to a device where the build has one (all, if not given). Raises a `ConfigError` that lists every
+        mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines, self._worker = deadlines, worker
+        self._deadlines, self._worker, self._gpu_layers = deadlines, worker, gpu_layers
         _check(members, files)
         shared: dict[Path, list[Member]] = {}
         for member in members:
@@ -342,7 +345,15 @@ class EmbeddedEngine(Engine):
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
         slots = sum(member.parallel for member in sharers)
-        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load, worker=self._worker)
+        child = Child(
+            path,
+            slots=slots,
+            context=context,
+            threads=threads,
+            load_s=self._deadlines.load,
+            gpu_layers=self._gpu_layers,
+            worker=self._worker,
+        )
         first = 0
         for member in sharers:
             own = range(first, first + member.parallel)
