@@ -40,9 +40,9 @@ from gork.service.dialects.ollama_messages import (
     OllamaVersion,
     drafts_of,
     format_of,
+    kept_for,
     prompt_of,
     sampling_in,
-    unloads,
 )
 from gork.service.dialects.replies import ChatResult, absent, answering
 from gork.service.dialects.requests import (
@@ -190,7 +190,7 @@ class OllamaApi:
 
     def _options(self, model: ServedModel, body: Body, notes: tuple[str, ...]) -> RequestOptions:
         """What the request says besides its messages, checked even where nothing is asked."""
-        unloads(body.keep_alive)
+        kept_for(body.keep_alive)
         if body.logprobs or body.top_logprobs:
             raise BadRequest("log-probabilities are not given here: leave out logprobs and top_logprobs", param="logprobs")
         drafts = drafts_of(body.think)
@@ -205,13 +205,20 @@ class OllamaApi:
         self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, said: PlainMessages
     ) -> web.StreamResponse:
         """Answer the messages. Clients send none to have a model loaded or unloaded: the ensemble decides that itself and only says so."""
+        seconds = kept_for(body.keep_alive)
         if not said.messages:
-            done_reason = "unload" if unloads(body.keep_alive) else "load"
-            return json_response(OllamaEncoder(body).reply(done=True, done_reason=done_reason))
+            self._keep(model, seconds)
+            return json_response(OllamaEncoder(body).reply(done=True, done_reason="unload" if seconds == 0 else "load"))
         request = understand(self._service, model.member, said, options, task=http.headers.get(TASK_HEADER))
         encoder = OllamaEncoder(body, request.question)
         async with answering(self._service, request) as pending:
-            return await pending.send(http, encoder, stream=body.stream is not False)
+            reply = await pending.send(http, encoder, stream=body.stream is not False)
+        self._keep(model, seconds)
+        return reply
+
+    def _keep(self, model: ServedModel, seconds: float | None) -> None:
+        if seconds is not None:
+            self._service.engine.keep(model.member, seconds)
 
     def _listed(self, model: ServedModel) -> OllamaListedModel:
         return OllamaListedModel(

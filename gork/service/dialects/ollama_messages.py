@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gork.config.durations import seconds_of
+from gork.config.schema import Wrong
 from gork.errors import BadRequest
 from gork.service.dialects.generate_context import FOREIGN_CONTEXT, Remembered, read_context
 from gork.service.dialects.json_schema import kept_schema
@@ -21,7 +22,6 @@ DoneReason = Literal["stop", "length", "load", "unload", "error"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 LEVELS = ("high", "medium", "low", "max")
-_DURATION = re.compile(r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)")
 
 
 class OllamaSampling(msgspec.Struct, kw_only=True):
@@ -256,19 +256,18 @@ def drafts_of(think: bool | str | None) -> bool | None:  # noqa: FBT001 - Ollama
     raise BadRequest(f'invalid think value: "{think[:100]}" (must be "high", "medium", "low", "max", true, or false)', param="think")
 
 
-def unloads(keep_alive: float | str | None) -> bool:
-    """Whether a client wants the model unloaded after the request. Raises `BadRequest` in Ollama's words.
+def kept_for(keep_alive: float | str | None) -> float | None:
+    """Seconds that a client wants the model kept in memory; None if it does not say. Raises `BadRequest` in Ollama's words.
 
-    >>> unloads(0), unloads("0s"), unloads("5m"), unloads(-1), unloads(None)
-    (True, True, False, False, False)
+    >>> kept_for(0), kept_for("0s"), kept_for("5m"), kept_for(-1), kept_for(None)
+    (0.0, 0.0, 300.0, inf, None)
     """
     if keep_alive is None:
-        return False
-    if isinstance(keep_alive, str):
-        if not _DURATION.fullmatch(keep_alive):
-            raise BadRequest(f'time: invalid duration "{keep_alive[:100]}"', param="keep_alive")
-        return not re.search("[1-9]", keep_alive)
-    return keep_alive == 0
+        return None
+    try:
+        return seconds_of(keep_alive)
+    except Wrong:
+        raise BadRequest(f'time: invalid duration "{str(keep_alive)[:100]}"', param="keep_alive") from None
 
 
 def prompt_of(body: OllamaGenerateRequest) -> PlainMessages:
