@@ -11,9 +11,9 @@ import pytest
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
-from tests.support.real_ollama import lone_ollama, ollama_program, real_ollama
+from tests.support.real_ollama import lone_ollama, ollama_program, qwen_gguf, qwen_ollama, real_ollama
 
-__all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
+__all__ = ["lone_ollama", "ollama_program", "qwen_gguf", "qwen_ollama", "real_ollama"]  # fixtures: pytest finds them here
 
 # Where it is set, each of the hundreds of programs that the tests start would compile all of the code again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -26,9 +26,3 @@ def starter_gguf() -> Path:
     assert judge is not None
     assert judge.weights is not None
     return cache.fetch(judge.weights, cache.default_cache(), Lines(lambda line: print(line, file=sys.stderr)))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs in two processes; what is named on the command line in this one, where a debugger works."""
-    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0

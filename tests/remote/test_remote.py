@@ -160,7 +160,7 @@ class TestTurns:
             turn = await there.ask(Question(text="What does print(0.1 + 0.2) print in Python?"), events.append)
 
         assert (QUESTIONS_CODE, "0.30000000000000004") == (turn.winner.member, turn.answer)
-        assert [QUESTIONS_CODE] == [event.answer.member for event in events if isinstance(event, Answered)]
+        assert QUESTIONS_CODE in [event.answer.member for event in events if isinstance(event, Answered)]
 
     async def test_a_turn_there_is_a_turn_here(self, fake):
         """The answer, the verdict and every event are the service's; the id too."""
@@ -290,7 +290,7 @@ class TestTurns:
 
     async def test_another_ensemble_than_at_the_start_is_told(self, impostor):
         """A service that was replaced in between goes on, and says whose answers these are."""
-        impostor.stream(Accepted(TURN.id, "ollama", "others", {"a": "candidate", "b": "judge", "c": "candidate"}), Finished(TURN))
+        impostor.stream(Accepted(TURN.id, "ollama", "others", {**ROLES, "b": "judge"}), Finished(TURN))
         events = []
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
@@ -680,6 +680,11 @@ class TestOneQuestion:
         assert b"[]" == err.splitlines()[-1]
 
 
+def seeds_of(fake: FakeOllama) -> list[int]:
+    """The seeds that a candidate was asked with."""
+    return [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+
+
 class TestAtThePrompt:
     async def test_a_session_at_the_prompt_is_as_ever(self, program, service, fake):
         """Rows, answers, commands, memory: the second question has the first one before it."""
@@ -705,15 +710,15 @@ class TestAtThePrompt:
             await terminal.prompt()
             await terminal.ask("/set seed 11")
             await terminal.ask("/raw tell me")
-            first = fake.chats[-1]["options"]["seed"]
+            first = seeds_of(fake)[-1]
             await terminal.ask("/retry")
-            again = fake.chats[-1]["options"]["seed"]
+            again = seeds_of(fake)[-1]
             await terminal.ask("/set seed 11")
             await terminal.ask("What is the best capital of them all?")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
 
-        seeds = [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+        seeds = seeds_of(fake)
         assert {11, 12, 13} >= {first, seeds[0], seeds[2]}
         assert again not in {11, 12, 13}
         assert 1 == sum(body["model"] == "granite4:350m" for body in fake.chats)

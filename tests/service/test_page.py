@@ -237,7 +237,7 @@ class TestTurn:
         for member in CANDIDATES:
             await expect(visitor.text(member)).to_have_text(re.compile("One two"))
             await expect(visitor.column(member)).to_have_attribute("aria-busy", "true")
-            await expect(visitor.column(member).locator(".state")).to_contain_text(re.compile(r"Writing.* s"))
+            await expect(visitor.column(member).locator(".state")).to_contain_text(re.compile(r"Writing.*\ss"))
             assert 0 == await visitor.text(member).get_by_text("five").count()
         draft, one, other = [await visitor.column(member).bounding_box() for member in ("qwen", "qwen-small", "llama")]
         assert draft["y"] + draft["height"] < one["y"] == other["y"]
@@ -255,14 +255,14 @@ class TestTurn:
     async def test_the_verdict_says_who_how_surely_and_by_what(self, fake, visitor):
         """One line names the winner; it opens: every score, what the judge itself would say, the favourite, times."""
         await visitor.ask_to_the_end("capital of france pls")
-        await expect(visitor.card.locator(".verdict-line")).to_have_text(re.compile(r"^qwen's answer was chosen · .+ · \d+\.\d s$"))
+        await expect(visitor.card.locator(".verdict-line")).to_have_text(re.compile(r"^qwen's answer was chosen · .+ · \d+\.\d\ss$"))
         await expect(visitor.card.locator(".verdict-card")).to_be_hidden()
         await visitor.card.locator("summary").click()
         await expect(visitor.card.locator(".verdict-card")).to_be_visible()
         await expect(visitor.card.locator(".score")).to_have_count(3)
         await expect(visitor.card).to_contain_text("The judge's own answer: It is right.")
         await expect(visitor.card).to_contain_text("The favourite before anything was read: qwen")
-        await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d s and judge"))
+        await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d\ss and judge"))
         await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen")
         await expect(visitor.column("qwen").locator(".state")).to_contain_text(re.compile(r"Done.*\d tokens"))
 

@@ -60,8 +60,9 @@ async def scripted_service(
 ) -> AsyncIterator[ScriptedServer]:
     """Serve an ensemble of five scripted members; `settings` are as flags."""
     members = [Member(name=name, system=f"You are {name}.") for name in (answers or ANSWERS)]
+    best_first = Choosing(prior=tuple(sorted(answers or ANSWERS, key=lambda name: "Paris" not in str((answers or ANSWERS)[name]))))
     promptimizer, judge = Member(name="promptimizer", options={"temperature": 0}), Member(name="judge", system="Judge.")
-    ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or Choosing())
+    ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or best_first)
     models = [ScriptedModel("promptimizer", replies=[REWRITE], options={"temperature": 0})]
     models += [
         ScriptedModel(member.name, replies=[reply], weights=member.name, system=member.system)

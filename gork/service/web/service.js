@@ -143,7 +143,7 @@ async function refusal(response) {
     return token ? new ServiceError("wrong_token", "The service does not accept this token.") : new ServiceError("token", "The service asks for a token.");
   }
   if (response.status === 404) return new ServiceError("gone", message);
-  if (response.status === 503) {
+  if (response.status >= 502 && response.status <= 504) {
     const after = Number(response.headers.get("Retry-After"));
     return new ServiceError("busy", after > 0 ? `${message} (try again in ${after} s)` : message);
   }
