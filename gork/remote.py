@@ -120,7 +120,12 @@ class Remote:
         how = how or self.settings
         client = replace(self._client, again=self._again)
         sink = _EventSink(client, on_event, roles_of(self.settings.ensemble))
-        return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
+        passing_on = asyncio.create_task(sink.pass_on_wishes(answer_now or asyncio.Event()), name="pass on that the answer is wanted now")
+        try:
+            return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
+        finally:
+            passing_on.cancel()
+            await asyncio.wait({passing_on})
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
@@ -155,6 +160,8 @@ class _EventSink:
         """`roles` has the members that are known; None lets every name pass."""
         self._client, self._on_event, self._roles = client, on_event, roles
         self._id: str | None = None
+        self._token = ""
+        self._begun = asyncio.Event()
 
     def turn(self, event: WireEvent) -> Turn | None:
         """Take in an event of a turn; returns what the last one brings."""
@@ -177,12 +184,24 @@ class _EventSink:
         self._pass_on(event)
         return None
 
+    async def pass_on_wishes(self, answer_now: asyncio.Event) -> None:
+        """Tell the service whenever the user wants the answer now; what comes of it, or why nothing does, goes to `on_event`."""
+        await self._begun.wait()
+        while True:
+            await answer_now.wait()
+            answer_now.clear()
+            try:
+                await self._client.tell(f"/api/deliberate/{self._id}/answer-now", {"X-Turn-Token": self._token}, within_s=REPLY_S)
+            except ServiceError as error:
+                self._on_event(Notice(f"the answer is not to be had now: {error}"))
+
     def _begin(self, accepted: Accepted) -> None:
         if len(accepted.members) > _MOST_MEMBERS or not re.fullmatch("[0-9a-f]{12}", accepted.id):
             raise self._client.error("sent an impossible beginning of a turn: is it another version?")
         if self._roles is not None and accepted.members != self._roles:
             self._on_event(Notice(f"the service has another ensemble now: {plain(accepted.ensemble)}"))
-        self._id, self._roles = accepted.id, dict(accepted.members)
+        self._id, self._token, self._roles = accepted.id, accepted.token, dict(accepted.members)
+        self._begun.set()
 
     def _check(self, turn: Turn) -> None:
         names = [*(answer.member for answer in turn.answers), *(failure.member for failure in turn.failures), *turn.not_needed]

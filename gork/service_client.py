@@ -90,6 +90,11 @@ class ServiceClient:
             raise self.error(f"went away before the turn had ended: {self.again}")
         return result
 
+    async def tell(self, path: str, headers: Mapping[str, str], *, within_s: float) -> None:
+        """Send a request without a body, whose reply has none. Raises a `ServiceError`."""
+        async with self._http() as http, http.reply(path, b"", headers=headers, timeout_s=within_s):
+            pass
+
     def _event(self, kind: str, data: bytes) -> WireEvent | None:
         try:
             return decode(kind, data)

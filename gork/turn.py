@@ -303,6 +303,8 @@ class Verdict:
         del told["winner"]
         reason = self.fallback
         return told | {
+            "unmeasured": [str(what) for what in self.unmeasured],
+            "objections": [msgspec.to_builtins(one) for one in self.objections],
             "fallback": reason.text if reason else None,
             "fallback_kind": reason.kind if reason else None,
         }

@@ -35,18 +35,19 @@ class _Pending:
     asking: Asking
     call: RunningCall = field(default_factory=RunningCall)
     scope: asyncio.Timeout | None = None
-    stopped: bool = False
+    stopped: str | None = None
+    """Why it is not waited for any more."""
 
-    def stop(self) -> None:
-        """It is not waited for any more."""
-        self.stopped = True
+    def stop(self, why: str) -> None:
+        """Wait for it no more."""
+        self.stopped = why
         if self.scope is not None and not self.scope.expired():
             self.scope.reschedule(asyncio.get_running_loop().time())
 
     @property
-    def can_be_stopped(self) -> bool:
-        """Whether it has neither written its text nor been cut: a program that is being run comes to its end, which is near."""
-        return not (self.call.over or self.call.was_cut)
+    def is_ending(self) -> bool:
+        """Whether it has written its text or been cut: a program that is being run comes to its end, which is near."""
+        return self.call.over or self.call.was_cut
 
 
 class WaitingRoom:
@@ -61,26 +62,32 @@ class WaitingRoom:
     async def wait_for(self, member: str) -> Result:
         """What comes of asking this candidate; `NotNeeded` if it was not waited for."""
         pending = self._pending[member]
-        if pending.stopped:
-            return NotNeeded(member)
-        result: Result
+        try:
+            result = NotNeeded(member) if pending.stopped else await self._result(member, pending)
+        finally:
+            del self._pending[member]
+        if isinstance(result, NotNeeded):
+            self._on_event(MemberState(member, State.NOT_NEEDED, pending.stopped or ""))
+        else:
+            self._look(result)
+        return result
+
+    async def _result(self, member: str, pending: _Pending) -> Result:
         pending.scope = scope = asyncio.timeout(None)
         try:
             async with scope:
-                result = await pending.asking(call=pending.call)
+                return await pending.asking(call=pending.call)
         except TimeoutError:
             if not scope.expired():
                 raise
-            result = NotNeeded(member)
-        finally:
-            del self._pending[member]
-        self._look(result)
-        return result
+        return NotNeeded(member)
 
     async def heed(self) -> None:
-        """End what can be ended whenever the user wants the answer now."""
+        """End what can be ended whenever the user wants the answer now; a wish that finds nothing here is left to the next stage."""
         while True:
             await self._answer_now.wait()
+            if all(pending.is_ending for pending in self._pending.values()):
+                return
             self._answer_now.clear()
             if self._answers or any(pending.call.has_text for pending in self._pending.values()):
                 self._end_now()
@@ -88,10 +95,8 @@ class WaitingRoom:
                 self._first_is_enough = True
                 self._on_event(Notice("nothing is written yet that could be taken: the first answer ends the waiting"))
 
-    def _look(self, result: Result) -> None:
+    def _look(self, result: Answer | Failure | None) -> None:
         """Stop everyone who is not needed after this."""
-        if isinstance(result, NotNeeded):
-            return
         if isinstance(result, Answer):
             self._answers.append(result)
         if not self._pending:
@@ -106,15 +111,14 @@ class WaitingRoom:
         for pending in self._pending.values():
             if pending.call.has_text:
                 pending.call.cut()
-        self._stop([name for name, pending in self._pending.items() if pending.can_be_stopped], NOW)
+        self._stop([name for name, pending in self._pending.items() if not pending.is_ending], NOW)
 
     def _stop(self, members: Sequence[str], why: str) -> None:
-        if not members:
-            return
-        for member in members:
-            self._pending[member].stop()
-            self._on_event(MemberState(member, State.NOT_NEEDED, why))
-        self._on_event(Notice(f"{why}: {', '.join(members)} {'is' if len(members) == 1 else 'are'} not waited for"))
+        going = [member for member in members if self._pending[member].stopped is None]
+        for member in going:
+            self._pending[member].stop(why)
+        if going:
+            self._on_event(Notice(f"{why}: {', '.join(going)} {'is' if len(going) == 1 else 'are'} not waited for"))
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:

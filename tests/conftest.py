@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from gork.config.ensemble import load_ensemble
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
-from tests.support.real_ollama import lone_ollama, ollama_program, real_ollama
+from tests.support.real_ollama import lone_ollama, ollama_program, qwen_gguf, qwen_ollama, real_ollama
 
-__all__ = ["lone_ollama", "ollama_program", "real_ollama"]  # fixtures: pytest finds them here
+__all__ = ["lone_ollama", "ollama_program", "qwen_gguf", "qwen_ollama", "real_ollama"]  # fixtures: pytest finds them here
+
+# Where it is set, each of the hundreds of programs that the tests start would compile all of the code again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

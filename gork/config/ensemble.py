@@ -5,6 +5,7 @@ The records are the schema of the files; the sampling options serve requests to 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -284,13 +285,22 @@ def load_ensemble(name_or_path: str, own: Mapping[str, Path] | None = None) -> E
     Paths of weights in a file are taken from the file's own folder.
     """
     file = ensemble_file(name_or_path, own or {})
-    shipped = file.parent == _SHIPPED
-    ensemble = read_ensemble(read_file(file), f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{file.name}" if shipped else str(file))
-    ensemble = replace(ensemble, measured=load_measured(file))
+    if file.parent == _SHIPPED:
+        return _shipped(file)
     try:
-        return ensemble if shipped else _from_folder(ensemble, file.parent)
+        return _from_folder(_read_with_measured(file, str(file)), file.parent)
     except Wrong as wrong:
         raise ConfigError([f"{printable(name_or_path)}: {wrong}"]) from None
+
+
+@functools.cache
+def _shipped(file: Path) -> Ensemble:
+    """One that comes with the program, read once: it does not change while that runs."""
+    return _read_with_measured(file, f"{_SHIPPED.parent.name}/{_SHIPPED.name}/{file.name}")
+
+
+def _read_with_measured(file: Path, source: str) -> Ensemble:
+    return replace(read_ensemble(read_file(file), source), measured=load_measured(file))
 
 
 def ensemble_file(name_or_path: str, own: Mapping[str, Path]) -> Path:

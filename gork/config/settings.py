@@ -122,7 +122,9 @@ class Settings(Record, frozen=True, kw_only=True):
     programs_at_once: Annotated[
         int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.", group="limits")
     ] = 2
-    strict: Annotated[bool, Help("Exit with 3 if a turn was incomplete: a model failed or there was no verdict.")] = False
+    strict: Annotated[
+        bool, Help("Exit with 3 if a turn was incomplete: a model failed, the chosen answer is cut, or there was no verdict.")
+    ] = False
     markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
     watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
     quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False

@@ -218,9 +218,16 @@ class HttpClient:
 
     @asynccontextmanager
     async def reply(
-        self, path: str, body: bytes | None = None, *, timeout_s: float | None = None, idle_s: float | None = None, at_work: bool = False
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        idle_s: float | None = None,
+        at_work: bool = False,
     ) -> AsyncIterator[Reply]:
-        """Send a request (GET without a body) and give its reply if the status is 200; leaving closes the connection.
+        """Send a request (GET without a body) and give its reply if the status is 200, or 204; leaving closes the connection.
 
         Only what is awaited of aiohttp is translated: an error that a listener raises is its own.
         """
@@ -230,14 +237,14 @@ class HttpClient:
                 "GET" if body is None else "POST",
                 self.base / path.lstrip("/"),
                 data=body,
-                headers=self.headers,
+                headers={**self.headers, **(headers or {})},
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=session.timeout.connect, sock_read=idle_s),
                 allow_redirects=False,
                 proxy=self.proxy,
             )
         reply = Reply(response, self, at_work=at_work)
         try:
-            if response.status != 200:
+            if response.status not in {200, 204}:
                 raise self.translator.refused(await reply.refusal())
             yield reply
         finally:

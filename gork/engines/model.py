@@ -84,6 +84,11 @@ class Model(abc.ABC):
         """The model's own name: its tag, or its file's name."""
 
     @property
+    def server(self) -> str:
+        """What answers for it, for people: "Ollama", "llama-server"."""
+        return ""
+
+    @property
     @abc.abstractmethod
     def where(self) -> str:
         """Where it is asked: a URL or a file, fit for messages (no secrets)."""

@@ -42,7 +42,7 @@ class Results:
 
     def stands_against(self, coming: Collection[str]) -> bool:
         """Whether the best result stays the best whatever the programs of the members that are still `coming` give."""
-        if not coming:
+        if not coming or self.best.member == QUESTIONS_CODE:
             return True
         votes, rank = self._votes(self._at), _rank(self.best.member, self.ranking)
         others = [at for at, says in enumerate(self.says) if says is not None and at != self._at and not _same(says, self.result)]

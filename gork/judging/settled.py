@@ -36,8 +36,8 @@ def settled(
             return _told(results.best.member) if results.stands_against(coming) else None
         if coming:
             return None
-    if rules.asks_always:
-        return None  # the judge's reading of all that differ is wanted, whatever it changes
+    if rules.asks_always or (Reason.JUDGE in rules.may_overrule and rules.may_overrule[0] is not Reason.AGREEMENT):
+        return None  # the judge's reading of all that differ is wanted, or may be for any of them
     if question.kind is Kind.CODE and examples_in(question.text):
         return None  # who passes them is known in the end
     contest = Contest.of(question, sure, rules.ranking, share_weights=share_weights)

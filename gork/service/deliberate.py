@@ -97,6 +97,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post("/api/deliberate", api.deliberate),
         web.get("/api/deliberate/{turn}", api.read_on),
         web.post("/api/deliberate/{turn}/stop", api.stop),
+        web.post("/api/deliberate/{turn}/answer-now", api.answer_now),
         web.get("/api/members", api.members),
         web.post("/api/explain", api.explain),
     ]
@@ -131,6 +132,11 @@ class DeliberateApi:
     async def stop(self, request: web.Request) -> web.Response:
         """Stop a turn; one that has ended stays as it is."""
         self._live(request).stop()
+        return web.Response(status=204)
+
+    async def answer_now(self, request: web.Request) -> web.Response:
+        """Have a turn end as soon as it can, with what is written; one that has ended stays as it is."""
+        self._live(request).answer_now.set()
         return web.Response(status=204)
 
     def _live(self, request: web.Request) -> LiveTurn:

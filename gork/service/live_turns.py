@@ -13,14 +13,14 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from operator import attrgetter
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from gork.config.settings import Settings
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, QueueFull, Stopping, TurnStopped
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.logs import note
 from gork.service.turns import TurnStore
-from gork.turn import Answered, Finished, Question, Restarted, Token, Turn
+from gork.turn import Answered, Finished, MemberState, Question, Restarted, State, Token, Turn
 from gork.wire import Broken, BrokenKind, WireEvent, encode
 
 HEARTBEAT: Final = b": beat\n\n"
@@ -92,8 +92,7 @@ class EventLog:
     def add(self, event: WireEvent) -> None:
         """Take in what happened."""
         self._count += 1
-        if self.kept and isinstance(event, Answered | Restarted):
-            writer = event.answer.member if isinstance(event, Answered) else event.member
+        if self.kept and (writer := _needs_no_pieces(event)) is not None:
             self._events = [logged for logged in self._events if logged.writer != writer]
         number = self._count if self.kept else None
         self._events.append(_Logged(self._count, frame(event, number), event.member if type(event) is Token else None))
@@ -165,8 +164,10 @@ class Reader:
 class LiveTurn:
     """One turn: its job, its events so far, and who reads them."""
 
-    def __init__(self, turn_id: str, token: str, job: ClientJob[Turn], turns: LiveTurns, *, kept: bool) -> None:
+    def __init__(self, turn_id: str, token: str, job: ClientJob[Turn], turns: LiveTurns, *, answer_now: asyncio.Event, kept: bool) -> None:
         self.id, self.token, self.job = turn_id, token, job
+        self.answer_now = answer_now
+        """Set when its user wants the answer now."""
         self.log = EventLog(kept=kept)
         self._turns = turns
         self._readers: set[Reader] = set()
@@ -253,8 +254,22 @@ class LiveTurn:
             self._over.set()
 
 
-Begin = Callable[[Question, Settings], AbstractAsyncContextManager[ClientJob[Turn]]]
-"""Runs a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done."""
+def _needs_no_pieces(event: WireEvent) -> str | None:
+    """The member whose pieces of text are worth nothing from this event on: they have come as a whole, or count no more."""
+    match event:
+        case Answered(answer):
+            return answer.member
+        case Restarted(member) | MemberState(member, State.NOT_NEEDED):
+            return member
+        case _:
+            return None
+
+
+class Begin(Protocol):
+    """What runs a turn."""
+
+    def __call__(self, question: Question, how: Settings, /, *, answer_now: asyncio.Event) -> AbstractAsyncContextManager[ClientJob[Turn]]:
+        """Run a turn while the block lasts; entering raises `QueueFull` or `Stopping` before anything is done."""
 
 
 class LiveTurns:
@@ -270,8 +285,9 @@ class LiveTurns:
     async def begin(self, question: Question, how: Settings, token: str, opening: Sequence[WireEvent], *, kept: bool) -> LiveTurn:
         """Run a turn, whose first events are `opening`. Raises `QueueFull` or `Stopping` before anything is done."""
         stack = AsyncExitStack()
-        job = await stack.enter_async_context(self._begin(question, how))
-        turn = LiveTurn(question.id, token, job, self, kept=kept)
+        answer_now = asyncio.Event()
+        job = await stack.enter_async_context(self._begin(question, how, answer_now=answer_now))
+        turn = LiveTurn(question.id, token, job, self, answer_now=answer_now, kept=kept)
         for event in opening:
             turn.log.add(event)
         self._running[turn.id] = turn

@@ -91,9 +91,17 @@ _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "s
 _TASK = {"name": TASK_HEADER, "in": "header", "schema": TEXT}
 _TASK["description"] = "Set and not empty, one small model answers: for titles, tags and other side calls."
 
+_TURN = (
+    {"name": "turn", "in": "path", "required": True, "schema": TEXT, "description": "The id of the first event."},
+    {"name": deliberate.TURN_HEADER, "in": "header", "required": True, "schema": TEXT, "description": "The token of the first event."},
+)
+_FROM = {"name": deliberate.LAST_EVENT, "in": "header", "schema": TEXT, "description": "The number of the last event that came."}
+_NO_TURN = {"404": "No turn of that id and token is running, or ended in the last minutes."}
+_NO_EVENT = {"400": "That is not the number of an event."}
+
 
 class _Operation(NamedTuple):
-    """One operation: what it answers, what can go wrong, what it takes."""
+    """One operation: what it answers (if nothing, it is one that does something), what can go wrong, what it takes."""
 
     path: str
     summary: str
@@ -104,11 +112,12 @@ class _Operation(NamedTuple):
 
     def as_json(self) -> Json:
         error = _json_of(OpenAIError if self.path.startswith("/v1") else OllamaError)
-        replies: Json = {"200": {"description": self.summary, "content": self.reply}}
+        done = {"200": {"description": self.summary, "content": self.reply}} if self.reply else {"204": {"description": "It is so."}}
+        replies: Json = dict(done)
         replies |= {status: {"description": why, "content": error} for status, why in {**self.errors, **_REFUSALS}.items()}
         operation: Json = {"summary": self.summary, "responses": replies, "parameters": list(self.parameters)}
         if self.body is None:
-            return {"get": operation}
+            return {"get" if self.reply else "post": operation}
         return {"post": {**operation, "requestBody": {"required": True, "content": _json_of(self.body)}}}
 
 
@@ -130,6 +139,9 @@ _OPERATIONS = (
     _Operation("/v1/completions", "Answer a prompt", _TEXT, _ASKING, openai_completions.OpenAITextRequest, (_TASK,)),
     _Operation("/v1/responses", "Answer a conversation", _RESPONSE, _ASKING, openai_responses.OpenAIResponsesRequest, (_TASK,)),
     _Operation("/api/deliberate", "Run a turn and send its events", _SSE, _ASKING, deliberate.DeliberateRequest),
+    _Operation("/api/deliberate/{turn}", "Send a turn's events once more", _SSE, _NO_TURN | _NO_EVENT, None, (*_TURN, _FROM)),
+    _Operation("/api/deliberate/{turn}/stop", "Stop a turn", {}, _NO_TURN, None, _TURN),
+    _Operation("/api/deliberate/{turn}/answer-now", "End a turn with what is written", {}, _NO_TURN, None, _TURN),
     _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
     _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),
     _Operation("/openapi.json", "This document", {"application/json": {"schema": {"type": "object"}}}),

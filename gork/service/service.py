@@ -133,7 +133,7 @@ class Service:
 
     @asynccontextmanager
     async def turn(
-        self, question: Question, how: Settings | None = None, *, answer_now: asyncio.Event | None = None
+        self, question: Question, how: Settings | None = None, answer_now: asyncio.Event | None = None
     ) -> AsyncIterator[ClientJob[Turn]]:
         """Run a turn for a client, who may want the answer now; entering raises `QueueFull` or `Stopping` before anything is done.
 

@@ -74,7 +74,7 @@ VERBS: Final = {
         ),
         Verb(
             name="doctor",
-            help="ask every model for one token: what works, what is missing, how to fix it",
+            help="ask every model for ten tokens: what works, what is missing, how to fix it",
             about="Exit codes: 0 all models answer, 3 a question is answered without some of them, 1 no question can be answered.",
             groups=("models",),
             as_json=True,

@@ -1,4 +1,4 @@
-"""`doctor`: does everything work that a turn needs? Every member is asked for one real token; each problem is shown with its fix."""
+"""`doctor`: does everything work that a turn needs? Every member is asked for ten real tokens; each problem is shown with its fix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from gork.turn import Event, MemberState, State
 Say = Callable[[str], None]
 
 EACH_S = 120.0
-"""For one member's token, loading included."""
+"""For one member's tokens, loading included."""
+TOKENS = 10
 FINE, STOPPED, DEGRADED = 0, 1, 3
 _CHECK_S = 15.0
 _NARROWEST = 12
@@ -42,6 +43,8 @@ class MemberReport:
     role: str
     model: str
     where: str
+    server: str = ""
+    """What answers for it."""
     reachable: bool = False
     version: str | None = None
     present: bool = False
@@ -49,12 +52,15 @@ class MemberReport:
     """Before it was asked for a token."""
     context: int | None = None
     first_token_s: float | None = None
+    tokens_per_s: float | None = None
+    logprobs: bool | None = None
+    """Whether it gives log-probabilities; None if it did not answer."""
     problem: str | None = None
     fix: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether it gave a token."""
+        """Whether it gave tokens."""
         return self.problem is None
 
 
@@ -92,6 +98,7 @@ class DoctorReport:
                     "member": finding.member,
                     "role": finding.role,
                     "model": finding.model,
+                    "server": finding.server,
                     "where": finding.where,
                     "reachable": finding.reachable,
                     "version": finding.version,
@@ -99,6 +106,8 @@ class DoctorReport:
                     "loaded": finding.loaded,
                     "context": finding.context,
                     "first_token_s": finding.first_token_s,
+                    "tokens_per_s": finding.tokens_per_s,
+                    "logprobs": finding.logprobs,
                     "ok": finding.ok,
                     "problem": finding.problem,
                     "fix": finding.fix,
@@ -111,7 +120,7 @@ class DoctorReport:
 
 
 async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each_s: float = EACH_S) -> DoctorReport:
-    """Ask every member for a token; `models` has those that can be asked at all (on the embedded engine, those with weights)."""
+    """Ask every member for a few tokens; `models` has those that can be asked at all (on the embedded engine, those with weights)."""
     ensemble = chosen.settings.ensemble
     healths = dict(zip(models, await asyncio.gather(*(check(model, _CHECK_S) for model in models.values())), strict=True))
     memory, cache, warnings = free_memory(), None, list[str]()
@@ -138,11 +147,11 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
 
 
 async def _one_after_the_other(queue: Sequence[MemberReport], models: Mapping[str, Model], each_s: float, say: Say) -> list[MemberReport]:
-    return [finding if not finding.ok else await _token(finding, models[finding.member], each_s, say) for finding in queue]
+    return [finding if not finding.ok else await _tokens(finding, models[finding.member], each_s, say) for finding in queue]
 
 
-async def _token(finding: MemberReport, model: Model, each_s: float, say: Say) -> MemberReport:
-    """Have the model write one token."""
+async def _tokens(finding: MemberReport, model: Model, each_s: float, say: Say) -> MemberReport:
+    """Have the model write a few tokens."""
     state = State.WAITING
 
     def on_event(event: Event) -> None:
@@ -155,7 +164,10 @@ async def _token(finding: MemberReport, model: Model, each_s: float, say: Say) -
     try:
         async with asyncio.timeout(each_s):
             completion = await model.chat(
-                [{"role": "user", "content": "Say OK."}], options={**model.member.options, "num_predict": 1}, on_event=on_event
+                [{"role": "user", "content": "Count from one to twenty."}],
+                options={**model.member.options, "num_predict": TOKENS},
+                on_event=on_event,
+                logprobs=True,
             )
     except ModelError as error:
         return replace(finding, problem=error.what, fix=error.fix)
@@ -163,7 +175,15 @@ async def _token(finding: MemberReport, model: Model, each_s: float, say: Say) -
         return replace(finding, problem=f"no token within {each_s:g} s (it was {state})", fix="give it longer with --timeout")
     if completion.first_token_s is None:
         return replace(finding, problem="it wrote nothing", fix="try another model")
-    return replace(finding, model=model.model, context=model.context, first_token_s=round(completion.first_token_s, 3))
+    return replace(
+        finding,
+        model=model.model,
+        server=model.server,
+        context=model.context,
+        first_token_s=round(completion.first_token_s, 3),
+        tokens_per_s=completion.tokens_per_s and round(completion.tokens_per_s, 2),
+        logprobs=completion.confidence is not None,
+    )
 
 
 def _checked(model: Model, health: Health, ensemble: Ensemble) -> MemberReport:
@@ -172,6 +192,7 @@ def _checked(model: Model, health: Health, ensemble: Ensemble) -> MemberReport:
         role=_role(model.name, ensemble),
         model=model.model,
         where=model.where,
+        server=model.server,
         reachable=health.ok or health.version is not None,
         version=health.version,
         present=health.ok,
@@ -195,8 +216,9 @@ def _without_weights(member: Member, ensemble: Ensemble, chosen: Chosen) -> Memb
             cache.fetch(member.weights, cache_of(chosen.settings), Lines(say=lambda line: None), offline=True)
         except WeightsError as error:
             return replace(finding, problem=str(error), fix="correct path in the ensemble file")
-    size = f" ({member.weights.size / 1e6:,.0f} MB)" if member.weights.size else ""
-    return replace(finding, problem=f"its weights{size} are not in the cache", fix=f"{program.call()} pull")
+    places = " or ".join(dict.fromkeys(source.place for source in member.weights.sources))
+    size = f"{member.weights.size / 1e6:,.0f} MB from " if member.weights.size else ""
+    return replace(finding, problem=f"its weights ({size}{places}) are not in the cache", fix=program.pull(chosen.settings))
 
 
 def _role(name: str, ensemble: Ensemble) -> str:
@@ -238,9 +260,12 @@ class _Column(NamedTuple):
 _COLUMNS = (
     _Column("member", lambda finding: finding.member),
     _Column("model", lambda finding: finding.model, dropped=2),
-    _Column("version", lambda finding: finding.version or "-", dropped=4),
-    _Column("loaded", lambda finding: "yes" if finding.loaded else "no", dropped=3),
-    _Column("context", lambda finding: f"{finding.context:,}" if finding.context else "-", right=True, dropped=5),
+    _Column("on", lambda finding: f"{finding.server} {finding.version or ''}".strip() or "-", dropped=5),
+    _Column("at", lambda finding: finding.where if "://" in finding.where else "this machine", dropped=7),
+    _Column("loaded", lambda finding: "yes" if finding.loaded else "no", dropped=4),
+    _Column("context", lambda finding: f"{finding.context:,}" if finding.context else "-", right=True, dropped=6),
+    _Column("logprobs", lambda finding: "-" if finding.logprobs is None else "yes" if finding.logprobs else "no", dropped=8),
+    _Column("tok/s", lambda finding: f"{finding.tokens_per_s:.1f}" if finding.tokens_per_s else "-", right=True, dropped=3),
     _Column(
         "first token", lambda finding: "-" if finding.first_token_s is None else f"{finding.first_token_s:.2f} s", right=True, dropped=1
     ),
@@ -288,7 +313,7 @@ def _table(findings: tuple[MemberReport, ...], width: int) -> list[str]:
         cells = [[column.title for column in columns], *([column.of(finding) for column in columns] for finding in findings)]
         widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
         over = sum(widths) + 2 * (len(columns) - 1) - width
-        names = [at for at, column in enumerate(columns) if column.title in {"model", "member"}]
+        names = [at for at, column in enumerate(columns) if column.title in {"model", "member", "at"}]
         widest = max(names, key=lambda at: widths[at])
         if over > 0 and widths[widest] - over >= _NARROWEST:  # a long file name is shortened before anything is left out
             widths[widest] -= over

@@ -10,7 +10,7 @@ from gork.config.settings import Settings
 from gork.errors import NoAnswer
 from gork.flow import Ask
 from gork.terminal import program
-from gork.terminal.output import is_degraded, make_progress, shortfall, show_turn, summary, write
+from gork.terminal.output import cut, is_degraded, make_progress, shortfall, show_turn, summary, write
 from gork.terminal.safe_text import tell
 from gork.terminal.session import favourite
 from gork.turn import Question
@@ -31,6 +31,8 @@ async def run(ask: Ask, question: Question, settings: Settings, *, as_json: bool
         if not settings.quiet and (missing := shortfall(turn)) is not None:
             progress.say(missing)
         write(json.dumps(turn.as_json(), ensure_ascii=False, allow_nan=False))
+        if (end := cut(turn.winner)) is not None:
+            progress.say(end)
         if not settings.quiet:
             progress.say(summary(turn))
     else:

@@ -18,7 +18,7 @@ from gork.config.ensemble import Ensemble
 from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
 from gork.terminal.safe_text import one_line, shown, tell
-from gork.turn import ANSWER_NOW, Computed, Turn, Verdict
+from gork.turn import ANSWER_NOW, STOPPED, Answer, Computed, Turn, Verdict
 
 READER_LEFT = 141
 """The exit code when the reader of a pipe has left, as a shell has it for programs that SIGPIPE ends."""
@@ -53,11 +53,16 @@ def make_progress(
 
 
 def show_turn(turn: Turn, progress: TurnProgress, *, prefix: str = "", markdown: bool, quiet: bool = False) -> None:
-    """Show what a turn came to: what was missing in it, the answer, and one line about who won; the answer alone if it is to be quiet."""
+    """Show what a turn came to: what was missing in it, the answer, and one line about who won.
+
+    If it is to be quiet: the answer alone, and that it is cut if it is.
+    """
     if not quiet and (missing := shortfall(turn)) is not None:
         progress.say(missing)
     # What a program printed is no Markdown.
     show_answer(turn.answer, prefix=prefix, markdown=markdown and not turn.winner.ran)
+    if (end := cut(turn.winner)) is not None:  # even if it is to be quiet: it would pass for a whole answer
+        progress.say(end)
     if not quiet:
         if turn.computed is not None:
             for line in computed(turn.computed).splitlines():
@@ -142,11 +147,32 @@ def _indented(text: str) -> str:
     return textwrap.indent(text.strip("\n"), "    ")
 
 
+def cut(answer: Answer) -> str | None:
+    """The line below an answer that its model did not bring to an end; None for a whole one.
+
+    >>> cut(Answer(member="a", model="m", text="x", tokens=512, complete=False, stop="length"))
+    'this answer is cut: it reached the limit of its length (512 tokens)'
+    """
+    if answer.complete:
+        return None
+    reasons = {
+        "length": f"it reached the limit of its length ({answer.tokens} tokens)",
+        "deadline": "its time was up",
+        "repetition": "its model had begun to repeat itself",
+        STOPPED: "it was stopped",
+    }
+    return f"this answer is cut: {reasons.get(answer.stop, answer.stop)}"
+
+
 def is_degraded(turn: Turn) -> bool:
-    """Whether a model failed, an answer was cut short by a deadline, or there was no verdict, and not because its user wanted it so."""
+    """Whether a model failed, an answer was cut short by a deadline, the chosen one by anything, or there was no verdict.
+
+    What its user wanted so does not count.
+    """
     fallback = turn.verdict.fallback
     no_verdict = fallback is not None and fallback.kind != ANSWER_NOW
-    return bool(turn.failures) or no_verdict or any(a.stop == "deadline" for a in turn.answers)
+    late = any(answer.stop == "deadline" for answer in turn.answers)
+    return bool(turn.failures) or no_verdict or late or turn.winner.stop not in {"stop", STOPPED}
 
 
 def shortfall(turn: Turn) -> str | None:

@@ -38,7 +38,7 @@ _KEPT_DRAFT = 6000
 """Characters that are kept of the draft which is watched: more than any window shows."""
 _LEAST_DRAFT = 4
 """Lines; in fewer a draft cannot be read."""
-SKIPPED = "skipped"
+SKIPPED, NOT_NEEDED = "skipped", "unneeded"
 _ENDED = frozenset({State.DONE, State.FAILED, State.NOT_NEEDED})
 _LABELS = {Stage.REWRITE: "rewrite", Stage.JUDGE: "judge"}
 _WIDE, _MEDIUM = 70, 50
@@ -171,6 +171,11 @@ class MemberProgress:
     def label(self) -> str:
         """The first column: a candidate's name, or the task of the others."""
         return _LABELS.get(self.stage, self.member)
+
+    @property
+    def shown_state(self) -> str:
+        """The second column."""
+        return SKIPPED if self.skipped else NOT_NEEDED if self.state is State.NOT_NEEDED else self.state
 
     @property
     def ended(self) -> bool:
@@ -312,7 +317,7 @@ class Rows:
         if more:
             lines.append(RowLine(_clip(_summed_up(more), columns), "head"))
         elif columns >= _WIDE and rows and len(rows) < room:
-            lines.insert(0, RowLine(f"{'':<{label}} {'':<10} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}", "head"))
+            lines.insert(0, RowLine(f"{'':<{label}} {'':<8} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}", "head"))
         return lines or [RowLine(_clip("starting", columns), "head")]
 
 
@@ -341,13 +346,12 @@ def _chosen(rows: list[MemberProgress], room: int) -> tuple[list[MemberProgress]
 
 
 def _summed_up(rows: list[MemberProgress]) -> str:
-    states = Counter(SKIPPED if row.skipped else row.state.replace("_", " ") for row in rows)
+    states = Counter(row.shown_state for row in rows)
     return f"and {len(rows)} more: " + ", ".join(f"{count} {state}" for state, count in states.items())
 
 
 def _laid_out(row: MemberProgress, label: int, columns: int, now: float) -> str:
-    state = SKIPPED if row.skipped else row.state.replace("_", " ")
-    cells = [f"{head(row.label, label):<{label}}", f"{state:<10}"]
+    cells = [f"{head(row.label, label):<{label}}", f"{row.shown_state:<8}"]
     if columns >= _WIDE:
         cells.append(f"{_seconds(row.first_s):>6}")
     if columns >= _MEDIUM:

@@ -98,7 +98,8 @@ async def _wait(chosen: Chosen, say: Say) -> int:
     if "embedded" in chosen.parts:
         names = [member.name for member in chosen.parts["embedded"] if choose.ready_file(member, chosen.settings) is None]
         if names:
-            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting fetches none: {program.call()} pull")
+            pull = program.pull(chosen.settings)
+            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting fetches none: {pull}")
     if list(chosen.parts) == ["embedded"]:
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY

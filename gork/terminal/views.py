@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
+from gork.terminal.output import cut
 from gork.terminal.session import SessionStats
 from gork.terminal.why import why
 from gork.text.structure import in_fence
@@ -112,10 +113,13 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
     yield exchange.assistant + "\n"
     if turn is None:
         return
+    if (end := cut(turn.winner)) is not None:
+        yield f"*{end}*\n"
     yield f"*{why(turn).splitlines()[0]}*\n"
     for answer in turn.answers:
         if answer.member != turn.winner.member:
-            yield f"<details><summary>{answer.member} ({answer.model})</summary>\n"
+            end = "" if answer.complete else ", cut"
+            yield f"<details><summary>{answer.member} ({answer.model}{end})</summary>\n"
             yield in_fence(answer.text, "text") + "\n"
             yield "</details>\n"
     if turn.computed is not None:

@@ -36,6 +36,8 @@ _BESIDE = word_set("the a maybe perhaps possibly even about be could might it is
 """What may stand between two numbers that are offered side by side."""
 _MARKERS = re.compile(r"^[ \t]*(?:[>*+#-]{1,6}[ \t]+)?[*_]{0,3}([0-9]{1,2})[.)][*_]{0,3}[ \t]+(?=\S)", re.MULTILINE)
 _FRACTION = re.compile(r"\\[dt]?frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}")
+_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]{0,100}\}){1,200})\}")
+"""What is boxed is the answer, whatever stands after it."""
 _LATEX = str.maketrans({"\\": " "})
 _LONGEST = 40
 
@@ -63,6 +65,9 @@ def final_number(answer: str, question: str = "") -> FinalNumber | None:
     >>> final_number("12 * 8 = 96, so the answer is ninety-six."), final_number("96 or 98").hedged, final_number("Step 2")
     (FinalNumber(value=Fraction(96, 1), hedged=False), True, None)
     """
+    boxed: list[str] = _BOXED.findall(answer)
+    if boxed and (said := final_number(boxed[-1])) is not None:
+        return said
     plain = _FRACTION.sub(r" \1/\2 ", _without_markers(answer)).replace("\\times", "×").replace("\\div", "÷").replace("\\cdot", "·")
     text = tokens(plain.translate(_LATEX))
     values = _values(text)

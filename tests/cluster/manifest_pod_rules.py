@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from gork.config.ensemble import read_ensemble
 from gork.config.settings import load_settings
 from gork.errors import ConfigError
 from tests.cluster.manifest_objects import Manifest, Object, Workload, environment, quantity, selects
-from tests.cluster.manifest_rules import PORTS, Rule
+from tests.cluster.manifest_rules import PORTS, Rule, ensemble_of
 
 MEASURED_MIB = {"promptimizer": 849, "qwen-small": 1000, "qwen": 1184, "llama": 1523, "judge": 945}
 """Resident memory of the shipped models at a context of 4096 tokens after a long prompt, without a prompt cache."""
@@ -90,10 +89,10 @@ def affinity(manifest: Manifest) -> Iterator[str]:
 
 def model_environment(manifest: Manifest) -> Iterator[str]:
     """Ollama is set up for its limits: one thread, no prompt cache, one model, and a context as long as the ensemble's."""
-    try:
-        context = str(read_ensemble(manifest.ensemble, "ensemble.yaml").context)
-    except ConfigError:
+    ensemble = ensemble_of(manifest)
+    if ensemble is None:
         return
+    context = str(ensemble.context)
     for workload in manifest.models:
         wanted = {**MODEL_ENVIRONMENT, "OLLAMA_CONTEXT_LENGTH": context, "OLLAMA_NUM_PARALLEL": str(workload.spec["replicas"])}
         given = environment(workload.main)

@@ -6,6 +6,7 @@ This file has what belongs together by name: labels, selectors, Services, ports,
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -47,11 +48,15 @@ ENUMS = {
 LABEL_VALUE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def _ensemble(manifest: Manifest) -> Ensemble | None:
+def ensemble_of(manifest: Manifest) -> Ensemble | None:
+    """The ensemble in the ConfigMap; None if it cannot be read."""
     try:
-        return read_ensemble(manifest.ensemble, "ensemble.yaml")
+        return _read(manifest.ensemble)
     except (ConfigError, KeyError, IndexError):
         return None
+
+
+_read = functools.cache(lambda text: read_ensemble(text, "ensemble.yaml"))
 
 
 def kinds(manifest: Manifest) -> Iterator[str]:
@@ -130,7 +135,7 @@ def images(manifest: Manifest) -> Iterator[str]:
 
 def members(manifest: Manifest) -> Iterator[str]:
     """The ensemble's members, the model Deployments and the Services at the members' addresses are the same."""
-    ensemble = _ensemble(manifest)
+    ensemble = ensemble_of(manifest)
     if ensemble is None:
         yield "the ensemble cannot be read"
         return
@@ -152,14 +157,14 @@ def no_tags(manifest: Manifest) -> Iterator[str]:
                 yield f"{one['metadata']['name']}{path} sets {value}"
             if isinstance(value, str):
                 yield from (f"{one['metadata']['name']}{path} names {tag}" for tag in tags if tag in value)
-    ensemble = _ensemble(manifest)
+    ensemble = ensemble_of(manifest)
     if ensemble is not None:
         yield from (f"{member.name} has a model or weights" for member in ensemble.members if member.model or member.weights)
 
 
 def same_ensemble(manifest: Manifest) -> Iterator[str]:
     """Prompts, options, choosing and the rest are those of the shipped ensemble; a server's slots suffice for what is asked at once."""
-    ensemble = _ensemble(manifest)
+    ensemble = ensemble_of(manifest)
     if ensemble is None:
         yield "the ensemble cannot be read"
         return

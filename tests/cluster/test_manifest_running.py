@@ -58,7 +58,6 @@ async def pod(tmp_path) -> AsyncIterator[Pod]:
             model = f"swapped-{name}:7b"
             servers[name] = await stack.enter_async_context(FakeOllama(model))
             servers[name].say(model, f"An answer of {name}.")
-            servers[name].lean(model, {" A": -0.1, " B": -2.5, " C": -4.0})
         yield Pod(tmp_path, servers)
 
 

@@ -105,6 +105,7 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "ensemble": "tiny",
         "engine": "ollama",
         "ollama_host": "h:1",
+        "openai_host": "http://h:1/v1",
         "cache": "/c",
         "sessions": "/s",
         "candidates_see": "both",

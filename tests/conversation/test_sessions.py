@@ -18,7 +18,7 @@ import pytest
 from gork.conversation.sessions import SessionLog, default_folder, listing, open_new, resume
 from gork.errors import UsageError
 from tests.support.fake_ollama import FakeOllama
-from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.heavy_lite import MODELS
 from tests.support.paths import ROOT
 from tests.support.program import Program
 from tests.support.turns import turn
@@ -545,7 +545,6 @@ def test_sqlite_is_imported_when_something_is_saved(folder):
 async def program(tmp_path):
     """The program beside a server whose models answer."""
     async with FakeOllama(*MODELS) as server:
-        server.lean("gemma3:1b", likes_paris)
         made = Program(tmp_path, server.url)
         made.server = server
         yield made

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gork.config.ensemble import load_ensemble
+from gork.config.ensemble import load_ensemble, read_ensemble
 from gork.config.show import DOCUMENT, settings_document
 from gork.terminal import arguments
 from gork.terminal.commands import BY_WORD
@@ -54,6 +54,16 @@ def test_what_the_readme_says_can_be_typed():
     assert set() == flags - known
     assert typed <= set(arguments.VERBS)
     assert commands <= set(BY_WORD)
+
+
+def test_the_ensembles_in_the_document_of_members_can_be_read():
+    """Each is a whole file."""
+    text = (ROOT / "docs" / "members.md").read_text()
+    files = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+
+    assert len(files) == len([line for line in text.splitlines() if line.startswith("## ")])
+    for file in files:
+        read_ensemble(file, "docs/members.md")
 
 
 def test_links_in_the_documents_lead_somewhere():

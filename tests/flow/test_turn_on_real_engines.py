@@ -99,6 +99,33 @@ async def test_what_was_said_is_remembered_on_real_weights(starter):
     assert any("Ada" in answer.text for answer in second.answers)
 
 
+async def test_who_wants_the_answer_now_has_it_within_a_second_and_the_models_stop(tmp_path):
+    """What was written is kept as cut; the one slot of each is free for the next question at once."""
+    members = [Member(name=name, options={"num_predict": 3500, "temperature": 0}) for name in ("a", "b")]
+    files = {member.name: write_tiny(tmp_path / f"{member.name}.gguf", "qwen2", seed=number) for number, member in enumerate(members)}
+    ensemble = Ensemble(name="tiny", candidates=tuple(members), context=4096)
+    written: set[str] = set()
+
+    def heard(event: Event) -> None:
+        if isinstance(event, Token):
+            written.add(event.member)
+            if written == {"a", "b"} and not wished:
+                wished.append(time.monotonic())
+                team.answer_now.set()
+
+    wished: list[float] = []
+    async with EmbeddedEngine(members, files=files, context=4096, cores=1, deadlines=Deadlines(), together=["a", "b"]) as engine:
+        team = team_on(engine, ensemble)
+        turn = await final_script.deliberate(Question(text="hi"), team, heard, seed=3)
+        took = time.monotonic() - wished[0]
+        again, _ = await ask(team, "hi", tokens=2)
+
+    assert took < 1
+    assert [("a", "stopped"), ("b", "stopped")] == [(answer.member, answer.stop) for answer in turn.answers]
+    assert all(0 < answer.tokens < 3500 and answer.text for answer in turn.answers)
+    assert (2, ()) == (len(again.answers), again.failures)
+
+
 async def test_a_candidate_killed_in_mid_stream_is_asked_again_within_the_turn(tmp_path):
     """Three candidates on distinct weights: one loses its process, all three answer, and an event tells of it."""
     members = [Member(name=name, options={"num_predict": 1000, "temperature": 0}) for name in ("a", "b", "c")]

@@ -20,18 +20,19 @@ from gork.config.settings import Settings, load_settings
 from gork.engines.http import HttpLimits
 from gork.errors import NoAnswer, NoService, ServiceError
 from gork.service.service import ServiceLimits
-from gork.turn import Finished, Notice, Question, Token, Turn
+from gork.turn import QUESTIONS_CODE, Answered, Event, Finished, Notice, Question, Token, Turn
 from gork.wire import Accepted, Broken, Queued, encode
 from tests.support.fake_ollama import FakeOllama, Reply
-from tests.support.heavy_lite import MODELS, likes_paris
+from tests.support.heavy_lite import MODELS
 from tests.support.paths import ROOT
 from tests.support.program import Program
 from tests.support.pty_program import CTRL_C, CTRL_D, on_terminal
+from tests.support.scripted_service import ANSWERS, gated, scripted_service
 from tests.support.served import serving_fake
 from tests.support.turns import SCHEMA, TURN
 
 CANDIDATES = MODELS[1:4]
-ROLES = {"a": "candidate", "b": "candidate", "c": "candidate"}
+ROLES = {"a": "candidate", "b": "candidate", "c": "candidate", "d": "candidate"}
 MEMBERS = {
     "version": "0.1.0",
     "engine": "ollama",
@@ -47,7 +48,6 @@ async def fake():
     async with FakeOllama(*MODELS) as server:
         for model, says in zip(MODELS, ("What is the capital?", "It is Lyon.", "It is Paris.", "Nice.", "It is right."), strict=True):
             server.say(model, says)
-        server.lean("gemma3:1b", likes_paris)
         yield server
 
 
@@ -116,6 +116,52 @@ async def impostor():
 
 
 class TestTurns:
+    async def test_the_wish_for_an_answer_now_reaches_the_models_there(self):
+        """The turn ends with what is finished, and with what was cut."""
+        begun, wish = asyncio.Event(), asyncio.Event()
+        answers = {**ANSWERS, "llama": gated(asyncio.Event(), "Nice.", before="It might be ")}
+
+        def heard(event: Event) -> None:
+            if isinstance(event, Token) and event.member == "llama":
+                begun.set()
+
+        async with scripted_service(answers=answers) as server:
+            there = await remote.reach(told(server.url))
+            asked = asyncio.create_task(there.ask(Question(text="capital of france pls"), heard, answer_now=wish))
+            await asyncio.wait_for(begun.wait(), 10)
+            wish.set()
+            turn = await asyncio.wait_for(asked, 10)
+
+        assert ("It might be ", "stopped") == next((one.text, one.stop) for one in turn.answers if one.member == "llama")
+
+    async def test_a_service_that_knows_no_such_wish_goes_on_and_it_is_said(self, impostor):
+        """Another version, for example."""
+        impostor.stream(BEGINNING)
+        impostor.stays = True
+        wish, said = asyncio.Event(), asyncio.Event()
+        there = await remote.reach(told(impostor.url))
+        wish.set()
+
+        def heard(event: Event) -> None:
+            if isinstance(event, Notice) and "is not to be had now" in event.text:
+                said.set()
+
+        asked = asyncio.create_task(there.ask(Question(text="q"), heard, answer_now=wish))
+        await asyncio.wait_for(said.wait(), 10)
+        assert not asked.done()
+        asked.cancel()
+        await asyncio.wait({asked})
+
+    async def test_what_the_code_of_a_question_gives_comes_from_there_too(self):
+        """Its author is no member of the ensemble."""
+        async with scripted_service() as server:
+            there = await remote.reach(told(server.url))
+            events = []
+            turn = await there.ask(Question(text="What does print(0.1 + 0.2) print in Python?"), events.append)
+
+        assert (QUESTIONS_CODE, "0.30000000000000004") == (turn.winner.member, turn.answer)
+        assert QUESTIONS_CODE in [event.answer.member for event in events if isinstance(event, Answered)]
+
     async def test_a_turn_there_is_a_turn_here(self, fake):
         """The answer, the verdict and every event are the service's; the id too."""
         events = []
@@ -244,7 +290,7 @@ class TestTurns:
 
     async def test_another_ensemble_than_at_the_start_is_told(self, impostor):
         """A service that was replaced in between goes on, and says whose answers these are."""
-        impostor.stream(Accepted(TURN.id, "ollama", "others", {"a": "candidate", "b": "judge", "c": "candidate"}), Finished(TURN))
+        impostor.stream(Accepted(TURN.id, "ollama", "others", {**ROLES, "b": "judge"}), Finished(TURN))
         events = []
         await (await remote.reach(told(impostor.url))).ask(Question(text="q"), events.append)
 
@@ -634,6 +680,11 @@ class TestOneQuestion:
         assert b"[]" == err.splitlines()[-1]
 
 
+def seeds_of(fake: FakeOllama) -> list[int]:
+    """The seeds that a candidate was asked with."""
+    return [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+
+
 class TestAtThePrompt:
     async def test_a_session_at_the_prompt_is_as_ever(self, program, service, fake):
         """Rows, answers, commands, memory: the second question has the first one before it."""
@@ -659,15 +710,15 @@ class TestAtThePrompt:
             await terminal.prompt()
             await terminal.ask("/set seed 11")
             await terminal.ask("/raw tell me")
-            first = fake.chats[-1]["options"]["seed"]
+            first = seeds_of(fake)[-1]
             await terminal.ask("/retry")
-            again = fake.chats[-1]["options"]["seed"]
+            again = seeds_of(fake)[-1]
             await terminal.ask("/set seed 11")
             await terminal.ask("What is the best capital of them all?")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
 
-        seeds = [body["options"]["seed"] for body in fake.chats if body["model"] == "qwen3:0.6b"]
+        seeds = seeds_of(fake)
         assert {11, 12, 13} >= {first, seeds[0], seeds[2]}
         assert again not in {11, 12, 13}
         assert 1 == sum(body["model"] == "granite4:350m" for body in fake.chats)

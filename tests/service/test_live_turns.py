@@ -12,7 +12,7 @@ from gork.errors import NotFound
 from gork.service import live_turns
 from gork.service.live_turns import EventLog
 from gork.service.service import ServiceLimits
-from gork.turn import Answer, Answered, Notice, Restarted, Token
+from gork.turn import Answer, Answered, MemberState, Notice, Restarted, State, Token
 from tests.support.scripted_service import ANSWERS, gated, scripted_service
 
 
@@ -57,8 +57,12 @@ class Asked:
 
     async def stop(self, token=None):
         """Have it stopped; gives the status."""
+        return await self.tell("stop", token)
+
+    async def tell(self, what, token=None):
+        """Ask something of it; gives the status."""
         headers = {"X-Turn-Token": token or self.token}
-        async with self._server.client.post(f"{self._server.url}/api/deliberate/{self.id}/stop", headers=headers) as reply:
+        async with self._server.client.post(f"{self._server.url}/api/deliberate/{self.id}/{what}", headers=headers) as reply:
             return reply.status
 
 
@@ -87,8 +91,8 @@ async def test_a_turn_that_is_kept_is_read_on_where_it_was():
             events = [event async for event in asked.events(reply)]
         assert all(number > before for number, _, _ in events)
         assert "finished" == events[-1][1]
-        assert ["Nice."] == [data["text"] for _, kind, data in events if kind == "token" and data["member"] == "llama"]
-        assert "It might be Nice." in [answer["text"] for answer in events[-1][2]["answers"]]
+        assert ["It might be Nice."] == [data["text"] for _, kind, data in events if kind == "answered" and data["member"] == "llama"]
+        assert {"stage": "judge", "members": ["judge"]} in [data for _, kind, data in events if kind == "stage"]
         assert 1 == len(server.models["llama"].asked)
 
 
@@ -115,7 +119,7 @@ async def test_only_whoever_holds_its_token_can_read_and_stop_it():
         for how in ({"token": "x"}, {"token": ""}, {"turn_id": "0" * 12}, {"token": "é"}):
             async with asked.again(**how) as reply:
                 assert 404 == reply.status
-        assert 404 == await asked.stop("x")
+        assert 404 == await asked.tell("stop", "x")
         async with asked.again(after="x") as reply:
             assert 400 == reply.status
         gate.set()
@@ -125,6 +129,52 @@ async def test_only_whoever_holds_its_token_can_read_and_stop_it():
             assert 404 == reply.status
         with pytest.raises(NotFound):
             server.service.live.find(asked.id, "")
+
+
+async def test_whoever_holds_its_token_may_have_its_answer_now():
+    """What is finished is judged at once, what llama wrote is kept as cut; a turn that has ended stays as it is."""
+    async with running() as (_, asked, _):
+        assert 404 == await asked.tell("answer-now", "x")
+        assert 204 == await asked.tell("answer-now")
+        turn = await asked.until("finished")
+        assert [("It is **Paris**.\n", True), ("It might be ", False)] == [
+            (answer["text"], answer["complete"]) for answer in turn["answers"] if answer["member"] != "qwen-small"
+        ]
+        assert ([], []) == (turn["failures"], turn["not_needed"])
+        assert 204 == await asked.tell("answer-now")
+
+
+async def test_a_member_that_is_not_needed_is_counted_apart():
+    """It is no failure, and who reads on later is not sent what it had begun."""
+    gate, silent = asyncio.Event(), asyncio.Event()
+    answers = {**ANSWERS, "llama": gated(gate, "Nice.", reached=silent.set)}
+    async with (
+        scripted_service(answers=answers) as server,
+        server.post("/api/deliberate", {"question": "capital of france pls", "keep": True}) as reply,
+    ):
+        asked = Asked(server, reply)
+        await asked.until("answered", "Paris")
+        await silent.wait()
+        await asked.tell("answer-now")
+        turn = await asked.until("finished")
+        async with server.client.get(server.url + "/metrics") as metrics:
+            lines = (await metrics.text()).splitlines()
+
+    assert (["llama"], []) == (turn["not_needed"], turn["failures"])
+    assert 'gork_not_needed_total{member="llama"} 1.0' in lines
+    assert 'gork_not_needed_total{member="qwen"} 0.0' in lines
+    assert 'gork_model_failures_total{kind="error",member="llama"} 0.0' in lines
+
+
+def test_what_a_member_wrote_that_is_not_needed_is_forgotten():
+    """Whoever reads from the beginning is told of it, and not sent its pieces."""
+    log = EventLog(kept=True)
+    for event in (Token("a", "It"), Token("b", "That"), MemberState("a", State.NOT_NEEDED, "decided")):
+        log.add(event)
+
+    _, data = log.after(0)
+
+    assert (data.count(b"event: token"), data.count(b"not_needed")) == (1, 1)
 
 
 async def test_two_turns_have_two_secrets():
@@ -141,11 +191,11 @@ async def test_two_turns_have_two_secrets():
 async def test_stop_stops_all_models_at_once():
     """Whoever reads it is told; the place in the queue is free again."""
     async with running() as (server, asked, _), asked.again(after=asked.last) as other:
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
         assert {"kind": "cancelled", "message": "this turn was stopped"} == await asked.until("broken")
         assert ["broken"] == [kind async for _, kind, _ in asked.events(other)]
         assert 0 == server.service.turns.queue.inside
-        assert 204 == await asked.stop()
+        assert 204 == await asked.tell("stop")
 
 
 async def test_a_turn_that_is_not_kept_ends_with_its_client():
@@ -173,20 +223,20 @@ async def test_a_turn_for_which_nobody_comes_back_is_stopped():
 async def test_only_some_turns_go_on_without_a_reader(monkeypatch):
     """Beyond their number the one that has waited longest gives way."""
     monkeypatch.setattr(live_turns, "MOST_UNATTENDED", 1)
-    gate = asyncio.Event()
-    answers = {**ANSWERS, "llama": gated(gate, "Nice.", before="It might be ")}
-    async with scripted_service(answers=answers, turns="2") as server:
-        turns = []
-        for _ in range(2):
-            async with server.post("/api/deliberate", {"question": "x", "keep": True}) as reply:
-                turns.append(Asked(server, reply))
-                await turns[-1].until("token", "It might be")
-            reply.close()
-        async with turns[0].again() as reply:
-            assert "cancelled" in await reply.text()
+    async with running() as (server, first, gate):
+        turn = server.service.live.find(first.id, first.token)
+        first._reply.close()
+        while turn.ends is None:  # then nobody reads it
+            await asyncio.sleep(0.01)
+        async with server.post("/api/deliberate", {"question": "in line", "keep": True}) as reply:
+            second = Asked(server, reply)
+            await second.until("accepted")
+        while turn.running:
+            await asyncio.sleep(0.01)
         gate.set()
-        async with turns[1].again() as reply:
-            assert "event: finished" in await reply.text()
+        async with first.again() as one, second.again() as other:
+            assert "cancelled" in await one.text()
+            assert "event: finished" in await other.text()
 
 
 def answered(member, text):

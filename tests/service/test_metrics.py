@@ -40,7 +40,7 @@ async def test_everything_is_there_before_the_first_turn(ollama):
         "gork_stage_duration_seconds_count{stage=judge}",
         "gork_tokens_total{kind=completion,member=a}",
         "gork_verdicts_total{member=c}",
-        "gork_fallbacks_total{reason=tied}",
+        "gork_fallbacks_total{reason=timeout}",
         "gork_close_calls_total",
         "gork_inflight_turns",
         "gork_queued_turns",
@@ -62,7 +62,6 @@ async def test_a_scraper_may_ask_for_the_newer_format(ollama):
 
 async def test_a_turn_is_counted_with_its_stages_tokens_and_verdict(ollama):
     """One answered turn: its outcome, the stages that it went through, what was read and written, who won."""
-    ollama.lean("judge", lambda prompt: dict.fromkeys((" A", " B", " C"), -1.0) if "(no answer)" in prompt else {" A": -0.1, " B": -4.0})
     ollama.say("rewriter", "What is the capital of Germany?")
     async with serving(ollama, optimize=True) as at:
         await answered(at, "wat is teh captial of germny?")
@@ -107,15 +106,15 @@ async def test_a_turn_without_a_verdict_is_counted_with_its_reason(ollama, break
 
 
 async def test_a_candidates_failure_is_not_the_reason_of_a_fallback(ollama):
-    """One candidate fails and the others are tied: that they are tied is why there was no verdict."""
+    """One candidate fails and the judge's model is gone: that alone is why it had no say."""
     ollama.say("b", Reply(status=500, error="out of order"))
-    ollama.lean("judge", {" A": -1.0, " B": -1.0})
+    ollama.models.remove("judge")
     for model, text in zip("ac", ("one", "two"), strict=True):
         ollama.say(model, text)
     async with serving(ollama) as at:
         await answered(at)
         figures = await at.metrics()
-    assert (figures["gork_fallbacks_total{reason=tied}"], figures["gork_fallbacks_total{reason=refused}"]) == (1, 0)
+    assert (figures["gork_fallbacks_total{reason=missing}"], figures["gork_fallbacks_total{reason=refused}"]) == (1, 0)
 
 
 async def test_failures_of_members_are_counted_by_their_kind(ollama):

@@ -93,19 +93,15 @@ async def test_the_thinking_channel_has_the_way_to_the_answer_before_the_answer(
 
 
 async def test_a_fallback_is_said_in_the_thinking_channel(server):
-    """Without a verdict the configured order decides, and the channel says why."""
-    server.models["judge"]._choose = _refuses
+    """Without the judge the favourite decides, and the channel says why."""
+    server.models["judge"].replies = [Refused("it will not", member="judge", where="a test")]
 
     lines = await lines_of(server, "/api/chat", chat())
 
     said = "".join(line["message"].get("thinking", "") for line in lines)
     assert "judge failed: judge at a test: it will not\n" in said
-    assert "no verdict, the configured order decided: judge at a test: it will not\n" in said
-    assert said.endswith("chosen: qwen-small (fallback)\n\n")
-
-
-async def _refuses(*_: object) -> None:
-    raise Refused("it will not", member="judge", where="a test")
+    assert "the judge had no say, the favourite decided: judge at a test: it will not\n" in said
+    assert said.endswith("chosen: qwen (fallback)\n\n")
 
 
 @pytest.mark.parametrize(("think", "shown"), [(None, True), (True, True), ("low", True), ("max", True), (False, False)])
@@ -379,7 +375,7 @@ async def test_a_candidate_alone_writes_as_it_goes_with_its_own_instructions(ser
 
     assert ["It", " is", " **Paris**.\n", ""] == [line["message"]["content"] for line in lines]
     assert [{"role": "system", "content": "You are qwen.\n\nBe kind."}, USER] == server.models["qwen"].asked[0]
-    assert [] == server.models["promptimizer"].asked + server.models["judge"].chosen_from
+    assert [] == server.models["promptimizer"].asked + server.models["judge"].asked
 
 
 async def test_promptimizer_and_judge_alone_have_no_instructions_but_the_clients(server):

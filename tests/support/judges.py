@@ -24,10 +24,3 @@ def letters_liking(word: str, *, slot_bias: float = 0.0, mass: float = 0.9) -> L
         return {letter: mass * value / total for letter, value in raw.items()}
 
     return letters
-
-
-def letter_above(word: str, prompt: str) -> str:
-    """The letter of the answer in which `word` comes first; empty where it comes in none."""
-    places = {letter: prompt.find(f"Answer {letter}:") for letter in "ABC"}
-    found = prompt.find(word)
-    return max((letter for letter in places if 0 <= places[letter] < found), key=lambda letter: places[letter], default="")

@@ -11,14 +11,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 STARTER = "smollm2:135m"
-FIVE = ("granite4:350m", "qwen3:0.6b", "qwen2.5-coder:1.5b", "llama3.2:1b", "gemma3:1b")
+QWEN = "qwen2.5-coder:1.5b"
+FIVE = ("granite4:350m", "qwen3:0.6b", QWEN, "llama3.2:1b", "gemma3:1b")
 _NAME_KEY = b"general.name"
 
 
@@ -54,16 +58,16 @@ class RealOllama:
             return False
         return True  # it listens when it can answer
 
-    def create(self, tag: str, weights: Path) -> None:
-        """Make a model of a weights file."""
-        modelfile = weights.with_suffix(".Modelfile")
+    def create(self, tag: str, weights: Path, folder: Path | None = None) -> None:
+        """Make a model of a weights file; what says so is written beside it, or into `folder`."""
+        modelfile = (folder or weights.parent) / f"{weights.stem}.Modelfile"
         modelfile.write_text(f"FROM {weights}\n")
         made = subprocess.run(
             [self.program, "create", tag, "-f", str(modelfile)],
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert made.returncode == 0, made.stderr
@@ -110,14 +114,47 @@ def real_ollama(ollama_program: str, starter_gguf: Path, tmp_path_factory: pytes
     home = tmp_path_factory.mktemp("ollama")
     server = RealOllama(ollama_program, home, home / "models")
     try:
-        content = bytearray(starter_gguf.read_bytes())
-        letter = content.index(_NAME_KEY) + len(_NAME_KEY) + 4 + 8  # behind the value's type and length stands the name
-        for index, tag in enumerate((STARTER, *FIVE)):
-            weights = home / f"weights-{index}.gguf"
-            content[letter] = ord("A") + index
-            weights.write_bytes(content)
-            server.create(tag, weights)
-            weights.unlink()
+        _create_stand_ins(server, starter_gguf, home, (STARTER, *FIVE))
+        yield server
+    finally:
+        server.stop()
+
+
+def _create_stand_ins(server: RealOllama, starter: Path, home: Path, tags: Sequence[str]) -> None:
+    """Make models of these names that have the starter's weights, each in a file of its own."""
+    content = bytearray(starter.read_bytes())
+    letter = content.index(_NAME_KEY) + len(_NAME_KEY) + 4 + 8  # behind the value's type and length stands the name
+    for index, tag in enumerate(tags):
+        weights = home / f"weights-{index}.gguf"
+        content[letter] = ord("A") + index
+        weights.write_bytes(content)
+        server.create(tag, weights)
+        weights.unlink()
+
+
+@pytest.fixture(scope="session")
+def qwen_gguf() -> Path:
+    """The weights of heavy-lite's member qwen, where `weights path` says that they are; they are not fetched for a test."""
+    said = subprocess.run(
+        [sys.executable, str(ROOT / "final_script.py"), "weights", "path", "qwen2.5-coder-1.5b-instruct-q4_k_m"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if said.returncode != 0:
+        pytest.skip("the weights of qwen are not in the cache: python final_script.py pull --engine embedded --ensemble pocket")
+    return Path(said.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def qwen_ollama(ollama_program: str, starter_gguf: Path, qwen_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
+    """A server that has the real qwen, and the starter's weights under the names of the other four."""
+    home = tmp_path_factory.mktemp("ollama-qwen")
+    server = RealOllama(ollama_program, home, home / "models")
+    try:
+        server.create(QWEN, qwen_gguf, home)
+        _create_stand_ins(server, starter_gguf, home, [tag for tag in FIVE if tag != QWEN])
         yield server
     finally:
         server.stop()

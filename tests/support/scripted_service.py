@@ -18,19 +18,12 @@ from gork.config.settings import load_settings
 from gork.engines.call import Completion, PartialCompletion
 from gork.engines.model import Engine
 from gork.service.service import ServiceLimits
-from tests.support.judges import letter_above
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.served import Served, serving
 
 REWRITE = "What is the capital of France?"
 ANSWERS = {"qwen-small": "It is Lyon.", "qwen": "It is **Paris**.\n", "llama": "It might be Nice."}
-"""The candidates' answers; the judge likes the one with Paris in it."""
-
-
-def likes_paris(messages: Sequence[Any], _: str) -> dict[str, float]:
-    """Letters' probabilities: nearly all of it for that of the answer with Paris in it."""
-    liked = letter_above("Paris", messages[-1]["content"])
-    return {letter: 0.8 if letter == liked else 0.05 for letter in "ABC"}
+"""The candidates' answers; the one with Paris in it is the best."""
 
 
 class ScriptedEngine(Engine):
@@ -67,14 +60,15 @@ async def scripted_service(
 ) -> AsyncIterator[ScriptedServer]:
     """Serve an ensemble of five scripted members; `settings` are as flags."""
     members = [Member(name=name, system=f"You are {name}.") for name in (answers or ANSWERS)]
+    best_first = Choosing(prior=tuple(sorted(answers or ANSWERS, key=lambda name: "Paris" not in str((answers or ANSWERS)[name]))))
     promptimizer, judge = Member(name="promptimizer", options={"temperature": 0}), Member(name="judge", system="Judge.")
-    ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or Choosing())
+    ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or best_first)
     models = [ScriptedModel("promptimizer", replies=[REWRITE], options={"temperature": 0})]
     models += [
         ScriptedModel(member.name, replies=[reply], weights=member.name, system=member.system)
         for member, reply in zip(members, (answers or ANSWERS).values(), strict=True)
     ]
-    models.append(ScriptedModel("judge", replies=["It is right."], letters=likes_paris, system="Judge."))
+    models.append(ScriptedModel("judge", replies=["It is right."], system="Judge."))
     made = load_settings({"port": "0", **settings}, {}).with_ensemble(ensemble)
     async with serving(made, ScriptedEngine(models), limits=limits) as served:
         yield ScriptedServer(served.service, served.url, served.client)

@@ -25,6 +25,7 @@ TURN = Turn(
     engine="embedded",
     ensemble="starter",
     seed=1,
+    not_needed=("d",),
 )
 """A turn with something in every field."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -10,10 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import final_script
+from gork.conversation.thread import Exchange
 from gork.errors import EngineError
-from gork.terminal import cli, screen
+from gork.terminal import cli, screen, views
 from gork.terminal.markdown import formatted
-from gork.terminal.output import shortfall, summary
+from gork.terminal.output import is_degraded, shortfall, summary
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell
 from gork.turn import Answer, Failure, Fallback, Question, Turn, Verdict
 from tests.support.escape_sequences import ROWS, sequences
@@ -282,6 +284,36 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
 def test_a_turn_is_told_in_one_line_above_and_one_below(turn, above, below):
     """What is missing in it; who won, how clearly, how long it took."""
     assert (above, below) == (shortfall(turn), summary(turn))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        dataclasses.replace(turn_of(A), not_needed=("b", "c")),
+        turn_of(A, dataclasses.replace(LATE, stop="stopped")),
+        turn_of(A, B, fallback=Fallback("answer_now", "you wanted it now")),
+    ],
+)
+def test_what_the_user_wanted_so_or_what_was_decided_early_is_no_shortfall(turn):
+    """Nothing is missing, and --strict has nothing to complain about."""
+    assert (None, False) == (shortfall(turn), is_degraded(turn))
+
+
+def test_who_was_not_needed_counts_among_those_who_were_asked():
+    """Where somebody else failed."""
+    turn = dataclasses.replace(turn_of(A, failures=(DEAD,)), not_needed=("b",))
+
+    assert shortfall(turn).startswith("1 of 3 models answered; c failed")
+
+
+def test_a_saved_conversation_says_which_answers_are_cut():
+    """The chosen one in a line of its own, another beside its name."""
+    turn = turn_of(Answer(member="a", model="a", text="x", tokens=512, complete=False, stop="length"), LATE)
+
+    document = views.as_markdown([Exchange("q", turn.answer)], [turn])
+
+    assert "*this answer is cut: it reached the limit of its length (512 tokens)*" in document
+    assert "<summary>b (b, cut)</summary>" in document
 
 
 # --- the program on a terminal

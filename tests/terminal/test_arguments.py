@@ -31,7 +31,7 @@ def test_every_setting_is_in_the_help_of_questions_or_of_the_service():
     ("asked", "line"),
     [
         (["-h"], "--seed N "),
-        (["--help"], "--engine {auto,ollama,embedded}"),
+        (["--help"], "--engine {auto,ollama,openai,embedded}"),
         (["--help"], "--sessions PATH"),
         (["--help"], "--idle-exit SECONDS"),
         (["serve", "--help"], "--port N "),
@@ -156,5 +156,5 @@ def test_bash_completes_verbs_flags_and_ensembles(tmp_path):
     assert {"doctor", "pull", "serve", "weights"} <= completed("gork", "")
     assert {"--ensemble", "--engine"} == completed("gork", "--en")
     assert {"tiny", "starter"} <= completed("gork", "--ensemble", "")
-    assert {"auto", "ollama", "embedded"} == completed("gork", "--engine", "")
+    assert {"auto", "ollama", "openai", "embedded"} == completed("gork", "--engine", "")
     assert {"path", "remove"} <= completed("gork", "weights", "")

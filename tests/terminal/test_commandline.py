@@ -51,6 +51,31 @@ async def test_json_prints_one_turn_that_follows_its_schema(program):
     assert "What is the capital of France?" == turn["question"]["rewrite"]
 
 
+CUT = {
+    "length": (Reply("It began when", done_reason="length"), "It began when", "it reached the limit of its length (3 tokens)"),
+    "repetition": (Reply(tokens=["It", *[" is"] * 31], unfinished=True), "It" + " is" * 31, "its model had begun to repeat itself"),
+}
+
+
+@pytest.mark.parametrize("how", CUT)
+@pytest.mark.parametrize("flag", ["--no-save", "--quiet", "--json"])
+async def test_a_chosen_answer_that_is_cut_is_told_of(program, server, flag, how):
+    """On standard error, even if it is to be quiet; as JSON in the turn too; and a strict script gets another exit code."""
+    ended, written, why = CUT[how]
+    for model in MODELS[1:4]:
+        server.say(model, ended)
+
+    code, out, err = await program.run(flag, "--strict", "tell me more")
+
+    assert 3 == code
+    assert [f"this answer is cut: {why}"] == [line for line in err.splitlines() if "this answer is cut" in line]
+    if flag == "--json":
+        turn = json.loads(out)
+        assert (written, [False] * 3) == (turn["answer"], [answer["complete"] for answer in turn["answers"]])
+    else:
+        assert f"{written}\n".encode() == out
+
+
 async def test_standard_input_comes_first_then_the_argument(program, server):
     """A piped text and a question about it are one prompt."""
     await program.run("--no-optimize", "summarise", "this", stdin=b"Some text.\n")
@@ -206,9 +231,9 @@ async def test_a_failed_turn_is_not_remembered(program, server):
         (("--config", "none.yaml", "hello"), b"", "none.yaml"),
     ],
 )
-async def test_bad_arguments_end_with_2_and_one_clear_line(program, server, arguments, stdin, says):
+async def test_bad_arguments_end_with_2_and_one_clear_line(run_here, server, arguments, stdin, says):
     """Nothing is sent to a model, nothing is on stdout, and the message says what is wrong."""
-    code, out, err = await program.run(*arguments, stdin=stdin)
+    code, out, err = await run_here(*arguments, stdin=stdin)
 
     assert (2, b"") == (code, out)
     assert says in err
@@ -227,11 +252,11 @@ async def test_bad_arguments_end_with_2_and_one_clear_line(program, server, argu
         ("name: x\ncandidates:\n  - {name: a, modle: b}\n", 'did you mean "model"'),
     ],
 )
-async def test_a_bad_ensemble_file_ends_with_2_and_the_place_of_its_mistake(program, content, says):
+async def test_a_bad_ensemble_file_ends_with_2_and_the_place_of_its_mistake(program, run_here, content, says):
     """The file and the line stand in the message."""
     (program.home / "my.yaml").write_text(content)
 
-    code, out, err = await program.run("--ensemble", "./my.yaml", "hello")
+    code, out, err = await run_here("--ensemble", "./my.yaml", "hello")
 
     assert (2, b"") == (code, out)
     assert says in err

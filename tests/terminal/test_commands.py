@@ -13,9 +13,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec import structs
 from prompt_toolkit.history import History
 
-from gork.config.settings import load_settings
+from gork.config.ensemble import Ensemble, Member
+from gork.config.settings import Settings, load_settings
 from gork.conversation.thread import Conversation, Exchange
 from gork.errors import TimedOut, UsageError
 from gork.health import MemberRow
@@ -66,8 +68,13 @@ class Desk:
         async def check() -> list[MemberRow]:
             return [MemberRow("qwen", "candidate", "qwen:1b", "http://there", "loaded")]
 
-        async def ask(*_: object) -> Turn:
-            raise AssertionError
+        self.asks: list[tuple[Question, Settings]] = []
+        self.answers: list[Turn] = []
+        """What comes of asking, one turn each time."""
+
+        async def ask(question: Question, _: object, how: Settings, **_more: object) -> Turn:
+            self.asks.append((question, how))
+            return self.answers.pop(0)
 
         self.session = Session(
             backend=Backend(ask=ask, settings=load_settings({}, {"HOME": str(tmp_path)}), check=check, explain=explain),
@@ -315,7 +322,9 @@ class TestTurns:
         desk.asked()
         desk.asked(finished=turn(winner="llama", close=True))
         desk.asked(
-            finished=replace(turn(fallback=Fallback("tied", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0})
+            finished=replace(
+                turn(fallback=Fallback("refused", "tired")), timings={"rewrite": 3.0, "answer": 6.0, "judge": 1.0, "total": 10.0}
+            )
         )
         await desk.run("/stats")
 
@@ -616,6 +625,71 @@ class TestUsing:
         desk.asked(finished=replace(turn(), winner=Answer(member="qwen", model="q", text="x" * 100_000)))
         with pytest.raises(UsageError, match="too much"):
             await desk.run("/copy")
+
+
+class TestNotNeeded:
+    @pytest.fixture
+    def decided(self, tmp_path):
+        """A session whose last turn was decided without llama, who would have to be asked alone."""
+        told: list[object] = []
+        desk = Desk(
+            tmp_path, hooks=ConversationHooks(on_turn=lambda _, turn: told.append(turn.not_needed), on_drop=lambda: told.append("drop"))
+        )
+        members = tuple(Member(name=name, model=f"{name}:1b") for name in TEXTS)
+        desk.session.settings = structs.replace(desk.session.settings, ensemble=Ensemble(name="test", candidates=members))
+        whole = turn()
+        desk.asked(finished=replace(whole, answers=whole.answers[:2], not_needed=("llama",), failures=()))
+        desk.answers = [replace(whole, answers=whole.answers[2:], winner=whole.answers[2])]
+        desk.told = told
+        return desk
+
+    async def test_it_is_named_among_the_answers_and_in_the_counts(self, decided):
+        """It has not failed."""
+        await decided.run("/answers")
+        assert "--- llama: not waited for (/show llama asks now)" == decided.lines[-1]
+        await decided.run("/stats")
+        assert ["llama", "0", "0", "0", "1"] in [line.split() for line in decided.text.splitlines()]
+
+    async def test_it_is_asked_when_it_is_to_be_shown(self, decided):
+        """Alone, with the turn's question and seed; its answer is the turn's from then on, on disk too, and can be used."""
+        await decided.run("/show llama")
+        (question, how), *more = decided.asks
+
+        assert ("capital?", 7, ["llama"], "all", []) == (
+            question.text,
+            how.seed,
+            [member.name for member in how.ensemble.candidates],
+            how.ensemble.choosing.wait,
+            more,
+        )
+        assert [
+            "llama was not waited for: it is asked now",
+            "--- 3. llama (llama:1b, 3 tokens in 1.5 s, score -0.50)",
+            "Nice",
+        ] == decided.lines
+        assert [("llama",), "drop", ()] == decided.told
+        assert [("capital?", TEXTS["qwen"])] == [(e.user, e.assistant) for e in decided.session.conversation.exchanges]
+        await decided.run("/use llama")
+        assert "Nice" == decided.session.conversation.exchanges[-1].assistant
+
+    async def test_after_an_undo_its_answer_does_not_bring_the_turn_back(self, decided):
+        """It is only looked at."""
+        await decided.run("/undo")
+        await decided.run("/show llama")
+
+        assert ("Nice", []) == (decided.lines[-1], decided.session.conversation.exchanges)
+
+    async def test_a_service_cannot_be_asked_for_one_member(self, decided):
+        """It says so, and nothing is asked."""
+        decided.session.backend = replace(decided.session.backend, restrictable=False)
+        with pytest.raises(UsageError, match="llama was not waited for"):
+            await decided.run("/show llama")
+        assert [] == decided.asks
+
+    def test_completion_knows_it(self, decided):
+        """For /show, not for /use: there is nothing yet that could be used."""
+        assert "llama" in commands.words(decided.session, "/show ")
+        assert "llama" not in commands.words(decided.session, "/use ")
 
 
 class TestReasons:

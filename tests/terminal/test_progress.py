@@ -121,6 +121,19 @@ def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):
     assert ["done", "waiting", "failed", "done"] == [line.split()[1] for line in texts(rows)[1:]]
 
 
+def test_a_member_that_is_not_needed_says_why_and_shows_nothing_of_its_text(clock):
+    """Its row ends; what it had written is gone, also where its draft is watched."""
+    rows = Rows(ENSEMBLE, clock, watched="a")
+    rows.take(StageStarted(Stage.ANSWER, ("a", "b")))
+    rows.take(Token("a", "It is"))
+    clock.now += 2
+    rows.take(MemberState("a", State.NOT_NEEDED, "b's program was run"))
+    clock.now += 5
+
+    assert "a       unneeded             1           2.0s  b's program was run" == texts(rows)[2]
+    assert [] == rows.draft(80, 20)
+
+
 @pytest.mark.parametrize(
     ("width", "row"),
     [
@@ -596,14 +609,14 @@ async def test_a_degraded_turn_says_so_above_the_answer(start, server):
 
 
 async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):
-    """The judge's letters cannot be read: the configured order chose, and the reason is there."""
-    server.lean("gemma3:1b", {" I": -0.1, " The": -2.0})
+    """The judge fails: the favourite is taken without it, and the reason is there."""
+    server.say("gemma3:1b", Reply(status=500, error="out of order"))
     async with Terminal(100, 24) as terminal:
         start(terminal, "capital of france pls")
         assert 0 == await terminal.exit_code()
 
         below = terminal.text.partition("It is Lyon.\n")[2] or terminal.text.partition("It is Paris.\n")[2]
-        assert re.match(r"No verdict \(.+\): using \S+, first in the fallback order; ", below)
+        assert re.match(r"chosen: qwen, the favourite, without the judge \(.+\); ", below)
 
 
 async def test_rows_are_on_the_screen_within_a_tenth_of_a_second_after_enter(start, server, record_property):

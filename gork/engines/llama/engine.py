@@ -72,6 +72,11 @@ class EmbeddedModel(Model):
         return self._path.name
 
     @property
+    def server(self) -> str:
+        """No server of other people."""
+        return "embedded"
+
+    @property
     def where(self) -> str:
         """The weights file."""
         return str(self._path)

@@ -89,6 +89,11 @@ class OllamaModel(ServedModel):
         self._digest: str | None = None
 
     @property
+    def server(self) -> str:
+        """An Ollama."""
+        return "Ollama"
+
+    @property
     def weights_id(self) -> str:
         """The digest that the server gives the loaded model; before that, its place and tag."""
         return self._digest or f"{self.where} {normal(self.model)}"

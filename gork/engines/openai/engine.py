@@ -136,6 +136,11 @@ class OpenAIModel(ServedModel):
         self._version: str | None = None
 
     @property
+    def server(self) -> str:
+        """The kind of server, as far as it shows."""
+        return self._known.flavour.title
+
+    @property
     def weights_id(self) -> str:
         """Its place and name: servers do not say what a name stands for."""
         return f"{self.where} {self.model}"
@@ -214,6 +219,9 @@ class OpenAIModel(ServedModel):
         while True:
             with contextlib.suppress(ModelError):  # what it cannot list it may answer for
                 await self._listed()
+            if self._known.flavour.ensemble:
+                self._known.logprobs = False
+                return
             try:
                 place = await self._place(tag, _HELLO)
             except StillLoading:
@@ -291,7 +299,7 @@ class OpenAIModel(ServedModel):
         Drawn at temperature 1 from everything: some servers give log-probabilities as they are after both.
         """
         fields = self._fields({"num_predict": 1, "temperature": 1.0, "top_p": 1.0})
-        fields |= {"logprobs": True, "top_logprobs": _TOP}
+        fields |= {"logprobs": True, "top_logprobs": _TOP, **self._known.flavour.afresh}
         reader = ChunkReader(Nowhere(), self._client.spot)
         await self._read(tag, messages, fields, reader, lead_in)
         return next((place for place in reader.places if rows(place, "top_logprobs")), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from gork.engines.model import Options
@@ -146,14 +146,25 @@ class Flavour:
     """What keeps a model from thinking aloud."""
     going_on: Mapping[str, Any] | None = None
     """What makes it go on with a last message of the assistant's; None if it cannot."""
+    afresh: Mapping[str, Any] = field(default_factory=dict)
+    """What has a prompt read from its start: a cached prefix moves log-probabilities by as much as a small judge's opinion does."""
     resident: bool = False
     """Its list has what is in memory, and that stays."""
+    ensemble: bool = False
+    """A whole turn stands behind each question, and no probabilities do: it is not asked for a token beforehand."""
 
 
 _NO_THINKING: Final = {"chat_template_kwargs": {"enable_thinking": False}}
 UNKNOWN: Final = Flavour(title="OpenAI API", options=_BEYOND, no_thinking=_NO_THINKING)
 FLAVOURS: Final[Mapping[str, Flavour]] = {
-    "llamacpp": Flavour(title="llama-server", options={**_LLAMA, **_LLAMA_MORE}, no_thinking=_NO_THINKING, going_on={}, resident=True),
+    "llamacpp": Flavour(
+        title="llama-server",
+        options={**_LLAMA, **_LLAMA_MORE},
+        no_thinking=_NO_THINKING,
+        going_on={},
+        afresh={"cache_prompt": False},
+        resident=True,
+    ),
     "vllm": Flavour(
         title="vLLM",
         options=_BEYOND,
@@ -164,7 +175,7 @@ FLAVOURS: Final[Mapping[str, Flavour]] = {
     "sglang": Flavour(title="SGLang", options=_BEYOND, no_thinking=_NO_THINKING, going_on={"continue_final_message": True}, resident=True),
     "library": Flavour(title="Ollama", options={}, no_thinking={"reasoning_effort": "none"}),
     "organization_owner": Flavour(title="LM Studio", options=_LLAMA, no_thinking=_NO_THINKING),
-    "gork": Flavour(title="Gork Heavy-Lite", options={}, no_thinking={}),
+    "gork": Flavour(title="Gork Heavy-Lite", options={**_BEYOND, "repeat_penalty": "repeat_penalty"}, no_thinking={}, ensemble=True),
 }
 """By what a server says in `owned_by` of the models that it lists."""
 

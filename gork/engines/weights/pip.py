@@ -58,6 +58,8 @@ def download_wheel(wheel: WheelFile, to: Path, before: int, transfer: Transfer) 
             lines.append(line)
             if "Attempting to resume" in line:
                 transfer.say(f"{wheel.requirement}: the connection broke; pip goes on where it stopped")
+            if "is a yanked version" in line:
+                transfer.say(f"{wheel.requirement} was withdrawn by its author; it is fetched all the same, as the version that is pinned")
 
         environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
         code = _run(command, environment, on_line, wheel, transfer.limits)

@@ -22,6 +22,15 @@ export function say(line, aloud = "") {
   setTimeout(() => hidden.remove(), READ);
 }
 
+const TITLE = document.title;
+
+/** Mark the page's tab until it is looked at. */
+export function signal() {
+  if (!document.hidden) return;
+  document.title = `✓ ${TITLE}`;
+  document.addEventListener("visibilitychange", () => (document.title = TITLE), { once: true });
+}
+
 /**
  * What to say while a turn runs; "" when there is nothing new to say.
  * @param {import("./turn.js").Turn} turn

@@ -2,7 +2,7 @@
 
 import { byId, setText, show } from "./elements.js";
 import { follow } from "./asking.js";
-import { progress, say } from "./announcing.js";
+import { progress, say, signal } from "./announcing.js";
 import { Composer } from "./composer.js";
 import { Conversation, shownOf } from "./conversation.js";
 import { Conversations } from "./conversations.js";
@@ -12,9 +12,9 @@ import * as following from "./following.js";
 import { fromJson } from "./importing.js";
 import { keep, kept } from "./keeping.js";
 import { Roster } from "./roster.js";
-import { ServiceError, isAboutToken, useToken } from "./service.js";
+import { ServiceError, isAboutToken, tell, useToken } from "./service.js";
 import * as theme from "./theme.js";
-import { answerOf, bestFinished, newTurn, resume, use, winnerOf } from "./turn.js";
+import { answerOf, isAnswered, newTurn, resume, use, winnerOf } from "./turn.js";
 import { showsAll, TurnView } from "./turn_view.js";
 import { SettingsDialog, asRequest } from "./settings.js";
 import { spoken } from "./verdict.js";
@@ -37,14 +37,12 @@ class Page {
     this.roster = new Roster();
     /** @type {Map<Entry, TurnView>} */
     this.views = new Map();
-    /** @type {{entry: Entry, conversation: Conversation, abort: AbortController} | null} what is running */
+    /** @type {{entry: Entry, conversation: Conversation, abort: AbortController, hurried: string} | null} what is running; `hurried`: the stage that the user wanted an end of */
     this.running = null;
     /** @type {Entry | null} */
     this.edited = null;
     /** @type {Conversation | null} the one before this one, for Undo */
     this.before = null;
-    /** @type {string | null} whose draft is taken when the running turn has been stopped */
-    this.takeWhenOver = null;
     /** @type {Promise<unknown>} what this tab had is back; nothing is asked before */
     this.ready = Promise.resolve();
     this.frame = 0;
@@ -236,7 +234,7 @@ class Page {
 
   /** @param {string} text */
   send(text) {
-    if (this.running) return;
+    if (this.running) return say("The models are still answering. Your next question waits in the box.");
     const { edited } = this;
     this.edit(null);
     this.composer.fill("");
@@ -289,7 +287,7 @@ class Page {
     const turn = shownOf(entry);
     const abort = new AbortController();
     const { conversation } = this;
-    this.running = { entry, conversation, abort };
+    this.running = { entry, conversation, abort, hurried: "" };
     show(byId("undo"), false);
     show(byId("to-verdict"), false);
     say(line);
@@ -302,11 +300,8 @@ class Page {
       this.changed();
     });
     this.running = null;
-    const taken = this.takeWhenOver;
-    this.takeWhenOver = null;
     this.save(turn, conversation);
     this.over(entry);
-    if (taken && !turn.result) this.use(entry, taken);
   }
 
   /** @param {Entry} entry whose turn has ended */
@@ -316,8 +311,9 @@ class Page {
     this.draw();
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     const view = /** @type {TurnView} */ (this.views.get(entry));
+    signal();
     if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.trouble.split("\n", 1)[0]);
+    else say(turn.status === "stopped" ? "Stopped." : "No answer.", turn.trouble);
     if (isAboutToken(turn.status)) this.askToken(turn.status);
     if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
     setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");
@@ -328,12 +324,14 @@ class Page {
     this.running?.abort.abort();
   }
 
-  /** Stop, and take the best of the drafts that are finished. */
+  /** Have the turn end with what is written; the rest is not waited for. */
   answerNow() {
     if (!this.running) return;
-    const { entry } = this.running;
-    this.takeWhenOver = bestFinished(shownOf(entry), this.roster.prior);
-    this.stop();
+    const { id, token, last, stage } = shownOf(this.running.entry);
+    this.running.hurried = stage;
+    this.composer.focus();
+    this.draw();
+    tell({ id, token, last }, "answer-now").catch((error) => say(error.message));
   }
 
   /**
@@ -456,7 +454,7 @@ class Page {
     }
     this.composer.setRunning(this.running !== null);
     const turn = this.running && shownOf(this.running.entry);
-    show(byId("answer-now"), turn !== null && bestFinished(turn, this.roster.prior) !== null && !this.takeWhenOver);
+    show(byId("answer-now"), turn !== null && Boolean(turn.token) && isAnswered(turn) && this.running?.hurried !== turn.stage);
     setText(byId("clock"), turn ? duration((now - turn.at) / 1000) : "");
     if (entries.length) following.follow();
   }

@@ -1,14 +1,16 @@
 // Asks a question and lets its turn follow what comes, also over a lost connection: the one place that knows both the service and the turn.
 
-import { deliberate, readOn, ServiceError, stop } from "./service.js";
+import { deliberate, readOn, ServiceError, tell } from "./service.js";
 import { apply, endEarly, isRunning } from "./turn.js";
 
 /** Milliseconds before each further attempt to read on, in all less than the service lets a turn go on that nobody reads. */
 const WAITS = [400, 1000, 2000, 4000, 8000, 15_000, 30_000, 30_000, 30_000];
 /** Milliseconds that a turn which is stopped at its very beginning has to say how it is called. */
 const NAMING = 1500;
+/** What may be over in a moment: no connection, or a proxy before a service that is being restarted. */
+const PASSING = new Set(["lost", "busy"]);
 const LOST = "The connection to the service was lost.";
-const GONE = "The service does not know this turn any more: it was started anew, or the turn ended some time ago. What had arrived is kept.";
+const GONE = "The service no longer knows this turn: it was restarted, or the turn ended some time ago. What had arrived is kept.";
 
 /** @typedef {import("./turn.js").Turn} Turn */
 
@@ -36,10 +38,10 @@ export async function follow(turn, request, signal, changed) {
     });
     if (!isRunning(turn)) break;
     if (turn.last > at) tries = 0;
-    const again = error.kind === "lost" && turn.token !== "" && tries < WAITS.length;
+    const again = PASSING.has(error.kind) && turn.token !== "" && tries < WAITS.length;
     if (again) changed("lost");
     // A page that is being left loses its connection before it goes: that is not believed at once.
-    if (error.kind === "lost") await pause(WAITS[again ? tries++ : 0], reading.signal);
+    if (again || error.kind === "lost") await pause(WAITS[again ? tries++ : 0], reading.signal);
     if (signal.aborted) endEarly(turn, "stopped", "You stopped this turn.");
     else if (!again) endEarly(turn, error.kind, error.kind === "gone" && turn.token ? GONE : error.message);
     if (!isRunning(turn)) break;
@@ -74,7 +76,7 @@ async function take(turn, source, changed) {
 
 /** @param {Turn} turn whose models are stopped, if the service said how it is called */
 function stopThere({ id, token, last }) {
-  if (token) stop({ id, token, last }).catch((error) => console.info("the service did not hear of the stop:", error));
+  if (token) tell({ id, token, last }, "stop").catch((error) => console.info("the service did not hear of the stop:", error));
 }
 
 /**

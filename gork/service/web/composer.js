@@ -74,7 +74,7 @@ export class Composer {
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (plain && !TOUCH.matches))) {
       event.preventDefault();
-      if (!this.running) this.submit();
+      this.submit();
     } else if (event.key === "ArrowUp" && (this.text === "" || this.back)) this.recall(this.back + 1, event);
     else if (event.key === "ArrowDown" && this.back) this.recall(this.back - 1, event);
   }

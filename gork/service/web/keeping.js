@@ -26,6 +26,18 @@ export function keep(where, key, value) {
   try {
     storage(where).setItem(key, value);
   } catch {
-    // it lasts as long as the page
+    forget(where, key); // it lasts as long as the page; what was kept before it is worse than nothing
+  }
+}
+
+/**
+ * @param {Where} where
+ * @param {string} key
+ */
+function forget(where, key) {
+  try {
+    storage(where).removeItem(key);
+  } catch {
+    // then nothing was kept
   }
 }

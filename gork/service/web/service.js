@@ -74,10 +74,11 @@ const ofTurn = ({ token, last }) => ({ "X-Turn-Token": token, "Last-Event-ID": S
 export const readOn = (turn, signal) => stream(`api/deliberate/${turn.id}`, { headers: ofTurn(turn) }, signal);
 
 /**
- * Have the service stop a turn. Rejects with a `ServiceError`.
+ * Have the service stop a turn, or end it with what is written. Rejects with a `ServiceError`.
  * @param {Running} turn
+ * @param {"stop" | "answer-now"} what
  */
-export const stop = (turn) => request(`api/deliberate/${turn.id}/stop`, { method: "POST", headers: ofTurn(turn), keepalive: true });
+export const tell = (turn, what) => request(`api/deliberate/${turn.id}/${what}`, { method: "POST", headers: ofTurn(turn), keepalive: true });
 
 /**
  * The judge's words on a turn that is over.
@@ -142,7 +143,7 @@ async function refusal(response) {
     return token ? new ServiceError("wrong_token", "The service does not accept this token.") : new ServiceError("token", "The service asks for a token.");
   }
   if (response.status === 404) return new ServiceError("gone", message);
-  if (response.status === 503) {
+  if (response.status >= 502 && response.status <= 504) {
     const after = Number(response.headers.get("Retry-After"));
     return new ServiceError("busy", after > 0 ? `${message} (try again in ${after} s)` : message);
   }

@@ -3,6 +3,7 @@
 import { problemOf, ran } from "./answers.js";
 import { isAboutToken } from "./service.js";
 import { newId } from "./storing.js";
+import { sentence } from "./wording.js";
 
 /**
  * @typedef {object} Column one candidate
@@ -124,14 +125,10 @@ export function favouriteOf(turn, prior) {
 }
 
 /**
- * The same among the drafts that are finished; null while there is none.
+ * Whether a draft is finished that can be chosen.
  * @param {Turn} turn
- * @param {string[]} prior
  */
-export function bestFinished(turn, prior) {
-  const finished = turn.columns.filter((column) => column.answer && !problemOf(column.answer));
-  return best(turn, finished, prior);
-}
+export const isAnswered = (turn) => turn.columns.some((column) => column.answer && !problemOf(column.answer));
 
 /**
  * @param {Turn} turn
@@ -165,7 +162,7 @@ export function resume(turn) {
 export function endEarly(turn, kind, message) {
   turn.status = kind;
   if (!isAboutToken(kind)) turn.token = ""; // else it is read on when the service's own token is there
-  turn.trouble = message;
+  turn.trouble = sentence(message);
   for (const column of turn.columns) if (!ENDED.has(column.state)) column.state = "stopped";
 }
 

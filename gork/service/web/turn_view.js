@@ -136,7 +136,7 @@ export class TurnView {
     parts.columns.replaceChildren();
     parts.hero.replaceChildren();
     parts.verdict.replaceChildren();
-    this.verdict = new VerdictView(parts.verdict, this.known.roster, () => this.actions.changed(turn));
+    this.verdict = new VerdictView(parts.verdict, () => this.actions.changed(turn));
   }
 
   /**

@@ -3,6 +3,7 @@
 import { copyOf, element, setAttribute, setIcon, setText, show } from "./elements.js";
 import { isRunning } from "./turn.js";
 import { LiveText } from "./live_text.js";
+import { reasonsOf, shortly } from "./reasons.js";
 import { explain, ServiceError } from "./service.js";
 import { duration, list, many, nameOf } from "./wording.js";
 
@@ -15,12 +16,10 @@ const ORDER = ["rewrite", "answer", "judge"];
 export class VerdictView {
   /**
    * @param {HTMLElement} home
-   * @param {import("./roster.js").Roster} roster
    * @param {() => void} onReason the judge's words have changed the turn
    */
-  constructor(home, roster, onReason) {
+  constructor(home, onReason) {
     this.home = home;
-    this.roster = roster;
     this.onReason = onReason;
     this.form = "";
     /** @type {import("./elements.js").Parts} */
@@ -82,16 +81,12 @@ export class VerdictView {
     const tags = tagsOf(turn);
     if (parts.tags.childElementCount !== tags.length) parts.tags.replaceChildren(...tags.map(([kind, text]) => element("span", `tag ${kind}`, text)));
     show(parts.tags, tags.length > 0);
-    setText(parts.note, noteOf(verdict));
-    const favourite = verdict?.favourite ?? this.roster.prior.find((name) => turn.columns.some((column) => column.member === name));
-    const several = favourite !== undefined && turn.columns.length > 1;
-    setText(parts.favourite, several ? `The favourite before anything was read: ${favourite}.` : "");
-    show(parts.favourite, several);
+    if (!parts.reasons.childElementCount) parts.reasons.append(...reasonsOf(verdict).map((line) => element("li", "verdict-note", line)));
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
     show(parts.why, Boolean(turn.result) && verdict.judge_calls > 0);
-    if (turn.reason) this.tell(turn.reason, true);
+    if (turn.reason) this.tell(turn, turn.reason, true);
   }
 
   /** @param {Turn} turn */
@@ -99,16 +94,16 @@ export class VerdictView {
     const { parts } = this;
     parts.ask.disabled = true;
     let text = "";
-    this.tell("", false);
+    this.tell(turn, "", false);
     try {
       for await (const { kind, data } of explain(turn.result, new AbortController().signal)) {
-        if (kind === "token") this.tell((text += data.text), false);
+        if (kind === "token") this.tell(turn, (text += data.text), false);
         if (kind === "restarted") text = "";
         if (kind === "explained") turn.reason = data.text || "The judge had nothing to say.";
         if (kind === "broken") throw new ServiceError("broken", data.message);
       }
       if (!turn.reason) throw new ServiceError("lost", "The connection to the service was lost.");
-      this.tell(turn.reason, true);
+      this.tell(turn, turn.reason, true);
       this.onReason();
     } catch (error) {
       show(parts.reason, true);
@@ -118,17 +113,24 @@ export class VerdictView {
   }
 
   /**
+   * @param {Turn} turn
    * @param {string} text
    * @param {boolean} complete
    */
-  tell(text, complete) {
+  tell(turn, text, complete) {
     const { parts } = this;
     show(parts.reason, true);
     show(parts.ask, !complete);
-    setText(parts.reasonNote, complete ? "Explanation written afterwards; it did not affect the choice." : "The judge is thinking about it …");
+    setText(parts.reasonNote, complete ? `Explanation written afterwards; it did not affect the choice. ${legend(turn)}` : "The judge is thinking about it …");
     this.reason?.show(text, complete);
   }
 }
+
+/**
+ * Who is meant by the letters of an explanation: they stand for the answers in their order.
+ * @param {Turn} turn
+ */
+const legend = ({ result }) => `${list(result.answers.map((/** @type {any} */ { member }, /** @type {number} */ at) => `${String.fromCharCode(65 + at)} is ${nameOf(member)}`))}.`;
 
 /**
  * The choice in one line.
@@ -138,6 +140,7 @@ function lineOf(turn) {
   const { verdict, columns, result } = turn;
   const parts = turn.used ? [`You use ${nameOf(turn.used)}'s answer`, choiceOf(turn)] : [choiceOf(turn)];
   const failed = columns.filter((column) => column.failure).length;
+  if (shortly(verdict)) parts.push(shortly(verdict));
   if (!verdict.fallback && !verdict.note && verdict.close) parts.push("close call");
   if (failed) parts.push(`${failed} of ${columns.length} failed`);
   if (result) parts.push(duration(result.timings.total));
@@ -162,14 +165,6 @@ function tagsOf({ verdict }) {
   if (judged && verdict.close) tags.push(["warn", "A close call"]);
   if (judged && verdict.sure) tags.push(["", `${(100 * verdict.sure).toFixed()}% sure`]);
   return tags;
-}
-
-/** @param {any} verdict */
-function noteOf({ note, fallback, judge_calls: calls, judge_answer: own }) {
-  if (fallback) return `The judge had no say: ${fallback}`;
-  if (note) return note;
-  if (!calls) return "The judge was not asked: its word could not have changed the choice.";
-  return own ? `The judge's own answer: ${own}` : "The judge did not see names.";
 }
 
 /** @param {any} result */

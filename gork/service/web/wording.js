@@ -2,9 +2,16 @@
 
 /** @param {number} seconds */
 export function duration(seconds) {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 60) return `${seconds.toFixed(1)}\u00a0s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}\u00a0min ${whole % 60}\u00a0s`;
 }
+
+/**
+ * What the service said, as a sentence.
+ * @param {string} said
+ */
+export const sentence = (said) => (said && said[0].toUpperCase() + said.slice(1) + (/[\p{L}\d)]$/u.test(said) ? "." : ""));
 
 /**
  * @param {number} count
