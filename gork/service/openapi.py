@@ -100,6 +100,9 @@ _NO_TURN = {"404": "No turn of that id and token is running, or ended in the las
 _NO_EVENT = {"400": "That is not the number of an event."}
 
 
+_NO_PLACE = {"404": "It was asked from another machine.", "503": "There is no place left, or the service is being stopped."}
+
+
 class _Operation(NamedTuple):
     """One operation: what it answers (if nothing, it is one that does something), what can go wrong, what it takes."""
 
@@ -142,6 +145,7 @@ _OPERATIONS = (
     _Operation("/api/deliberate/{turn}", "Send a turn's events once more", _SSE, _NO_TURN | _NO_EVENT, None, (*_TURN, _FROM)),
     _Operation("/api/deliberate/{turn}/stop", "Stop a turn", {}, _NO_TURN, None, _TURN),
     _Operation("/api/deliberate/{turn}/answer-now", "End a turn with what is written", {}, _NO_TURN, None, _TURN),
+    _Operation("/api/prompt", "Hold a place for a prompt in the service's own container, until either ends", _SSE, _NO_PLACE),
     _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
     _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),
     _Operation("/openapi.json", "This document", {"application/json": {"schema": {"type": "object"}}}),

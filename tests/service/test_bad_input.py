@@ -223,8 +223,8 @@ class TestPublishedDocument:
         tried = 0
         for found in api.get_all_operations():
             operation = found.ok()
-            if operation.path in {"/livez", "/healthz", "/readyz", "/metrics"}:
-                continue  # they take nothing
+            if operation.path in {"/livez", "/healthz", "/readyz", "/metrics", "/api/prompt"}:
+                continue  # they take nothing, and the last one does not end
             strategy = st.one_of(
                 operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
                 operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
