@@ -85,7 +85,7 @@ export class VerdictView {
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
-    show(parts.why, Boolean(turn.result) && verdict.judge_calls > 0);
+    show(parts.why, Boolean(turn.result) && !verdict.note && !verdict.fallback && !verdict.computed_by);
     if (turn.reason) this.tell(turn, turn.reason, true);
   }
 
