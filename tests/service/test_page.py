@@ -260,7 +260,7 @@ class TestTurn:
         await visitor.card.locator("summary").click()
         await expect(visitor.card.locator(".verdict-card")).to_be_visible()
         await expect(visitor.card.locator(".score")).to_have_count(3)
-        await expect(visitor.card).to_contain_text("The judge's own answer: The second one names the capital.")
+        await expect(visitor.card).to_contain_text("Its own answer: The second one names the capital.")
         await expect(visitor.card).to_contain_text("The favourite before anything was read: qwen")
         await expect(visitor.card).to_contain_text(re.compile(r"answers \d+\.\d\ss and judge"))
         await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "qwen")
