@@ -60,7 +60,7 @@ export class VerdictView {
     const details = {
       rewrite: !turn.optimize ? "off" : turn.rewrite.over && !turn.rewrite.accepted ? "none" : "",
       answer: at === 1 && answered ? `${answered} of ${turn.columns.length}` : "",
-      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is reading" : "",
+      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is at work" : "",
     };
     ORDER.forEach((stage, index) => {
       const step = this.parts[stage];
