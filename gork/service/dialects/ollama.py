@@ -72,8 +72,6 @@ ABSENT = {
     "create": "models are not made by this service: write an ensemble file",
     "copy": "models are not copied by this service",
     "delete": "models are not deleted by this service",
-    "embed": "this service answers questions, it makes no embeddings",
-    "embeddings": "this service answers questions, it makes no embeddings",
     "blobs/{digest}": "this service keeps no blobs",
 }
 """Parts of Ollama's API that are not offered, each with the reason."""
@@ -93,6 +91,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post("/api/chat", api.chat),
         web.post("/api/generate", api.generate),
         web.post("/api/pull", api.pull),
+        web.post("/api/embed", api.embed),
+        web.post("/api/embeddings", api.embed),
         *absent("/api", ABSENT),
     ]
 
@@ -174,6 +174,13 @@ class OllamaApi:
             raise BadRequest("raw prompts and templates are one model's own: the members of an ensemble each have another")
         return await self._answer(request, model, body, options, prompt_of(body))
 
+    async def embed(self, request: web.Request) -> web.StreamResponse:
+        """Refuse as an Ollama does whose model makes no embeddings."""
+        body = await read_body(request, OllamaShowRequest)
+        name = body.model or body.name
+        self._catalogue.find(name)
+        raise lacks(name, "embeddings")
+
     async def pull(self, request: web.Request) -> web.StreamResponse:
         """Say that a model is there, if it is: programs pull before they ask."""
         body = await read_body(request, OllamaPullRequest)
@@ -199,7 +206,10 @@ class OllamaApi:
         sampling = sampling_in(body.options, self._service.ensemble.context)
         form, unkept = format_of(body.format)
         notes = (*notes, *sampling.notes, *unkept)
-        return RequestOptions(options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, notes=notes)
+        optimize = body.optimize if body.optimize is not None or body.options is None else body.options.optimize
+        return RequestOptions(
+            options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, optimize=optimize, notes=notes
+        )
 
     async def _answer(
         self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, said: PlainMessages

@@ -42,7 +42,9 @@ class OllamaSampling(msgspec.Struct, kw_only=True):
     frequency_penalty: Number | None = None
     seed: Number | None = None
     """Below 0 one is drawn."""
-    stop: str | list[str] | None = None
+    stop: str | list[Any] | None = None
+    optimize: bool | None = None
+    """Our own: whether the question is rewritten before it is asked; here, since clients pass options on as they are."""
 
 
 class OllamaQuestion(msgspec.Struct):
@@ -55,6 +57,8 @@ class OllamaQuestion(msgspec.Struct):
     format: str | dict[str, Any] | None = None
     """`json`, or a JSON schema."""
     options: OllamaSampling | None = None
+    optimize: bool | None = None
+    """Our own: the same as in `options`."""
     keep_alive: float | str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -232,6 +236,7 @@ def sampling_in(options: OllamaSampling | None, context: int) -> Sampling:
     """What candidates get of `options`; `context` bounds the answer's tokens."""
     given = msgspec.structs.asdict(options or OllamaSampling())
     stop = given.pop("stop")
+    given.pop("optimize")
     return sampling_of(given, stop, context)
 
 
