@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.judge import cases, compare, contests, fit, kept, report, waiting
+from bench.judge import cases, compare, contests, fit, kept, readings, report, waiting
 from bench.judge.questions import Item, QuestionSet, load_sets
 from bench.judge.reply_cache import AbsentModel, CachedModel, ReplyStore
 from bench.judge.statistics import mean, paired_bootstrap
@@ -58,7 +58,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--no-compute", action="store_true", help="ask for no programs and run none")
     parser.add_argument("--no-judge", action="store_true", help="leave the judge out: the fastest run")
-    parser.add_argument("--ablation", action="store_true", help="what each reason that may overrule the favourite is worth alone")
+    parser.add_argument(
+        "--ablation", action="store_true", help="what each reason that may overrule the favourite, each check and each guard is worth"
+    )
+    parser.add_argument("--readings", action="store_true", help="let the judge read in other ways too, and compare them (takes long)")
     parser.add_argument("--rewriting", action="store_true", help="ask the candidates without the promptimizer too, and compare")
     parser.add_argument("--waiting", action="store_true", help="seconds saved by not waiting for members who can change nothing any more")
     parser.add_argument("--fit", action="store_true", help="write the ensemble's table, counted on these questions")
@@ -74,8 +77,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--at-once: must be 1 to {MOST_AT_ONCE}")
     if found.fit and "held-back" in found.questions:
         parser.error("--fit: the held-back half is for measuring what was fitted elsewhere; use --questions development or a file of yours")
-    if found.kept is not None and (found.rewriting or found.keep is not None):
-        parser.error("--from: asks no model, so there is nothing for --rewriting and --keep")
+    if found.kept is not None and (found.rewriting or found.readings or found.keep is not None):
+        parser.error("--from: asks no model, so there is nothing for --rewriting, --readings and --keep")
     return found
 
 
@@ -123,6 +126,7 @@ class _Found:
     left_out: int = 0
     not_given: int = 0
     rewriting: report.Rewriting | None = None
+    readings: Sequence[readings.Read] = ()
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -213,7 +217,10 @@ async def _measure(arguments: argparse.Namespace, selected: choose.Selected, sto
             plain = await cases.ask(items, team, seeds, rewriting=False, at_once=at_once, told=told)
             without = await contests.ready(plain.cases, team, at_once=at_once, told=_told("readings"), hear_judge=hear)
             rewriting = _rewriting(ready, without, ensemble)
-    return _Found(ready=ready, asked=asked, team=team, left_out=left_out, rewriting=rewriting)
+        read: Sequence[readings.Read] = ()
+        if arguments.readings and team.judge is not None:
+            read = await readings.compared(ready, team, at_once=at_once, told=_told("readings of one way"))
+    return _Found(ready=ready, asked=asked, team=team, left_out=left_out, rewriting=rewriting, readings=read)
 
 
 async def _from_kept(arguments: argparse.Namespace, loaded: kept.Kept, ensemble: Ensemble, questions: Sequence[QuestionSet]) -> _Found:
@@ -264,7 +271,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
     apart = [one for one in ready if not one.case.item.set.startswith(compare.APART)]
     parts = [_part("all sets", ready, ensemble, table_of)]
     if 0 < len(apart) < len(ready):
-        parts.append(_part(f"without {', '.join(compare.APART)}", apart, ensemble, table_of))
+        parts.append(_part("without the templated sets", apart, ensemble, table_of))
     asked, could = compare.judge_share(ready, ensemble, table_of)
     heard = [one for one in ready if one.reading is not None]
     ablation = _ablation(ready, ensemble, table_of) if arguments.ablation else None
@@ -286,6 +293,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
         left_out=found.left_out,
         not_given=found.not_given,
         rewriting=found.rewriting,
+        unread=sum(one.unread for one in ready),
     )
 
 
@@ -295,7 +303,7 @@ def _always(table: Measured) -> Callable[[contests.Ready], Measured]:
 
 def _ablation(ready: Sequence[contests.Ready], ensemble: Ensemble, table_of: Callable[[contests.Ready], Measured]) -> report.Ablation:
     nothing, reasons = compare.ablation(ready, ensemble, table_of)
-    return report.Ablation(nothing=nothing, reasons=reasons)
+    return report.Ablation(nothing=nothing, reasons=reasons, checks=compare.checked(ready))
 
 
 def _part(title: str, ready: Sequence[contests.Ready], ensemble: Ensemble, table_of: Callable[[contests.Ready], Measured]) -> report.Part:

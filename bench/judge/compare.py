@@ -14,6 +14,7 @@ from bench.judge.fit import ranking_for
 from bench.judge.statistics import Interval, mcnemar, mean, paired_bootstrap
 from gork.config.ensemble import Ensemble
 from gork.config.measured import Measured
+from gork.judging.checks.table import CHECKS, LONGEST
 from gork.judging.decide import asks_judge, weigh
 from gork.judging.rules import prior_order, rules_for
 from gork.text.final_answer import final_answer, same
@@ -153,6 +154,44 @@ def ablation(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Rea
             )
         )
     return mean([float(truth) for truth in before]), made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What one check or guard found, over all answers."""
+
+    name: str
+    against: int
+    """Answers that it spoke against."""
+    against_right: float
+    """How many of these were right all the same."""
+    speaks_for: int
+    for_right: float
+
+
+def checked(found: Sequence[Ready]) -> list[Checked]:
+    """Each check of the table and each guard of the shortlist: how often the answers that it speaks of are right."""
+    tallies: dict[str, tuple[list[bool], list[bool]]] = {}
+    for one in found:
+        usable = {answer.member for answer in one.usable}
+        for answer in one.case.answers:
+            right = one.case.right[answer.member]
+            if answer.member not in usable:
+                tallies.setdefault("left out before judging", ([], []))[0].append(right)
+            for check in CHECKS:
+                weight = math.fsum(finding.weight for finding in check(one.case.question.text[:LONGEST], answer.text[:LONGEST]))
+                if weight:
+                    tallies.setdefault(check.__name__, ([], []))[weight > 0].append(right)
+    return [
+        Checked(
+            name=name,
+            against=len(against),
+            against_right=mean([float(right) for right in against]),
+            speaks_for=len(speaks_for),
+            for_right=mean([float(right) for right in speaks_for]),
+        )
+        for name, (against, speaks_for) in sorted(tallies.items())
+    ]
 
 
 def judge_share(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> tuple[int, int]:

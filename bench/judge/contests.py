@@ -32,6 +32,8 @@ class Ready:
     usable: tuple[Answer, ...]
     share_weights: bool
     reading: Reading | None = None
+    unread: bool = False
+    """Whether the judge was asked and gave none."""
     read_tokens: int = 0
     """What the judge read and wrote for it."""
     read_s: float = 0.0
@@ -87,7 +89,7 @@ async def ready(
         try:
             reading = await read(found.contest(ranking), session)
         except ModelError:
-            return found
+            return replace(found, unread=True)
         seconds, replies = (judge.seconds, judge.used) if isinstance(judge, CachedModel) else (0.0, {})
         return replace(found, reading=reading, read_tokens=session.usage.tokens, read_s=seconds, replies=replies)
 

@@ -39,7 +39,7 @@ def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -
     measured = Measured(
         ensemble=ensemble.name,
         members={member.name: fingerprint(member) for member in ensemble.members},
-        questions=Questions(count=len({(one.case.item.set, one.case.item.id) for one in found}), sets=sets),
+        questions=Questions(count=len({(one.case.item.set, one.case.item.id) for one in found}), sets=dict(sets)),
         favourites=favourites,
         certified={reason: said for reason, said in counts.items() if reason in passed},
         uncertified={reason: said for reason, said in counts.items() if reason not in passed},

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.judge.compare import Ablated, Row
+from bench.judge.compare import Ablated, Checked, Row
 from bench.judge.statistics import Interval
 from gork.terminal.views import table
 
@@ -51,6 +51,7 @@ class Ablation:
     nothing: float
     """The accuracy if nothing may overrule the favourite."""
     reasons: Sequence[Ablated]
+    checks: Sequence[Checked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ class Report:
     not_given: int = 0
     """Kept cases whose questions were not given."""
     rewriting: Rewriting | None = None
+    unread: int = 0
+    """Cases in which the judge's word could matter and it gave none."""
 
     @property
     def whole(self) -> Part:
@@ -124,11 +127,21 @@ class Report:
                     str(one.reason): {"spoke": one.spoke, "wins": one.wins, "losses": one.losses, "accuracy": round(one.accuracy, 4)}
                     for one in self.ablation.reasons
                 },
+                "checks": {
+                    one.name: {
+                        "against": one.against,
+                        "against_right": round(one.against_right, 4),
+                        "for": one.speaks_for,
+                        "for_right": round(one.for_right, 4),
+                    }
+                    for one in self.ablation.checks
+                },
             },
             "checkers_that_failed": list(self.broken),
             "questions_without_answer": list(self.lost),
             "questions_left_out": self.left_out,
             "kept_cases_without_question": self.not_given,
+            "readings_missing": self.unread,
             "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
         }
         return {name: _finite(value) for name, value in told.items()}
@@ -171,6 +184,8 @@ def text(report: Report) -> str:
     troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost)]
     if report.left_out:
         troubles.append(f"{report.left_out} questions were left out: their answers are Python programs, which --run-python runs")
+    if report.unread:
+        troubles.append(f"{report.unread} readings of the judge are missing: its model failed, or they were not kept")
     if report.not_given:
         troubles.append(f"{report.not_given} kept cases were left out: their questions are in none of the files that were given")
     return "\n\n".join([*parts, *(["\n".join(troubles)] if troubles else [])])
@@ -227,7 +242,9 @@ def _ablation(found: Ablation) -> str:
         for one in found.reasons
     ]
     head = ["if it alone may overrule", "spoke", "wins", "losses", "right where it spoke", "right in all"]
-    return _grid(head, [["nothing may overrule", "", "", "", "", _percent(found.nothing)], *rows])
+    told = [[one.name, str(one.against), _percent(one.against_right), str(one.speaks_for), _percent(one.for_right)] for one in found.checks]
+    checks = _grid(["of answers", "against", "right all the same", "for", "right"], told)
+    return f"{_grid(head, [['nothing may overrule', '', '', '', '', _percent(found.nothing)], *rows])}\n\n{checks}"
 
 
 def _rewriting(found: Rewriting) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -49,7 +48,7 @@ class Wins(Record, frozen=True, kw_only=True):
 class Certified(Wins, frozen=True, kw_only=True):
     """A reason's wins and losses against the favourite, over all questions and by kind."""
 
-    by_kind: Mapping[Kind, Wins] = msgspec.field(default_factory=dict)
+    by_kind: dict[Kind, Wins] = msgspec.field(default_factory=dict)
 
 
 class Questions(Record, frozen=True, kw_only=True):
@@ -57,7 +56,7 @@ class Questions(Record, frozen=True, kw_only=True):
 
     count: _Count
     language: Annotated[str, Meta(pattern=r"\A[a-z]{2}\Z", title="a language's two letters")] = "en"
-    sets: Mapping[Text, _Hash] = msgspec.field(default_factory=dict)
+    sets: dict[Text, _Hash] = msgspec.field(default_factory=dict)
     """The question sets by name, each with the SHA-256 of its file."""
 
 
@@ -65,7 +64,7 @@ class Favourites(Record, frozen=True, kw_only=True):
     """Candidates, best first."""
 
     overall: _Names
-    by_kind: Mapping[Kind, _Names] = msgspec.field(default_factory=dict)
+    by_kind: dict[Kind, _Names] = msgspec.field(default_factory=dict)
 
 
 class Share(Record, frozen=True, kw_only=True):
@@ -84,17 +83,17 @@ class Measured(Record, frozen=True, kw_only=True):
     """One table."""
 
     ensemble: Name
-    members: Mapping[Name, _Hash]
+    members: dict[Name, _Hash]
     """What it holds for: each member with the hash of what decides its words."""
     questions: Questions
     favourites: Favourites
-    certified: Mapping[Reason, Certified] = msgspec.field(default_factory=dict)
+    certified: dict[Reason, Certified] = msgspec.field(default_factory=dict)
     """What may overrule the favourite, with the counts that say so."""
-    uncertified: Mapping[Reason, Certified] = msgspec.field(default_factory=dict)
+    uncertified: dict[Reason, Certified] = msgspec.field(default_factory=dict)
     """What was tried and may not."""
-    computed_loses: Mapping[Kind, Wins] = msgspec.field(default_factory=dict)
+    computed_loses: dict[Kind, Wins] = msgspec.field(default_factory=dict)
     """Kinds for which what was computed is certified to be worse than the favourite's words."""
-    right: Mapping[Kind, Share] = msgspec.field(default_factory=dict)
+    right: dict[Kind, Share] = msgspec.field(default_factory=dict)
     """How often the choice was right, by kind."""
 
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -237,12 +238,19 @@ def what(kind: Any) -> str:  # noqa: ANN401 - as above
         return title
     if source := next((note for note in notes if isinstance(note, From)), None):
         return what(source.kind)
-    if get_origin(base) is Literal:
-        return "one of " + ", ".join(get_args(base))
+    if choices := _choices(base):
+        return "one of " + ", ".join(choices)
     if base in {int, float}:
         low, high = _bound(notes, "ge"), _bound(notes, "le")
         return f"a whole number from {low} to {high}" if base is int else f"a number from {low:g} to {high:g}"
     return "true or false" if base is bool else "text"
+
+
+def _choices(base: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    """The words of which one is a value of this type; none where it is no choice among words."""
+    if get_origin(base) is Literal:
+        return get_args(base)
+    return tuple(base) if isinstance(base, type) and issubclass(base, StrEnum) else ()
 
 
 def placeholder(kind: Any) -> str:  # noqa: ANN401 - as above
@@ -333,7 +341,7 @@ def _convert(kind: Any, raw: Any) -> Any:  # noqa: ANN401 - as above
     if base is str and raw == "":
         raise Wrong(f"must be {what(kind)}, but is empty")
     advice = " (put it in quotes)" if base is str and not isinstance(raw, str | list | dict) else ""
-    advice = advice or (suggestion(raw, get_args(base)) if get_origin(base) is Literal and isinstance(raw, str) else "")
+    advice = advice or (suggestion(raw, _choices(base)) if isinstance(raw, str) else "")
     raise Wrong(f"must be {what(kind)}, not {describe(raw)}{advice}")
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, field
 from msgspec.structs import replace
 
+from gork.config.durations import setting_of
 from gork.config.ensemble import (
     CandidatesSee,
     Context,
@@ -30,6 +31,7 @@ from gork.config.ensemble import (
     with_members,
 )
 from gork.config.folders import config_home
+from gork.config.from_models import ensemble_of, models_of
 from gork.config.load import (
     Layer,
     MemberPlace,
@@ -77,6 +79,10 @@ _WEB_ORIGIN = re.compile(
 )
 """Pages of the web by name; pages of programs also all of a scheme: `moz-extension://*`, since each installation has another name."""
 _EnsembleName = Annotated[str, Meta(min_length=1, max_length=4096, title="a name or a file")]
+_Models = Annotated[tuple[str, ...], From(Any, models_of), Meta(title="one to eight models")]
+_Model = Annotated[str, Meta(min_length=1, max_length=4096, title="a model's name, or a GGUF file")]
+_Layers = Annotated[int, Meta(ge=0, le=10_000)]
+_Duration = Annotated[str, From(Any, setting_of), Meta(title='a duration such as "5m"')]
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
 _OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
@@ -102,6 +108,18 @@ class Settings(Record, frozen=True, kw_only=True):
         Help("An ensemble's name (the verb ensembles lists them) or file.", key="ensemble", group="models", placeholder="NAME"),
     ] = None
     """None leaves it to the choice of the engine."""
+    models: Annotated[
+        _Models,
+        Help(
+            "An ensemble of these candidates, best first: models' names, or GGUF files for the embedded engine.",
+            group="models",
+            placeholder="MODEL[,MODEL...]",
+        ),
+    ] = ()
+    judge: Annotated[_Model | None, Help("The judge beside --models; without one the order of the candidates counts.", group="models")] = (
+        None
+    )
+    promptimizer: Annotated[_Model | None, Help("The model that rewrites the question, beside --models.", group="models")] = None
     engine: Annotated[
         Literal["auto", "ollama", "openai", "embedded"], Help("What runs the members that do not say it themselves.", group="models")
     ] = "auto"
@@ -152,6 +170,18 @@ class Settings(Record, frozen=True, kw_only=True):
     ] = 180.0
     judge_timeout: Annotated[_Seconds, Help("Time that the judge has at least; it gets more if it reads slowly.", group="limits")] = 60.0
     connect_timeout: Annotated[_Seconds, Help("Longest time for connecting to a server.", group="limits")] = 5.0
+    gpu_layers: Annotated[
+        _Layers | None,
+        Help("Layers of each embedded model on a GPU, where llama.cpp's build has one; all if not given, 0 for none.", group="models"),
+    ] = None
+    keep_alive: Annotated[
+        _Duration,
+        Help(
+            "How long an embedded model stays in memory without a question, as Ollama spells it; negative for ever.",
+            group="models",
+            placeholder="DURATION",
+        ),
+    ] = "5m"
     load_timeout: Annotated[_Seconds, Help("Longest time for loading a model into memory.", group="limits")] = 600.0
     first_token_timeout: Annotated[
         _Seconds, Help("Longest wait for the first token, in addition to the time for reading the prompt.", group="limits")
@@ -210,7 +240,7 @@ class Settings(Record, frozen=True, kw_only=True):
     @property
     def ensemble_given(self) -> bool:
         """Whether the user chose the ensemble."""
-        return self.ensemble_name is not None
+        return self.ensemble_name is not None or bool(self.models)
 
     @property
     def ollama_host_given(self) -> bool:
@@ -262,7 +292,8 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
     values = {SETTINGS[name].field: value for name, (value, _) in given.items() if name in SETTINGS}
     members, name = _members(given), values.get("ensemble_name")
     try:
-        ensemble = load_ensemble(name if name is not None else FULL, own_ensembles(config_home(environ)))
+        named = _of_models(values)
+        ensemble = named or load_ensemble(name if name is not None else FULL, own_ensembles(config_home(environ)))
     except ConfigError as error:
         # Which members there would be is not known, so no variable that may be of one is called unknown.
         raise ConfigError([*mistakes, *check_variables(environ, SETTINGS, members), *error.mistakes]) from None
@@ -271,7 +302,22 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         raise ConfigError(mistakes)
     origins = {**dict.fromkeys(SETTINGS, Origin()), **{name: origin for name, (_, origin) in given.items()}}
     settings = Settings(ensemble=ensemble, members=members, origins=origins, **values)
-    return _put_in(settings, ensemble) if name is None else settings.with_ensemble(ensemble)
+    return settings.with_ensemble(ensemble) if settings.ensemble_given else _put_in(settings, ensemble)
+
+
+def _of_models(values: Mapping[str, Any]) -> Ensemble | None:
+    """The ensemble of the models that were named, None if none were. Raises a `ConfigError`."""
+    models, judge, promptimizer = values.get("models"), values.get("judge"), values.get("promptimizer")
+    if not models:
+        if judge or promptimizer:
+            raise ConfigError([f"{'judge' if judge else 'promptimizer'}: goes with models"])
+        return None
+    if values.get("ensemble_name") is not None:
+        raise ConfigError(["models: an ensemble is named too; one of them is enough"])
+    try:
+        return ensemble_of(models, judge=judge, promptimizer=promptimizer)
+    except Wrong as wrong:
+        raise ConfigError([f"models: a model {wrong}"]) from None
 
 
 def _user_file(flags: Mapping[str, object], environ: Mapping[str, str], mistakes: list[str]) -> Values:

@@ -31,7 +31,7 @@ def show_config(settings: Settings) -> str:
 
 def _value(settings: Settings, one: Setting) -> object:
     if one.name == "ensemble":
-        return settings.ensemble_name or settings.ensemble.name
+        return None if settings.models else settings.ensemble_name or settings.ensemble.name
     if one.name in OF_ENSEMBLE:
         return getattr(settings.ensemble, one.name)
     return getattr(settings.ensemble.choosing if one.name in OF_CHOOSING else settings, one.field)

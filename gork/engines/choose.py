@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from gork.config.durations import of_setting
 from gork.config.ensemble import Api, Member, load_ensemble
+from gork.config.from_models import ensemble_of
 from gork.config.settings import Layer, Origin, Settings
 from gork.config.weights import Weights
 from gork.engines.call import Deadlines
@@ -25,21 +27,22 @@ from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine, MixedEngine
 from gork.engines.ollama import library
 from gork.engines.ollama.engine import OllamaEngine
+from gork.engines.ollama.offer import Offer, offer
 from gork.engines.openai.engine import OpenAIEngine
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Progress
 from gork.errors import EngineError, WeightsError
-from gork.machine import Cores, free_cores
+from gork.machine import Cores, free_cores, free_memory
 
 FULL, STARTER, TINY = "heavy-lite", "starter", "tiny"
 LARGE = 200_000_000
 """Bytes; a download of more than this is announced before it begins."""
 
 EngineName = Api
-Remedy = Literal["pull", "starter", "quit"]
+Remedy = Literal["pull", "there", "starter", "quit"]
 """What to do about models that a local Ollama lacks."""
-AskRemedy = Callable[[str, list[str]], Awaitable[Remedy]]
-"""Asks the user what to do about the models that the Ollama at a host lacks (host, tags)."""
+AskRemedy = Callable[[str, list[str], Offer | None], Awaitable[Remedy]]
+"""Asks the user what to do about the models that the Ollama at a host lacks (host, tags, what is there instead)."""
 Pull = Callable[[str, list[str]], Awaitable[None]]
 """Has the Ollama at a host fetch models (host, tags) and shows the progress. Raises a `GorkError` if one of them cannot be had."""
 
@@ -167,8 +170,12 @@ class EngineEntry:
     """The engine with those members that can be opened at once; fetches nothing."""
 
 
-class TakeStarter(Exception):
-    """Raised when the user wants the starter in place of what was chosen."""
+class TakeInstead(Exception):
+    """Raised when the user wants something else in place of what was chosen."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+        super().__init__()
 
 
 async def choose(settings: Settings) -> Chosen:
@@ -232,9 +239,8 @@ async def prepare(chosen: Chosen, frontend: Frontend) -> Selected:
     try:
         if "ollama" in chosen.parts:  # what is missing there is asked before anything is said or fetched
             await _see_to_ollama(chosen, frontend)
-    except TakeStarter:
-        starter = chosen.settings.with_ensemble(load_ensemble(STARTER), Origin(Layer.CHOICE, "chosen at the prompt"))
-        chosen = Chosen(engine="embedded", settings=starter, why="as you chose")
+    except TakeInstead as instead:
+        chosen = instead.chosen
     if "embedded" in chosen.parts and not has_llama():
         raise EngineError(
             f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
@@ -269,7 +275,7 @@ def _runs_here(chosen: Chosen, member: Member) -> tuple[str, str] | None:
 
 
 async def _see_to_ollama(chosen: Chosen, frontend: Frontend) -> None:
-    """Have models pulled that a local Ollama lacks. Raises an `EngineError` if it cannot answer, `TakeStarter` if the user wants that."""
+    """Have models pulled that a local Ollama lacks. Raises an `EngineError` if it cannot answer, `TakeInstead` if asked to."""
     settings = chosen.settings
     local = [member for member in chosen.parts["ollama"] if member.url is None]
     if local and chosen.local and chosen.version is None:
@@ -279,26 +285,42 @@ async def _see_to_ollama(chosen: Chosen, frontend: Frontend) -> None:
         )
     if local and chosen.local:
         lacking = await library.missing(local, settings.ollama_host)
-        if lacking and await _remedied(settings, lacking, frontend) == "starter":
-            raise TakeStarter
+        if lacking:
+            there = None if settings.ensemble_given else await _offered(settings)
+            await _remedied(chosen, lacking, there, frontend)
 
 
 async def _prepare_ollama(chosen: Chosen, members: Members, _: Frontend) -> Callable[[], Engine]:
     return lambda: ollama_engine(chosen.settings, members, at_once=at_work_here(chosen))
 
 
-async def _remedied(settings: Settings, lacking: list[str], frontend: Frontend) -> Remedy:
-    """Pull what is lacking if the user wants that; raises an `EngineError` with the commands if there is no user to ask, or on "quit"."""
+async def _offered(settings: Settings) -> Offer | None:
+    """An ensemble of the models that the local Ollama has."""
+    memory = free_memory() if is_here(urlsplit(settings.ollama_host).hostname or "") else None
+    return offer(await library.writers(settings.ollama_host), None if memory is None else memory.free)
+
+
+async def _remedied(chosen: Chosen, lacking: list[str], there: Offer | None, frontend: Frontend) -> None:
+    """Pull what is lacking if the user wants that. Raises `TakeInstead` for what the user wants instead; an `EngineError` with the
+    commands if there is no user to ask, or on "quit".
+    """
+    settings, by_hand = chosen.settings, Origin(Layer.CHOICE, "chosen at the prompt")
     if frontend.ask_remedy is not None and frontend.pull is not None:
-        remedy = await frontend.ask_remedy(settings.ollama_host, lacking)
+        remedy = await frontend.ask_remedy(settings.ollama_host, lacking, there)
         if remedy == "pull":
-            await frontend.pull(settings.ollama_host, lacking)
-        if remedy != "quit":
-            return remedy
+            return await frontend.pull(settings.ollama_host, lacking)
+        if remedy == "there" and there is not None:
+            models = [model.tag for model in there.candidates]
+            own = ensemble_of(models, judge=there.judge.tag, promptimizer=there.promptimizer.tag)
+            raise TakeInstead(replace(chosen, settings=settings.with_ensemble(own, by_hand), why=f"as you chose; next time {there.flags}"))
+        if remedy == "starter":
+            starter = settings.with_ensemble(load_ensemble(STARTER), by_hand)
+            raise TakeInstead(Chosen(engine="embedded", settings=starter, why="as you chose"))
     commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
+    instead = "" if there is None else f"or take what is there:\n  {there.flags}\n  ({there.about})\n"
     raise EngineError(
         f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
-        f"Pull them:\n{commands}\nor try the starter ensemble: --engine embedded --ensemble {STARTER}"
+        f"Pull them:\n{commands}\n{instead}or try the starter ensemble: --engine embedded --ensemble {STARTER}"
     )
 
 
@@ -381,6 +403,8 @@ def embedded_engine(chosen: Chosen, files: Mapping[str, Path]) -> EmbeddedEngine
         deadlines=deadlines_of(settings),
         together=together,
         beside=max(0, at_work_here(chosen) - own) if own else 0,
+        keep_s=of_setting(settings.keep_alive),
+        gpu_layers=settings.gpu_layers,
     )
 
 

@@ -287,6 +287,9 @@ class Engine(abc.ABC):
         finally:
             await self.close()
 
+    def keep(self, member: str | None, seconds: float) -> None:  # noqa: B027 - most engines' models are in the memory of others
+        """Keep the models (a member's, or all) in memory for so long without a question, until the next one; 0 gives it back at once."""
+
     async def close(self) -> None:
         """Give up loads, then release what the engine holds."""
         for model in self.models.values():
@@ -302,6 +305,11 @@ class MixedEngine(Engine):
         super().__init__()
         self._engines = engines
         self.models = {name: model for engine in engines for name, model in engine.models.items()}
+
+    def keep(self, member: str | None, seconds: float) -> None:
+        """Each engine knows its own members."""
+        for engine in self._engines:
+            engine.keep(member, seconds)
 
     async def close(self) -> None:
         """Close all of them, also if one of them fails at that."""

@@ -108,15 +108,16 @@ class AccessPolicy:
     def _allowed(self, origin: str) -> bool:
         if origin in self._origins:
             return True
-        scheme, _, place = origin.partition("://")
+        scheme, separator, place = origin.partition("://")
         if scheme in {"http", "https"}:
             name = name_of(place)
-            return is_loopback(name) or name in {"0.0.0.0", "::"}  # noqa: S104 - as browsers call a page of this machine
-        return bool(place) and (scheme in _APPS or f"{scheme}://*" in self._origins)
+            # As browsers call a page of this machine: Tauri's, on Windows, comes from tauri.localhost.
+            return is_loopback(name) or name in {"0.0.0.0", "::"} or name.endswith(".localhost")  # noqa: S104
+        return bool(separator) and (scheme in _APPS or (bool(place) and f"{scheme}://*" in self._origins))
 
     def _is_here(self, host: str) -> bool:
         name = name_of(host)
-        return name in self._names or name.endswith(_PRIVATE_NAMES) or _is_address(name)
+        return not host or name in self._names or name.endswith(_PRIVATE_NAMES) or _is_address(name)
 
 
 def _given_token(authorization: str) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 from itertools import accumulate
 from typing import TypeVar
@@ -62,7 +63,7 @@ class BodyReader:
 
 async def read_body(request: web.Request, form: type[_T]) -> _T:
     """The request's JSON as a record; unknown fields are ignored. Raises `BadRequest` with the field that is wrong."""
-    raw = await request.read()
+    raw = (await request.read()).removeprefix(codecs.BOM_UTF8)
     if not raw.strip():
         raise BadRequest("missing request body")
     if too_deep(raw):

@@ -107,7 +107,7 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
         path = request.path[:200]
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         meant = meant_path(request.path) if error.status == 404 else None
-        hint = "" if meant is None else f": the address is {meant}, so the base URL is {base_of(meant)}"
+        hint = "" if meant is None else f": the address is {meant}, so the base URL is {base_of(meant, path)}"
         message = f"{error.reason}: {request.method} {path}{hint}"
         reply = error_response(error.status, error_body(meant or request.path, error.status, message), allow)
     except GorkError as error:
@@ -129,22 +129,24 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
 def meant_path(path: str) -> str | None:
     """The address of the API that a client with a wrong base URL means; None if none is recognised.
 
-    >>> meant_path("/chat/completions"), meant_path("/v1/api/chat"), meant_path("/v1/v1/models"), meant_path("/favicon.ico")
-    ('/v1/chat/completions', '/api/chat', '/v1/models', None)
+    >>> meant_path("/chat/completions"), meant_path("/v1/api/chat"), meant_path("/v1/v1/models"), meant_path("/tags"), meant_path("/x.ico")
+    ('/v1/chat/completions', '/api/chat', '/v1/models', '/api/tags', None)
     """
     for known in _ADDRESSES:
-        if path != known and path.rstrip("/").endswith((known, known.removeprefix("/v1"))):
+        if path != known and path.rstrip("/").endswith((known, known.removeprefix("/v1").removeprefix("/api"))):
             return known
     return None
 
 
-def base_of(address: str) -> str:
-    """The base URL of the dialect that an address belongs to.
+def base_of(address: str, asked: str) -> str:
+    """The base URL that a client needs that meant this address and asked for another: some of Ollama's have `/api` in it.
 
-    >>> base_of("/v1/models"), base_of("/api/chat")
-    ('http://HOST:PORT/v1', 'http://HOST:PORT')
+    >>> base_of("/v1/models", "/models"), base_of("/api/chat", "/v1/api/chat"), base_of("/api/chat", "/chat")
+    ('http://HOST:PORT/v1', 'http://HOST:PORT', 'http://HOST:PORT/api')
     """
-    return "http://HOST:PORT/v1" if address.startswith("/v1/") else "http://HOST:PORT"
+    if address.startswith("/v1/"):
+        return "http://HOST:PORT/v1"
+    return "http://HOST:PORT" if asked.rstrip("/").endswith(address) else "http://HOST:PORT/api"
 
 
 def _error_reply(request: web.Request, error: GorkError, told: str) -> web.Response:

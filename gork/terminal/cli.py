@@ -20,6 +20,7 @@ from gork.config.ensemble import alone
 from gork.config.settings import Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
+from gork.engines.ollama.offer import Offer
 from gork.engines.weights.progress import Progress
 from gork.errors import NoService, OutputError, UsageError
 from gork.flow import Assemble
@@ -218,13 +219,17 @@ async def _pull(host: str, tags: list[str]) -> None:
     await pull_tags(host, tags, _progress())
 
 
-async def _ask_remedy(host: str, tags: list[str]) -> choose.Remedy:
+async def _ask_remedy(host: str, tags: list[str], there: Offer | None) -> choose.Remedy:
     """Ask the user about models that the local Ollama lacks; the end of the input means quit."""
     _say(f"Ollama at {host} does not have {len(tags)} models of this ensemble: {', '.join(tags)}")
     remedies: dict[str, choose.Remedy] = {"p": "pull", "s": "starter", "q": "quit", "n": "quit", "": "pull"}
+    take = ""
+    if there is not None:
+        _say(f"It has {there.about}")
+        remedies["t"], take = "there", "[t]ake those that are there, "
     reader = prompt_input.PlainReader(sys.stdin.buffer, idle_s=0)
     while True:
-        answer = await reader.ask("[P]ull them now, use the small [s]tarter ensemble, or [q]uit? [P] ")
+        answer = await reader.ask(f"[P]ull them now, {take}use the small [s]tarter ensemble, or [q]uit? [P] ")
         if answer is None:
             return "quit"
         for key, remedy in remedies.items():

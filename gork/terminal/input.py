@@ -124,12 +124,17 @@ class Reader(Protocol):
 
     prefills: bool
     """Whether a text can be put at the prompt for further editing."""
+    hears_keys: bool
+    """Whether single keys are heard while a turn runs."""
 
     async def read(self, *, prefill: str = "") -> Input:
         """Show the prompt and wait for an input. Being cancelled leaves the terminal as it was."""
 
-    def during_turn(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """Keep what is typed while a turn runs for the next prompt; `stop` is called for a Ctrl-C that arrives as a key."""
+    def during_turn(self, stop: Callable[[], None], hurry: Callable[[], None]) -> AbstractContextManager[None]:
+        """Keep what is typed while a turn runs for the next prompt.
+
+        `stop` is called for a Ctrl-C that arrives as a key, `hurry` for an Enter before which nothing was typed.
+        """
 
     def forget_typed(self) -> None:
         """Discard what was typed so far during a turn: the turn is being stopped."""
@@ -175,6 +180,7 @@ class PlainReader:
     """
 
     prefills = False
+    hears_keys = False
 
     def __init__(self, stdin: BinaryIO, *, idle_s: float) -> None:
         self._fd, self._interactive = stdin.fileno(), stdin.isatty()
@@ -210,7 +216,7 @@ class PlainReader:
         print(prompt, end="", file=shown_on(), flush=True)
         return await self._bytes.line()
 
-    def during_turn(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+    def during_turn(self, stop: Callable[[], None], hurry: Callable[[], None]) -> AbstractContextManager[None]:
         """Leave what is typed to the terminal, which keeps it."""
         return nullcontext()
 

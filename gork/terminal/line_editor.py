@@ -41,6 +41,7 @@ if sys.platform != "win32":
 Words = Callable[[str], tuple[int, Sequence[str]]]
 """For the text before the cursor: how much of its end is replaced, and by what it may be."""
 Say = Callable[[str], None]
+_ENTER = frozenset({Keys.ControlM, Keys.ControlJ})
 _MOST_TYPED = 20_000
 """Keys that are kept for the next prompt."""
 
@@ -49,6 +50,7 @@ class EditingReader:
     """Reads with a line editor; ends a silence of `idle_s` seconds (0: never)."""
 
     prefills = True
+    hears_keys = sys.platform != "win32"
 
     def __init__(
         self, stdin: TextIO, shown: TextIO, *, history: History, words: Words, environ: Mapping[str, str], say: Say, idle_s: float
@@ -89,12 +91,12 @@ class EditingReader:
         return unfenced(text)
 
     @contextmanager
-    def during_turn(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Keep what is typed for the next prompt, a paste of several lines as one."""
+    def during_turn(self, stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
+        """Keep what is typed for the next prompt, a paste of several lines as one; an Enter before anything is typed calls `hurry`."""
         self._output.enable_bracketed_paste()
         self._output.flush()
         try:
-            with _during_turn(self._input, stop):
+            with _during_turn(self._input, stop, hurry):
                 yield
         finally:
             self._output.disable_bracketed_paste()
@@ -150,9 +152,9 @@ def _keyboard(stdin: TextIO, alive: Callable[[], None]) -> KeyInput:
     return create_input(stdin) if sys.platform == "win32" else Keyboard(stdin, alive)
 
 
-def _during_turn(keyboard: KeyInput, stop: Callable[[], None]) -> AbstractContextManager[None]:
+def _during_turn(keyboard: KeyInput, stop: Callable[[], None], hurry: Callable[[], None]) -> AbstractContextManager[None]:
     if sys.platform != "win32" and isinstance(keyboard, Keyboard):
-        return keyboard.during_turn(stop)
+        return keyboard.during_turn(stop, hurry)
     return nullcontext()
 
 
@@ -193,15 +195,17 @@ if sys.platform != "win32":
             return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
         @contextmanager
-        def during_turn(self, stop: Callable[[], None]) -> Iterator[None]:
+        def during_turn(self, stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
             """Collect keys for the next prompt, unseen; Ctrl-C is a signal, but one typed before this began arrives as a key."""
             kept = self.typed = []
 
-            def take(keys: list[KeyPress]) -> None:
+            def take(keys: list[KeyPress], *, before: bool = False) -> None:
                 for key in keys:
                     if key.key == Keys.ControlC:
                         kept.clear()
                         stop()
+                    elif key.key in _ENTER and not kept and not before:
+                        hurry()
                     elif len(kept) < _MOST_TYPED:
                         kept.append(key)
 
@@ -211,7 +215,7 @@ if sys.platform != "win32":
                     stop()
 
             with _unseen(self.fileno()), self.attach(on_ready):
-                take(get_typeahead(self))
+                take(get_typeahead(self), before=True)
                 try:
                     yield
                 finally:

@@ -32,6 +32,7 @@ _STYLES = {
     State.WRITING: Style(color="cyan"),
     State.DONE: Style(color="green"),
     State.FAILED: Style(color="red"),
+    State.NOT_NEEDED: Style(dim=True),
 }
 
 
@@ -102,9 +103,9 @@ class LiveProgress(PlainProgress):
                 pass  # the rows show it
 
     @contextmanager
-    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> Iterator[None]:
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None, hint: str = "") -> Iterator[None]:
         """Show rows, and remove them however the turn ends; what is typed meanwhile is not shown, and read later."""
-        self._rows = Rows(ensemble or self._ensemble, watched=watched)
+        self._rows = Rows(ensemble or self._ensemble, watched=watched, hint=hint)
         live = _Live(
             console=self._console,
             get_renderable=self._frame,

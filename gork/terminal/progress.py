@@ -54,11 +54,11 @@ class TurnProgress(Protocol):
     def say(self, text: str) -> None:
         """Write one line; while there are rows, above them."""
 
-    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> AbstractContextManager[None]:
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None, hint: str = "") -> AbstractContextManager[None]:
         """Surround one turn: what was drawn for it is removed at its end, whatever ends it.
 
         `ensemble` has the members that take part, those of the program's ensemble if it is None; the draft of the one that is `watched`
-        is shown while it is written, where that can be.
+        is shown while it is written, and the `hint` says which keys do something: both only where there are rows.
         """
 
 
@@ -73,7 +73,7 @@ class PlainProgress:
         """Write one line with its blanks, since tables are written line by line; on a terminal it is broken at words."""
         tell(self._stream, " ".join(shown(text).splitlines()))
 
-    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None) -> AbstractContextManager[None]:
+    def turn(self, ensemble: Ensemble | None = None, watched: str | None = None, hint: str = "") -> AbstractContextManager[None]:
         """Forget the states of the last turn; nothing is drawn that would have to be removed."""
         self._since.clear()
         return nullcontext()
@@ -205,9 +205,9 @@ class Rows:
     """All rows of one turn, in order; a member keeps its row from the first frame to the last."""
 
     def __init__(
-        self, ensemble: Ensemble | None = None, clock: Callable[[], float] = time.monotonic, *, watched: str | None = None
+        self, ensemble: Ensemble | None = None, clock: Callable[[], float] = time.monotonic, *, watched: str | None = None, hint: str = ""
     ) -> None:
-        self._clock, self._watched, self._draft = clock, watched, ""
+        self._clock, self._watched, self._draft, self._hint = clock, watched, "", hint
         self._rows: list[MemberProgress] = []
         self._now: dict[str, MemberProgress] = {}
         if ensemble is not None:
@@ -316,8 +316,9 @@ class Rows:
         lines = [RowLine(_clip(_laid_out(row, label, columns, now), columns), SKIPPED if row.skipped else row.state) for row in rows]
         if more:
             lines.append(RowLine(_clip(_summed_up(more), columns), "head"))
-        elif columns >= _WIDE and rows and len(rows) < room:
-            lines.insert(0, RowLine(f"{'':<{label}} {'':<8} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}", "head"))
+        elif rows and len(rows) < room and (columns >= _WIDE or self._hint):
+            titles = f"{'':<{label}} {'':<8} {'first':>6} {'tokens':>6} {'tok/s':>6} {'time':>6}  " if columns >= _WIDE else ""
+            lines.insert(0, RowLine(_clip(f"{titles}{self._hint}", columns), "head"))
         return lines or [RowLine(_clip("starting", columns), "head")]
 
 

@@ -6,6 +6,7 @@ goes on afterwards.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
@@ -36,6 +37,8 @@ from gork.turn import Question, Turn
 
 LEAVING = frozenset({"exit", "quit"})
 """Words that end the session; the commands that do are in their table."""
+HURRY = "Enter: answer now"
+"""Stands beside the rows of a turn, where that key is heard."""
 _PIPE_WIDTH = 120
 _GONE = frozenset({errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF})
 
@@ -206,10 +209,12 @@ class Repl:
     async def _turn(self, drafts: Drafts, how: Settings, notice: str | None) -> Turn:
         session = self._session
         watched = session.favourite if session.settings.watch else None
-        with self._reader.during_turn(self._interrupts.stop), self._progress.turn(how.ensemble, watched):
+        answer_now = asyncio.Event()
+        hint = HURRY if self._reader.hears_keys else ""
+        with self._reader.during_turn(self._interrupts.stop, answer_now.set), self._progress.turn(how.ensemble, watched, hint):
             if notice is not None:
                 session.say(notice)
-            return await session.backend.ask(drafts.question, drafts, how)
+            return await session.backend.ask(drafts.question, drafts, how, answer_now=answer_now)
 
 
 def _how(session: Session, request: Request) -> Settings:

@@ -8,13 +8,14 @@ import lzma
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from bench.judge import cases, compare, contests, fit, kept
+from bench.judge import cases, compare, contests, fit, kept, readings
 from bench.judge.concurrency import each
 from bench.judge.contests import Ready
 from bench.judge.questions import Item
@@ -269,6 +270,36 @@ class TestReadiness:
         )
 
         assert ["b"] == [answer.member for answer in found.usable]
+
+
+class TestReadings:
+    async def test_every_way_is_tried_where_it_matters_and_says_what_it_cost(self, store):
+        """Letters and Yes for the answer that is right; ties count in parts; forced answers by what they say in the end."""
+
+        async def forced(partial: PartialCompletion) -> Completion:
+            text = judge.formats[-1]["enum"][0] if judge.formats[-1] else "Paris"
+            partial.add(json.dumps(text) if judge.formats[-1] else text, logprob=-0.1 if text == "Paris" else -1.0)
+            return partial.completion("stop", tokens=1, prompt_tokens=10)
+
+        def labels(messages: list[dict[str, str]], names: Sequence[str]) -> dict[str, float]:
+            content = messages[-1]["content"]
+            if "Yes" in names:
+                return {"Yes": 0.9 if "Paris" in content else 0.1, "No": 0.1}
+            return letters_liking("Paris")(messages, names)
+
+        judge = ScriptedModel("judge", replies=[forced], letters=labels)
+        members = team(judge, Choosing(), store)
+        fact = case("Lyon", "It is Paris", "Nice")
+        fact = replace(fact, question=replace(fact.question, kind=Kind.FACT))
+        found = await contests.ready([fact, case("Lyon", "Nice", "Lille", name="x")], members, at_once=1)
+
+        read = await readings.compared(found, members, at_once=1, told=lambda *_: None)
+
+        assert list(readings.READINGS) == [one.name for one in read]
+        assert [(1, 1.0, 1, 0)] * 3 == [(one.cases, one.right, one.wins, one.losses) for one in read[:3]]
+        assert all(one.tokens > 0 for one in read)
+        assert pytest.approx(1 / 3) == read[0].by_lot
+        assert "own answer" in readings.text(read)
 
 
 class TestFitting:

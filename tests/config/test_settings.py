@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,10 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "engine": "ollama",
         "ollama_host": "h:1",
         "openai_host": "http://h:1/v1",
+        "keep_alive": "1h30m",
+        "models": "a,b",
+        "judge": "j",
+        "promptimizer": "p",
         "cache": "/c",
         "sessions": "/s",
         "candidates_see": "both",
@@ -116,17 +121,18 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "log_format": "json",
         "log_level": "error",
     }.get(setting.name) or some_value(setting)
+    beside = {"models": "a,b"} if setting.name in {"judge", "promptimizer"} else {}
     if layer == "file":
-        settings = load({"config": config(f"{setting.name}: {text}\n")})
+        settings = load({"config": config(f"{setting.name}: {text}\n"), **beside})
     elif layer == "environment":
-        settings = load(**{setting.variable: text})
+        settings = load(beside, **{setting.variable: text})
     else:
-        settings = load({setting.name: text})
+        settings = load({setting.name: text, **beside})
 
     expected = {"file": "config.yaml:1", "environment": setting.variable, "flag": setting.flag}[layer]
     assert str(settings.origins[setting.name]) == expected
     shown = dict(line.split(": ", 1) for line in show_config(settings).splitlines() if line.startswith(f"{setting.name}: "))
-    assert shown[setting.name].split("  #")[0].strip().strip('"') == {"ollama_host": "http://h:1"}.get(setting.name, text)
+    assert shown[setting.name].split("  #")[0].strip().strip('"') == {"ollama_host": "http://h:1", "models": "a, b"}.get(setting.name, text)
 
 
 def test_the_table_of_settings_is_of_one_piece():
@@ -509,3 +515,38 @@ def test_no_environment_makes_loading_fail_otherwise(one, text, other, more):
         shown = "".join(error.mistakes)
     assert "\x1b" not in shown
     assert shown.encode("utf-8").decode("utf-8") == shown
+
+
+def test_models_that_are_named_are_the_ensemble(config):
+    """Candidates in their order, the judge and the promptimizer with the instructions of the shipped ones; the user's members count too."""
+    given = {"models": "qwen3:0.6b,Qwen/Qwen2.5-0.5B-Instruct-GGUF:q.gguf", "judge": "gemma3:1b", "promptimizer": "granite4:350m"}
+    settings = load(given, GORK_JUDGE_URL="http://other:11434")
+    ensemble, shipped = settings.ensemble, load_ensemble("heavy-lite")
+    assert ensemble.judge is not None
+    assert ensemble.promptimizer is not None
+    assert shipped.promptimizer is not None
+
+    assert settings.ensemble_given
+    assert [(member.name, member.model, member.api) for member in ensemble.candidates] == [
+        ("qwen3-0-6b", "qwen3:0.6b", None),
+        ("q", None, "embedded"),
+    ]
+    assert (ensemble.judge.model, ensemble.judge.url, ensemble.judge.weights) == ("gemma3:1b", "http://other:11434", None)
+    assert (ensemble.promptimizer.model, ensemble.promptimizer.examples) == ("granite4:350m", shipped.promptimizer.examples)
+    assert load({"config": config(show_config(settings))}).ensemble == ensemble
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"judge": "j"}, "judge: goes with models"),
+        ({"models": "a", "ensemble": "tiny"}, "models: an ensemble is named too"),
+        ({"models": "a,,b"}, "--models: must be one to eight models"),
+        ({"models": ",".join("abcdefghi")}, "--models: must be one to eight models"),
+        ({"models": "a b"}, "models: a model must be a model's name"),
+    ],
+)
+def test_models_that_cannot_be_are_a_mistake(given, expected):
+    """With what to do about it."""
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        load(given)

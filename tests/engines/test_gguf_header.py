@@ -39,6 +39,8 @@ def test_sizes_of_tensors_are_those_of_the_gguf_package():
         (b"", "is empty"),
         (b"GG", "not a GGUF file"),
         (b"PK\x03\x04" + bytes(100), "not a GGUF file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "a Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html></html>", "a web page"),
         (b"GGUF" + struct.pack(">IQQ", 3, 1, 1), "big-endian"),
         (b"GGUF" + struct.pack("<IQQ", 3, 1, 1 << 60), "claims"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 0), "claims"),
@@ -105,17 +107,27 @@ def test_damaged_headers_never_surprise(tiny: Path, tmp_path: Path, data: st.Dat
     assert refused is None or "damaged.gguf" in refused
 
 
-def test_a_part_of_a_split_model_is_refused(tmp_path: Path):
-    """One part of several is not taken for the model."""
-    writer = gguf.GGUFWriter(tmp_path / "part.gguf", "llama")
-    writer.add_uint16("split.count", 3)
+@pytest.mark.parametrize(
+    ("architecture", "numbers", "reason"),
+    [
+        ("llama", {"split.count": 3}, "one of 3 parts"),
+        ("llama", {"split.count": 3, "split.no": 1}, "part 2 of 3"),
+        ("clip", {}, r"a projector for pictures or sound \(clip\), no language model"),
+        ("nomic-bert", {}, r"makes embeddings \(nomic-bert\)"),
+    ],
+)
+def test_what_is_no_whole_language_model_is_refused(tmp_path: Path, architecture: str, numbers: dict[str, int], reason: str):
+    """One part of several, and files that belong to a model or to another kind, are not taken for the model."""
+    writer = gguf.GGUFWriter(tmp_path / "part.gguf", architecture)
+    for key, number in numbers.items():
+        writer.add_uint16(key, number)
     writer.add_tensor("a.weight", np.zeros((2, 32), dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
-    with pytest.raises(WeightsError, match="one of 3 parts"):
+    with pytest.raises(WeightsError, match=reason):
         check_whole(tmp_path / "part.gguf")
 
 

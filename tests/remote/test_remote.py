@@ -723,6 +723,20 @@ class TestAtThePrompt:
         assert again not in {11, 12, 13}
         assert 1 == sum(body["model"] == "granite4:350m" for body in fake.chats)
 
+    async def test_enter_asks_the_service_for_the_answer_now(self, program, service, fake):
+        """Who has not finished there is not waited for."""
+        fake.say("llama3.2:1b", Reply("late", gate=asyncio.Event()))
+        async with on_terminal(program, "--server", service[1], "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.enter("first")
+            await fake.until(lambda: fake.in_progress == 1 and len(fake.chats) >= 3, 10)
+            await terminal.see("Enter: answer now")
+            terminal.press("\r")
+            await terminal.see("Response: It is Paris.")
+            await terminal.prompt()
+
+        assert ["llama3.2:1b"] == fake.cancelled
+
     async def test_ctrl_c_stops_the_models_there_and_keeps_the_session(self, program, service, fake):
         """The next question is answered."""
         gate = asyncio.Event()

@@ -55,6 +55,18 @@ async def test_a_response_goes_on_from_an_earlier_one(stream):
             assert "Be kind." not in server.models["qwen"].asked[-1][0]["content"]
 
 
+async def test_what_the_input_itself_instructs_is_carried_on():
+    """A message of the developer's is part of the conversation, unlike `instructions`, which are one request's."""
+    async with scripted_service() as server:
+        told = [{"role": "developer", "content": "Speak French."}, {"role": "user", "content": "hi"}]
+        _, first = await server.ask("/v1/responses", {"model": MODEL, "input": told, "instructions": "Be kind."})
+        await server.ask("/v1/responses", {"model": MODEL, "input": "again", "previous_response_id": first["id"]})
+        system = server.models["qwen"].asked[-1][0]["content"]
+
+    assert "Speak French." in system
+    assert "Be kind." not in system
+
+
 async def test_a_response_that_is_not_stored_cannot_be_gone_on_from():
     """Neither by its id nor by its items': 400 with the words of OpenAI's own service."""
     async with scripted_service() as server:

@@ -201,13 +201,20 @@ async def test_errors_are_in_ollamas_words(server, path, body, status, error):
     assert (status, {"error": error}) == await server.ask(path, body)
 
 
-@pytest.mark.parametrize("path", ["push", "create", "copy", "embed", "embeddings"])
+@pytest.mark.parametrize("path", ["push", "create", "copy"])
 async def test_what_is_not_offered_says_so(server, path):
     """A clear 404 in Ollama's shape, no HTML."""
     status, reply = await server.ask(f"/api/{path}", {})
 
     assert (404, ["error"]) == (status, list(reply))
     assert "service" in reply["error"]
+
+
+@pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings"])
+async def test_embeddings_are_refused_in_ollamas_words(server, path):
+    """By the name that was asked for; a model that is not there is a 404."""
+    assert (400, {"error": '"qwen" does not support embeddings'}) == await server.ask(path, {"model": "qwen", "input": "hi"})
+    assert 404 == (await server.ask(path, {"model": "nope", "input": "hi"}))[0]
 
 
 @pytest.mark.parametrize(

@@ -252,13 +252,34 @@ async def test_an_unknown_model_is_a_404_in_openais_shape(server):
     assert (404, {"error": {"message": message, "type": "not_found_error", "param": "model", "code": "model_not_found"}}) == (status, reply)
 
 
-@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/audio/speech", "/v1/images/generations"])
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/audio/speech", "/v1/images/generations"])
 async def test_what_is_not_offered_says_so(server, path):
     """A clear 404 in OpenAI's shape."""
     status, reply = await server.ask(path, {})
 
     assert (404, "not_found_error") == (status, reply["error"]["type"])
     assert "this service" in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, {**chat(), "optimize": False}),
+        ("/v1/completions", {"model": MODEL, "prompt": "hi", "optimize": False}),
+        ("/v1/responses", {"model": MODEL, "input": "hi", "optimize": False}),
+        ("/api/chat", {**chat(), "optimize": False}),
+        ("/api/chat", {**chat(), "options": {"optimize": False}}),
+        ("/api/generate", {"model": MODEL, "prompt": "hi", "options": {"optimize": False}}),
+    ],
+)
+async def test_a_request_can_do_without_the_rewrite(server, path, body):
+    """For programs that write prompts by rule: the promptimizer is not asked, and the candidates get the words as they are."""
+    async with server.post(path, body) as reply:
+        assert 200 == reply.status
+        await reply.read()
+
+    assert [] == server.models["promptimizer"].asked
+    assert 1 == len(server.models["qwen"].asked)
 
 
 async def test_what_a_client_says_reaches_the_candidates(server):

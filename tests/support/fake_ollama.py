@@ -33,6 +33,8 @@ class FakeOllama(FakeServer):
         self.version = version
         self.loaded: dict[str, int] = {}
         """Models in memory with their context; a chat or a preload puts them there."""
+        self.size = 200_000_000
+        """Bytes of each model."""
         self.renders = True
         """Whether `_debug_render_only` is known."""
         self.pulls: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -57,7 +59,13 @@ class FakeOllama(FakeServer):
         return web.Response(status=404, text="404 page not found")
 
     def _row(self, model: str) -> Body:
-        return {"name": model, "model": model, "digest": f"{zlib.crc32(model.encode()):064x}", "size": 1, "details": {"format": "gguf"}}
+        return {
+            "name": model,
+            "model": model,
+            "digest": f"{zlib.crc32(model.encode()):064x}",
+            "size": self.size,
+            "details": {"format": "gguf"},
+        }
 
     async def _answered(self, request: web.Request, body: Body) -> web.StreamResponse:
         model = body["model"]

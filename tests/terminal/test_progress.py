@@ -672,3 +672,16 @@ def test_the_watched_draft_fits_its_window_and_is_the_newest_text(clock):
     assert ["a writes:", "again"] == rows.draft(20, 20)
     rows.take(Failed(Failure(member="a", kind="died", message="a died")))
     assert [] == rows.draft(20, 20)
+
+
+@pytest.mark.parametrize("state", State)
+def test_rows_can_be_drawn_in_every_state(pty_pair, state):
+    """One that the drawing did not know would end the turn."""
+    progress = live(pty_pair)
+    with progress.turn():
+        progress(StageStarted(Stage.ANSWER, ("a", "b")))
+        progress(MemberState("a", state, "why"))
+        progress(StageStarted(Stage.JUDGE, ("j",)))
+        shown = "".join(pty_pair.lines())
+
+    assert ("unneeded" if state is State.NOT_NEEDED else state) in shown

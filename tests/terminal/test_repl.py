@@ -287,6 +287,40 @@ class TestStopping:
         assert "second" not in before.partition("Response")[0]
         assert ["first", "second\nquestion"] == asked(server)
 
+    @pytest.mark.parametrize("columns", [80, 40])
+    async def test_enter_while_they_work_asks_for_the_answer_now(self, program, server, columns):
+        """The rows name the key; what has been finished is judged, nobody else is waited for, and nothing of it is the next input."""
+        server.say("llama3.2:1b", Reply("late", gate=asyncio.Event()))
+        async with on_terminal(program, "--no-optimize", columns=columns) as terminal:
+            await terminal.prompt()
+            await terminal.enter("capital of france pls")
+            await server.until(lambda: server.in_progress == 1 and len(server.chats) >= 3, 20)
+            await terminal.see("Enter: answer now")
+            terminal.press("\r")
+            await terminal.see("Response: It is Paris.")
+            await terminal.prompt()
+            assert "llama" in await terminal.ask("/answers")
+
+        assert ["llama3.2:1b"] == server.cancelled
+        assert ["capital of france pls"] == asked(server)
+
+    async def test_enter_behind_something_typed_belongs_to_it(self, program, server):
+        """A question that is typed ahead, with its Enter, hurries nobody."""
+        gate = asyncio.Event()
+        server.say("llama3.2:1b", Reply("late", gate=gate), "It might be Nice.")
+        async with on_terminal(program, "--no-optimize") as terminal:
+            await terminal.prompt()
+            await terminal.enter("first")
+            await server.until(lambda: server.in_progress == 1 and len(server.chats) >= 3, 20)
+            terminal.press("second\r")
+            gate.set()
+            await server.until(lambda: len(asked(server)) == 2, 20)
+            await terminal.see(f"{PROMPT}second")
+            await terminal.prompt()
+
+        assert [] == server.cancelled
+        assert ["first", "second"] == asked(server)
+
     async def test_a_stopped_question_can_be_asked_again(self, program, server):
         """By /retry, and from the history of what was typed; it was not part of the conversation."""
         server.say("llama3.2:1b", Reply("late", gate=asyncio.Event()), "It might be Nice.")

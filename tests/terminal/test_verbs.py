@@ -385,6 +385,28 @@ async def test_the_question_at_the_start_pulls_the_same_way(program, server):
     assert "gemma3:1b: done" in screen
 
 
+async def test_what_is_there_is_offered_where_nobody_can_be_asked(program, server):
+    """The exact flags, and they work; the models' sizes and the reason beside them."""
+    server.models = ["mistral:7b", "qwen3:4b"]
+    code, _, err = await program.run("What is up?")
+    (flags,) = [line.strip() for line in err.splitlines() if line.strip().startswith("--models")]
+    answered, out, _ = await program.run(*flags.split(), "What is up?")
+
+    assert (1, 0) == (code, answered)
+    assert flags == "--models mistral:7b,qwen3:4b --judge mistral:7b --promptimizer qwen3:4b"
+    assert "mistral:7b (0.2 GB), qwen3:4b (0.2 GB) answer" in err
+    assert b"Hello there." in out
+
+
+async def test_what_is_there_can_be_taken_at_the_question_at_the_start(program, server):
+    """[t]: the prompt is there, on those models; the flags for the next time are told."""
+    server.models = ["mistral:7b", "qwen3:4b"]
+    screen = await asyncio.to_thread(on_pty, program, [], 200, "xterm", [("or [q]uit? ", "t"), ("to quit): ", "exit")])
+
+    assert "It has mistral:7b (0.2 GB), qwen3:4b (0.2 GB) answer" in screen
+    assert "models (2 models) on Ollama" in screen
+
+
 async def test_weights_are_pulled_once_however_many_members_share_them(program, tmp_path):
     """A hub that is not there is one error, not three."""
     members = "\n".join(f"  - {{name: m{n}, hub: 'owner/tiny-GGUF:tiny.gguf'}}" for n in range(3))

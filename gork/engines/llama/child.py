@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -42,8 +45,21 @@ class NotStarted(Exception):
 class Child:
     """The process that serves one weights file to the members that share it."""
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int, load_s: float, worker: Path = WORKER) -> None:
-        """Plan it; `load_s` is how long it may load, `worker` the script that it runs."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        slots: int,
+        context: int,
+        threads: int,
+        load_s: float,
+        gpu_layers: int | None = None,
+        worker: Path = WORKER,
+    ) -> None:
+        """Plan it; `load_s` is how long it may load, `gpu_layers` go to a device where there is one, `worker` is the script it runs."""
+        self._gpu_layers = gpu_layers
+        self.devices: tuple[str, ...] = ()
+        """What its layers are on besides the processor, once it has started."""
         self.path, self.slots, self.context, self.threads, self._load_s, self._worker = path, slots, context, threads, load_s, worker
         self._process: asyncio.subprocess.Process | None = None
         self._leash: int | None = None
@@ -51,6 +67,13 @@ class Child:
         self._listening: asyncio.Task[None] | None = None
         self._last_words = b""
         self._closed = False
+        self._resting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._requests = 0
+        self.default_keep_s = self.keep_s = math.inf
+        """How long it stays without a request."""
+        self.rested = False
+        """Whether it was ended for want of requests."""
         self.url, self.key = "", ""
 
     @property
@@ -67,6 +90,36 @@ class Child:
     def headers(self) -> dict[str, str]:
         """What a request to its server must carry."""
         return {"Authorization": f"Bearer {self.key}"}
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it while a request runs; its time without one begins after that, and is the usual one until somebody says otherwise."""
+        self._requests += 1
+        self.keep_s = self.default_keep_s
+        self._unwatch()
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self.watch()
+
+    def watch(self) -> None:
+        """Have its time without a request begin now, unless there is one."""
+        self._unwatch()
+        if self.keep_s < math.inf and not self._requests and self.up:
+            self._timer = asyncio.get_running_loop().call_later(self.keep_s, self.rest)
+
+    def rest(self) -> None:
+        """End the process, so that its memory is free, until it is needed again; not while a request runs."""
+        self._unwatch()
+        if not self._requests and self.up:
+            self.url, self.rested = "", True  # from here on it counts as gone
+            self._resting = asyncio.create_task(self._stop(), name=f"end {self.path.name}")
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def ensure(self) -> None:
         """Start it unless it is up; those who come while it starts wait for the same start. Raises `NotStarted`, `EngineError`."""
@@ -94,6 +147,7 @@ class Child:
     async def close(self) -> None:
         """End it for good, also in the middle of a start."""
         self._closed = True
+        self._unwatch()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait({self._starting})
@@ -101,6 +155,7 @@ class Child:
 
     async def _start(self) -> None:
         await self._stop()  # what is left of the one before
+        self.rested = False
         if not self.path.is_file():
             raise NotStarted("missing", "there is no such file", "fetch the weights again or correct the path")
         started = False
@@ -141,6 +196,7 @@ class Child:
             "slots": self.slots,
             "context": self.context,
             "threads": self.threads,
+            "gpu_layers": self._gpu_layers,
             "batch": 64,
             "checkpoints": 2,
         }
@@ -158,6 +214,8 @@ class Child:
         match reply:
             case {"url": str(url)} if url.startswith("http://127.0.0.1:"):
                 self.url = url
+                found = reply.get("devices") if isinstance(reply, dict) else None
+                self.devices = tuple(str(one)[:80] for one in found) if isinstance(found, list) else ()
             case {"error": "no_engine", "what": what}:
                 raise EngineError(_NO_ENGINE.format(what=what))
             case {"error": _}:
@@ -182,6 +240,9 @@ class Child:
 
     async def _stop(self) -> None:
         """End the process and wait for it; being cancelled in here leaves the rest of it to the next call."""
+        resting, self._resting = self._resting, None
+        if resting is not None and resting is not asyncio.current_task():
+            await asyncio.wait({resting})
         self.url = ""
         if self._leash is not None:
             os.close(self._leash)

@@ -11,6 +11,7 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Literal, NoReturn
 import aiohttp
 from yarl import URL
 
+from gork.config.durations import in_words
 from gork.config.ensemble import Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion
 from gork.engines.http import EventReader, Fault, FaultKind, HttpClient, Refusal, open_session, plain
@@ -74,7 +76,7 @@ class EmbeddedModel(Model):
     @property
     def server(self) -> str:
         """No server of other people."""
-        return "embedded"
+        return f"embedded on {', '.join(self.child.devices)}" if self.child.devices else "embedded"
 
     @property
     def where(self) -> str:
@@ -99,7 +101,8 @@ class EmbeddedModel(Model):
         if not self._path.is_file():
             return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
         if not self.child.up:
-            return Health(state="starts when it is first asked", version=version)
+            ended = f"ended after {in_words(self.child.keep_s)} without a question, starts again when it is asked"
+            return Health(state=ended if self.child.rested else "starts when it is first asked", version=version)
         try:
             async with asyncio.timeout(self.deadlines.connect):
                 await self._ask("/health")
@@ -107,7 +110,8 @@ class EmbeddedModel(Model):
             return Health(problem=f"its process does not answer within {self.deadlines.connect:g} s", loaded=True, version=version)
         except ModelError as error:
             return Health(problem=error.what, fix=error.fix, version=version)
-        return Health(state="loaded", loaded=True, version=version)
+        on = f" on {', '.join(self.child.devices)}" if self.child.devices else ""
+        return Health(state=f"loaded{on}", loaded=True, version=version)
 
     async def _is_loaded(self) -> bool:
         return self.child.up
@@ -219,7 +223,8 @@ class EmbeddedModel(Model):
         """One of the member's slots that no other request of ours uses; the one used last, since its cache is the freshest."""
         slot = self._free.pop()
         try:
-            yield slot
+            with self.child.in_use():
+                yield slot
         finally:
             self._free.append(slot)
 
@@ -300,17 +305,21 @@ class EmbeddedEngine(Engine):
         deadlines: Deadlines,
         together: Sequence[str] | None = None,
         beside: int = 0,
+        keep_s: float = math.inf,
+        gpu_layers: int | None = None,
         worker: Path = WORKER,
     ) -> None:
         """Plan the children; none is started yet.
 
         `files` has each member's GGUF file by name. `together` names the members that work at the same time (all, if not given): their
         children share the `cores`, also with so many models of other engines as are at work `beside` them; a child that works alone gets
-        them all. `worker` is the script that children run. Raises a `ConfigError` that lists every mistake.
+        them all. A child ends after `keep_s` without a request, and starts again for the next. `worker` is the script that children run.
+        `gpu_layers` of each model go to a device where the build has one (all, if not given). Raises a `ConfigError` that lists every
+        mistake.
         """
         super().__init__()
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines, self._worker = deadlines, worker
+        self._deadlines, self._worker, self._gpu_layers = deadlines, worker, gpu_layers
         _check(members, files)
         shared: dict[Path, list[Member]] = {}
         for member in members:
@@ -322,12 +331,29 @@ class EmbeddedEngine(Engine):
             self._plan(path, sharers, files, context=context, threads=each if path in crowd else max(1, cores))
             for path, sharers in shared.items()
         ]
+        for child in self.children:
+            child.default_keep_s = child.keep_s = keep_s
         self.models = {member.name: self.models[member.name] for member in members}
+
+    def keep(self, member: str | None, seconds: float) -> None:
+        """What is kept is a file's child, for all members on it."""
+        for name, model in self.models.items():
+            if isinstance(model, EmbeddedModel) and member in {None, name}:
+                model.child.keep_s = seconds
+                model.child.watch()
 
     def _plan(self, path: Path, sharers: Sequence[Member], files: Mapping[str, Path], *, context: int, threads: int) -> Child:
         """The child of one file, and its members' models with their slots."""
         slots = sum(member.parallel for member in sharers)
-        child = Child(path, slots=slots, context=context, threads=threads, load_s=self._deadlines.load, worker=self._worker)
+        child = Child(
+            path,
+            slots=slots,
+            context=context,
+            threads=threads,
+            load_s=self._deadlines.load,
+            gpu_layers=self._gpu_layers,
+            worker=self._worker,
+        )
         first = 0
         for member in sharers:
             own = range(first, first + member.parallel)

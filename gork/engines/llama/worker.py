@@ -23,7 +23,7 @@ def main() -> None:
     if not request.endswith(b"\n"):
         os._exit(1)  # the parent was gone before it had said what to do
     _end_with_the_parent()
-    server, reply = _serve(json.loads(request))
+    server, reply = serve(json.loads(request))
     said.write(json.dumps(reply) + "\n")
     said.close()
     if server is not None:
@@ -51,7 +51,19 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def _serve(request: dict[str, Any]) -> tuple[object, dict[str, str]]:
+def accelerators(reported: list[dict[str, Any]]) -> list[str]:
+    """The devices that layers of a model can be put on, by their names for people, of those that llama.cpp reports."""
+    kinds = ((str(getattr(device.get("type"), "name", "")), device) for device in reported)
+    return [str(device.get("description") or device.get("name")) for kind, device in kinds if "GPU" in kind]  # also IGPU
+
+
+def layers_for(asked: int | None, devices: list[str]) -> int:
+    """How many layers go to a device: none where there is none, else as many as were asked for; -1 for all, also if nothing was said."""
+    return 0 if not devices else -1 if asked is None else asked
+
+
+def serve(request: dict[str, Any]) -> tuple[object, dict[str, Any]]:
+    """Start the server; it, and what is said of it."""
     try:
         import xllamacpp  # noqa: PLC0415 - its absence is an answer, not a crash
     except ImportError as error:
@@ -73,11 +85,13 @@ def _serve(request: dict[str, Any]) -> tuple[object, dict[str, str]]:
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.ui = params.endpoint_props = params.endpoint_metrics = False
     params.cors_origins = ""
+    devices = accelerators(xllamacpp.get_device_info())
+    params.n_gpu_layers = layers_for(request.get("gpu_layers"), devices)
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         return None, {"error": "load", "what": str(error)}
-    return server, {"url": server.listening_address}
+    return server, {"url": server.listening_address, "devices": devices if params.n_gpu_layers else []}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from gork.config.ensemble import Member
 from gork.engines.client import ServerClient
 from gork.engines.http import open_session, plain
 from gork.engines.ollama.errors import OLLAMA
+from gork.engines.ollama.offer import Installed
+from gork.engines.ollama.offer import installed as of_tags
 from gork.engines.records import Record, count, rows
 from gork.errors import Died, EngineError, ModelError, Ourselves
 
@@ -102,6 +104,12 @@ async def sizes(host: str, connect_s: float = 5.0) -> dict[str, int]:
     async with _client(host, "Ollama", connect_s) as client:
         listed = rows(await client.ask("/api/tags", timeout_s=client.brief_s), "models")
     return {normal(_name(row)): count(row, "size") for row in listed}
+
+
+async def writers(host: str, connect_s: float = 5.0) -> list[Installed]:
+    """Give the models that the server at `host` has and that write text. Raises a `ModelError`."""
+    async with _client(host, "Ollama", connect_s) as client:
+        return of_tags(await client.ask("/api/tags", timeout_s=client.brief_s))
 
 
 async def missing(members: Sequence[Member], host: str, connect_s: float = 5.0) -> list[str]:

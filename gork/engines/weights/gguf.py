@@ -21,6 +21,18 @@ _COUNT_LIMIT = 1 << 22
 _TENSOR_LIMIT = 1 << 16
 _TEXT_LIMIT = 1 << 20
 _CHUNK = 1 << 20
+_GLANCE, _SHORTEST = 512, 24
+
+_NOT_GGUF = ("not a GGUF file (it does not begin with 'GGUF')", "use another file")
+_OTHERS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file that it stands for", "fetch the file: git lfs pull"),
+    (b"<!doctype html", "a web page, not a GGUF file", "fetch the file itself, by its address for downloads"),
+    (b"<html", "a web page, not a GGUF file", "fetch the file itself, by its address for downloads"),
+)
+"""By how they begin, other files that come in a GGUF file's place: what each is, and what to do."""
+_PROJECTORS = frozenset({"clip", "mmproj"})
+_ENCODERS = frozenset({"t5encoder", "gemma-embedding"})
+"""Architectures that write nothing, besides all that are some BERT."""
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -71,8 +83,11 @@ class _GgufReader:
     def check(self) -> None:
         if self.size == 0:
             raise WeightsError(f"{self.path} is empty", fix="delete it and fetch it again")
-        if self.size < 24 or self.take(4) != MAGIC:
-            raise WeightsError(f"{self.path} is not a GGUF file (it does not begin with 'GGUF')", fix="use another file")
+        if (begins := self.file.read(_GLANCE))[:4] != MAGIC or self.size < _SHORTEST:
+            what, fix = next((told for mark, *told in _OTHERS if begins.lstrip().lower().startswith(mark)), _NOT_GGUF)
+            raise WeightsError(f"{self.path} is {what}", fix=fix)
+        self.buffer += begins
+        self.take(len(MAGIC))
         version = self.number("<I")
         if version not in {2, 3}:
             self.malformed(f"its format version is {version:#x}, not 2 or 3 (an old or a big-endian file)")
@@ -86,7 +101,13 @@ class _GgufReader:
         if not isinstance(architecture := found.get("general.architecture"), str) or not architecture:
             self.malformed("it names no architecture")
         if isinstance(parts := found.get("split.count"), int) and parts > 1:
-            self.malformed(f"it is one of {parts} parts of a model (llama-gguf-split --merge joins them)")
+            number = found.get("split.no")
+            which = f"part {number + 1} of {parts}" if isinstance(number, int) else f"one of {parts} parts"
+            self.malformed(f"it is {which} of a model (llama-gguf-split --merge joins them)")
+        if architecture in _PROJECTORS:
+            self.malformed(f"it is a projector for pictures or sound ({architecture}), no language model")
+        if "bert" in architecture or architecture in _ENCODERS:
+            self.malformed(f"it makes embeddings ({architecture}) and is no language model")
         self.check_tensors(tensors, found.get("general.alignment", 32))
 
     def check_tensors(self, count: int, alignment: object) -> None:

@@ -39,7 +39,7 @@ _NOT_SAID: Final = frozenset({"tool_use", "tool_call", "thinking", "reasoning", 
 class ChatMessage(msgspec.Struct):
     """One message, with the fields of all dialects."""
 
-    role: str = "user"
+    role: str | None = None
     """In any case; one that is not known is the user's."""
     content: str | list[Any] | dict[str, Any] | None = None
     """A text, its parts, or null."""
@@ -72,7 +72,7 @@ def plain_messages(given: Sequence[ChatMessage], model: str | None, place: str =
 
     What a tool gave is read as part of the user's turn; an assistant's message that only leads to a call is no answer, and is left out.
     """
-    kinds = [_ROLES.get(message.role.strip().lower(), "user") for message in given]
+    kinds = [_ROLES.get((message.role or "").strip().lower(), "user") for message in given]
     answered = max((index for index, kind in enumerate(kinds) if kind in {"assistant", "tool"}), default=-1)
     calls: dict[str, str] = {}
     messages: list[Message] = []
@@ -82,7 +82,7 @@ def plain_messages(given: Sequence[ChatMessage], model: str | None, place: str =
         for capability, where in content.needs:
             if kind == "user" and index > answered:
                 raise lacks(model, capability, where)
-            notes["pictures, sound and files in earlier messages are left out: the models read text alone"] = None
+            notes["what is no text in earlier messages (pictures, sound, files) is left out: the models read text alone"] = None
         match kind:
             case "tool":
                 notes["what tools gave earlier in the conversation is read as part of the questions; none is called here"] = None
@@ -108,17 +108,33 @@ def offered_tools(
 
     Raises `BadRequest` where a call is required, or where the settings refuse tools.
     """
-    if isinstance(choice, Mapping):
-        kind = choice.get("mode") or choice.get("type") or "function"
-        choice = kind if kind in {"auto", "none"} else "required"
-    if choice in {"required", "any"}:
+    wanted = _chosen(choice)
+    if wanted == "required":
         raise lacks(model, "tools", "tool_choice")
-    if not tools or choice == "none":
+    if not tools or wanted == "none":
         return ()
     if settings.tools == "refuse":
         raise lacks(model, "tools")
     number = f"{len(tools)} tools, and none" if len(tools) > 1 else "a tool, which"
     return (f"this request offers {number} is called: the question is answered in words",)
+
+
+def _chosen(choice: str | Mapping[str, Any] | None) -> Literal["auto", "none", "required"]:
+    """What a choice of tools comes to: one that is named is required, and so is every word that does not leave it open.
+
+    >>> _chosen("AUTO"), _chosen({"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}), _chosen({"name": "weather"})
+    ('auto', 'auto', 'required')
+    """
+    if isinstance(choice, Mapping):
+        allowed = choice.get("allowed_tools")
+        choice = choice.get("mode") or (allowed.get("mode") if isinstance(allowed, Mapping) else choice.get("type")) or "function"
+    match str(choice or "auto").lower():
+        case "auto":
+            return "auto"
+        case "none":
+            return "none"
+        case _:
+            return "required"
 
 
 def checked_text(text: str, place: str) -> str:
@@ -130,6 +146,8 @@ def checked_text(text: str, place: str) -> str:
 
 def _content_of(message: ChatMessage, place: str) -> _Content:
     here = f"{place}.content"
+    if isinstance(message.content, dict) and not {"type", "text"} & set(message.content):
+        return _Content(json_bytes(message.content).decode())  # what a tool gave, as it gave it
     pictures = ((_SEEN, f"{place}.images"),) if message.images else ()
     if message.content is None or isinstance(message.content, str):
         return _Content(checked_text(message.content or "", here), pictures)
@@ -140,21 +158,25 @@ def _content_of(message: ChatMessage, place: str) -> _Content:
 
 def _part(part: object, place: str) -> _Content:
     """One part of a message's content."""
+    text, need = "", None
     match part:
-        case str(text) | {"type": "text" | "input_text" | "output_text", "text": str(text)}:
-            return _Content(checked_text(text, place))
-        case {"type": "refusal", "refusal": str(text)}:
-            return _Content(checked_text(text, place))
         case {"type": "tool_result", "content": inner}:
             return _content_of(ChatMessage(content=inner if isinstance(inner, str | list) else None), place)
-        case {"type": str(kind)} if kind in _NOT_SAID:
-            return _Content("")
+        case str(said) | {"type": "text" | "input_text" | "output_text", "text": str(said)} | {"type": "refusal", "refusal": str(said)}:
+            text = said
         case {"type": str(kind)} if kind in _CAPABILITY:
-            return _Content("", ((_CAPABILITY[kind], place),))
-        case {"text": str(text)}:
-            return _Content(checked_text(text, place))
+            need = _CAPABILITY[kind]
+        case None | {"text": None}:
+            pass
+        case {"type": str(kind)} if kind in _NOT_SAID:
+            pass
+        case {"text": str(said)}:
+            text = said
+        case {"type": str(kind)}:
+            need = f"parts of the type {kind[:40]!r}"
         case _:
             raise BadRequest(f"{place} is not a part that has text", param=place)
+    return _Content(checked_text(text, place), () if need is None else ((need, place),))
 
 
 def _calls_of(message: ChatMessage) -> Iterator[tuple[str, str]]:

@@ -40,9 +40,9 @@ from gork.service.dialects.ollama_messages import (
     OllamaVersion,
     drafts_of,
     format_of,
+    kept_for,
     prompt_of,
     sampling_in,
-    unloads,
 )
 from gork.service.dialects.replies import ChatResult, absent, answering
 from gork.service.dialects.requests import (
@@ -72,8 +72,6 @@ ABSENT = {
     "create": "models are not made by this service: write an ensemble file",
     "copy": "models are not copied by this service",
     "delete": "models are not deleted by this service",
-    "embed": "this service answers questions, it makes no embeddings",
-    "embeddings": "this service answers questions, it makes no embeddings",
     "blobs/{digest}": "this service keeps no blobs",
 }
 """Parts of Ollama's API that are not offered, each with the reason."""
@@ -93,6 +91,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.post("/api/chat", api.chat),
         web.post("/api/generate", api.generate),
         web.post("/api/pull", api.pull),
+        web.post("/api/embed", api.embed),
+        web.post("/api/embeddings", api.embed),
         *absent("/api", ABSENT),
     ]
 
@@ -174,6 +174,13 @@ class OllamaApi:
             raise BadRequest("raw prompts and templates are one model's own: the members of an ensemble each have another")
         return await self._answer(request, model, body, options, prompt_of(body))
 
+    async def embed(self, request: web.Request) -> web.StreamResponse:
+        """Refuse as an Ollama does whose model makes no embeddings."""
+        body = await read_body(request, OllamaShowRequest)
+        name = body.model or body.name
+        self._catalogue.find(name)
+        raise lacks(name, "embeddings")
+
     async def pull(self, request: web.Request) -> web.StreamResponse:
         """Say that a model is there, if it is: programs pull before they ask."""
         body = await read_body(request, OllamaPullRequest)
@@ -190,7 +197,7 @@ class OllamaApi:
 
     def _options(self, model: ServedModel, body: Body, notes: tuple[str, ...]) -> RequestOptions:
         """What the request says besides its messages, checked even where nothing is asked."""
-        unloads(body.keep_alive)
+        kept_for(body.keep_alive)
         if body.logprobs or body.top_logprobs:
             raise BadRequest("log-probabilities are not given here: leave out logprobs and top_logprobs", param="logprobs")
         drafts = drafts_of(body.think)
@@ -199,19 +206,29 @@ class OllamaApi:
         sampling = sampling_in(body.options, self._service.ensemble.context)
         form, unkept = format_of(body.format)
         notes = (*notes, *sampling.notes, *unkept)
-        return RequestOptions(options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, notes=notes)
+        optimize = body.optimize if body.optimize is not None or body.options is None else body.options.optimize
+        return RequestOptions(
+            options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, optimize=optimize, notes=notes
+        )
 
     async def _answer(
         self, http: web.Request, model: ServedModel, body: Body, options: RequestOptions, said: PlainMessages
     ) -> web.StreamResponse:
         """Answer the messages. Clients send none to have a model loaded or unloaded: the ensemble decides that itself and only says so."""
+        seconds = kept_for(body.keep_alive)
         if not said.messages:
-            done_reason = "unload" if unloads(body.keep_alive) else "load"
-            return json_response(OllamaEncoder(body).reply(done=True, done_reason=done_reason))
+            self._keep(model, seconds)
+            return json_response(OllamaEncoder(body).reply(done=True, done_reason="unload" if seconds == 0 else "load"))
         request = understand(self._service, model.member, said, options, task=http.headers.get(TASK_HEADER))
         encoder = OllamaEncoder(body, request.question)
         async with answering(self._service, request) as pending:
-            return await pending.send(http, encoder, stream=body.stream is not False)
+            reply = await pending.send(http, encoder, stream=body.stream is not False)
+        self._keep(model, seconds)
+        return reply
+
+    def _keep(self, model: ServedModel, seconds: float | None) -> None:
+        if seconds is not None:
+            self._service.engine.keep(model.member, seconds)
 
     def _listed(self, model: ServedModel) -> OllamaListedModel:
         return OllamaListedModel(

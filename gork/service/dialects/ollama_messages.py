@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gork.config.durations import seconds_of
+from gork.config.schema import Wrong
 from gork.errors import BadRequest
 from gork.service.dialects.generate_context import FOREIGN_CONTEXT, Remembered, read_context
 from gork.service.dialects.json_schema import kept_schema
@@ -21,7 +22,6 @@ DoneReason = Literal["stop", "length", "load", "unload", "error"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 LEVELS = ("high", "medium", "low", "max")
-_DURATION = re.compile(r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)")
 
 
 class OllamaSampling(msgspec.Struct, kw_only=True):
@@ -42,7 +42,9 @@ class OllamaSampling(msgspec.Struct, kw_only=True):
     frequency_penalty: Number | None = None
     seed: Number | None = None
     """Below 0 one is drawn."""
-    stop: str | list[str] | None = None
+    stop: str | list[Any] | None = None
+    optimize: bool | None = None
+    """Our own: whether the question is rewritten before it is asked; here, since clients pass options on as they are."""
 
 
 class OllamaQuestion(msgspec.Struct):
@@ -55,6 +57,8 @@ class OllamaQuestion(msgspec.Struct):
     format: str | dict[str, Any] | None = None
     """`json`, or a JSON schema."""
     options: OllamaSampling | None = None
+    optimize: bool | None = None
+    """Our own: the same as in `options`."""
     keep_alive: float | str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -232,6 +236,7 @@ def sampling_in(options: OllamaSampling | None, context: int) -> Sampling:
     """What candidates get of `options`; `context` bounds the answer's tokens."""
     given = msgspec.structs.asdict(options or OllamaSampling())
     stop = given.pop("stop")
+    given.pop("optimize")
     return sampling_of(given, stop, context)
 
 
@@ -256,19 +261,18 @@ def drafts_of(think: bool | str | None) -> bool | None:  # noqa: FBT001 - Ollama
     raise BadRequest(f'invalid think value: "{think[:100]}" (must be "high", "medium", "low", "max", true, or false)', param="think")
 
 
-def unloads(keep_alive: float | str | None) -> bool:
-    """Whether a client wants the model unloaded after the request. Raises `BadRequest` in Ollama's words.
+def kept_for(keep_alive: float | str | None) -> float | None:
+    """Seconds that a client wants the model kept in memory; None if it does not say. Raises `BadRequest` in Ollama's words.
 
-    >>> unloads(0), unloads("0s"), unloads("5m"), unloads(-1), unloads(None)
-    (True, True, False, False, False)
+    >>> kept_for(0), kept_for("0s"), kept_for("5m"), kept_for(-1), kept_for(None)
+    (0.0, 0.0, 300.0, inf, None)
     """
     if keep_alive is None:
-        return False
-    if isinstance(keep_alive, str):
-        if not _DURATION.fullmatch(keep_alive):
-            raise BadRequest(f'time: invalid duration "{keep_alive[:100]}"', param="keep_alive")
-        return not re.search("[1-9]", keep_alive)
-    return keep_alive == 0
+        return None
+    try:
+        return seconds_of(keep_alive)
+    except Wrong:
+        raise BadRequest(f'time: invalid duration "{str(keep_alive)[:100]}"', param="keep_alive") from None
 
 
 def prompt_of(body: OllamaGenerateRequest) -> PlainMessages:

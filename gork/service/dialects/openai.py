@@ -16,7 +16,7 @@ from msgspec import UNSET
 from gork.errors import GorkError, NotFound
 from gork.service.bodies import read_body
 from gork.service.dialects import openai_completions, openai_responses
-from gork.service.dialects.messages import offered_tools, plain_messages
+from gork.service.dialects.messages import lacks, offered_tools, plain_messages
 from gork.service.dialects.openai_messages import (
     END_MARK,
     FinishReason,
@@ -27,6 +27,7 @@ from gork.service.dialects.openai_messages import (
     OpenAIChunkChoice,
     OpenAICompletion,
     OpenAIDelta,
+    OpenAIEmbeddingsRequest,
     OpenAIModel,
     OpenAIModels,
     OpenAIUsage,
@@ -44,7 +45,6 @@ from gork.service.service import Service
 
 ABSENT = {
     "messages": "Anthropic's API is not spoken here: use OpenAI's, /v1/chat/completions",
-    "embeddings": "this service answers questions, it makes no embeddings",
     "images/generations": "this service answers questions, it makes no images",
     "audio/{what:.*}": "this service answers questions in text alone",
     "moderations": "this service answers questions, it does not rate texts",
@@ -60,6 +60,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.get("/v1/models", api.models),
         web.get("/v1/models/{model:.+}", api.model),
         web.post("/v1/chat/completions", api.chat),
+        web.post("/v1/embeddings", api.embed),
         *openai_completions.routes(service),
         *openai_responses.routes(service),
         *absent("/v1", ABSENT),
@@ -83,6 +84,12 @@ class OpenAIApi:
             return json_response(self._model(self._catalogue.find(name)))
         except NotFound:
             raise no_such_model(tagged(name)) from None
+
+    async def embed(self, http: web.Request) -> web.StreamResponse:
+        """Refuse, in the words of an Ollama whose model makes no embeddings."""
+        body = await read_body(http, OpenAIEmbeddingsRequest)
+        self._catalogue.find(body.model)
+        raise lacks(body.model, "embeddings")
 
     async def chat(self, http: web.Request) -> web.StreamResponse:
         """Answer a conversation."""
@@ -120,6 +127,7 @@ class OpenAIApi:
             seed=sampling.seed,
             answer_format=form,
             drafts=drafts_of(body),
+            optimize=body.optimize,
             notes=(*tools, *sampling.notes, *unkept),
         )
 

@@ -94,7 +94,12 @@ def routes(service: Service) -> list[web.RouteDef]:
         sampling = sampling_in(body, body.max_tokens, service.ensemble.context)
         form, unkept = format_of(body.response_format)
         options = RequestOptions(
-            options=sampling.options, seed=sampling.seed, answer_format=form, drafts=False, notes=(*sampling.notes, *unkept)
+            options=sampling.options,
+            seed=sampling.seed,
+            answer_format=form,
+            drafts=False,
+            optimize=body.optimize,
+            notes=(*sampling.notes, *unkept),
         )
         said: tuple[Message, ...] = ({"role": "user", "content": _prompt_of(body.prompt)},)
         request = understand(service, model.member, PlainMessages(said), options, task=http.headers.get(TASK_HEADER))

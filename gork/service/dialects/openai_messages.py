@@ -20,11 +20,12 @@ from gork.turn import AnswerFormat
 from gork.wire import json_bytes
 
 Count = Annotated[int, Meta(ge=0)]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 FinishReason = Literal["stop", "length"]
 END_MARK: Final = b"data: [DONE]\n\n"
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "seed")
-_OFF: Final = frozenset({"none", "disabled", "off", "hidden"})
+_OFF: Final = frozenset({"none", "disabled", "off", "hidden", "false"})
+_OPEN: Final = frozenset({"", "default", "auto"})
+"""Words that leave it to the service."""
 
 
 class OpenAIStreamOptions(msgspec.Struct):
@@ -43,7 +44,8 @@ class OpenAIJsonSchema(msgspec.Struct):
 class OpenAIResponseFormat(msgspec.Struct):
     """The form of the answer. The schema may also stand beside the type, as llama.cpp's own server and `/v1/responses` have it."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: str
+    """`text`, `json_object` or `json_schema`, in any case."""
     json_schema: OpenAIJsonSchema | None = None
     schema: dict[str, Any] | None = None
 
@@ -51,7 +53,7 @@ class OpenAIResponseFormat(msgspec.Struct):
 class OpenAIReasoning(msgspec.Struct):
     """Whether drafts and verdict are wanted, in the spelling of some gateways."""
 
-    effort: Effort | None = None
+    effort: str | None = None
     enabled: bool | None = None
     exclude: bool | None = None
     max_tokens: Number | None = None
@@ -60,12 +62,12 @@ class OpenAIReasoning(msgspec.Struct):
 class OpenAIThinking(msgspec.Struct):
     """The switches by which clients turn a model's thinking, and so drafts and verdict, off or on."""
 
-    reasoning_effort: Effort | None = None
+    reasoning_effort: str | None = None
     """`none` leaves drafts and verdict out; any other word asks for them."""
-    reasoning: OpenAIReasoning | None = None
+    reasoning: OpenAIReasoning | bool | str | None = None
     think: bool | str | None = None
     """The same, in Ollama's word."""
-    thinking: bool | dict[str, Any] | None = None
+    thinking: bool | str | dict[str, Any] | None = None
     """In that of Anthropic and DeepSeek: `{"type": "disabled"}`."""
     enable_thinking: bool | None = None
     """In Qwen's."""
@@ -90,7 +92,9 @@ class OpenAISampling(OpenAIThinking):
     presence_penalty: Number | None = None
     frequency_penalty: Number | None = None
     seed: Number | None = None
-    stop: str | list[str] | None = None
+    stop: str | list[Any] | None = None
+    optimize: bool | None = None
+    """Our own: whether the question is rewritten before it is asked; the service's settings if not given."""
 
 
 class OpenAIChatRequest(OpenAISampling, kw_only=True):
@@ -114,6 +118,12 @@ class OpenAIChatRequest(OpenAISampling, kw_only=True):
     logprobs: bool | Number | None = None
     top_logprobs: Number | None = None
     logit_bias: dict[str, Any] | None = None
+
+
+class OpenAIEmbeddingsRequest(msgspec.Struct):
+    """The body of `POST /v1/embeddings`, which is refused: only the model is looked at."""
+
+    model: str
 
 
 class OpenAIModel(msgspec.Struct):
@@ -239,14 +249,17 @@ def sampling_in(body: OpenAISampling, most: Number | None, context: int) -> Samp
 
 def format_of(wanted: OpenAIResponseFormat | None, place: str = "response_format") -> tuple[AnswerFormat | None, tuple[str, ...]]:
     """The form of the answer, and a line for each part of a schema that is not kept. Raises `BadRequest`."""
-    if wanted is None or wanted.type == "text":
+    kind = "text" if wanted is None else wanted.type.strip().lower()
+    if wanted is None or kind == "text":
         return None, ()
+    if kind not in {"json_object", "json_schema"}:
+        raise BadRequest(f"{place}.type must be text, json_object or json_schema, not {wanted.type[:40]!r}", param=f"{place}.type")
     named = wanted.json_schema
     where, schema = (f"{place}.json_schema.schema", named.schema) if named is not None else (f"{place}.schema", wanted.schema)
     if schema is not None:
         kept = kept_schema(schema, where)
         return kept.schema, kept.notes
-    if wanted.type == "json_object":
+    if kind == "json_object":
         return "json", ()
     missing = f"{place}.json_schema" if named is None else where
     raise BadRequest(f"{missing} is missing", param=missing)
@@ -269,15 +282,23 @@ def drafts_of(body: OpenAIThinking) -> bool | None:
 
 
 def _on(switch: object) -> bool | None:
-    return switch not in _OFF if isinstance(switch, str) else switch if isinstance(switch, bool) else None
+    """What a switch says: a word, or a truth; None where it leaves it open.
+
+    >>> _on("none"), _on("low"), _on(""), _on(False), _on(None)
+    (False, True, None, False, None)
+    """
+    if isinstance(switch, str):
+        word = switch.strip().lower()
+        return None if word in _OPEN else word not in _OFF
+    return switch if isinstance(switch, bool) else None
 
 
-def _reasoning(wanted: OpenAIReasoning | None) -> bool | None:
-    if wanted is None:
-        return None
-    if wanted.exclude or wanted.enabled is False or wanted.effort == "none" or wanted.max_tokens == 0:
+def _reasoning(wanted: OpenAIReasoning | bool | str | None) -> bool | None:  # noqa: FBT001 - clients' field
+    if not isinstance(wanted, OpenAIReasoning):
+        return _on(wanted)
+    if wanted.exclude or wanted.enabled is False or wanted.max_tokens == 0:
         return False
-    return True if wanted.enabled or wanted.effort is not None else None
+    return True if wanted.enabled else _on(wanted.effort)
 
 
 def no_voice(modalities: Sequence[str] | None) -> bool:

@@ -16,7 +16,7 @@ from msgspec import field
 
 from gork.errors import BadRequest, GorkError
 from gork.service.bodies import read_body
-from gork.service.dialects.messages import ChatMessage, PlainMessages, offered_tools, plain_messages
+from gork.service.dialects.messages import ChatMessage, PlainMessages, checked_text, offered_tools, plain_messages
 from gork.service.dialects.openai_messages import (
     Count,
     OpenAICompletionDetails,
@@ -35,7 +35,7 @@ from gork.service.dialects.sampling import Number
 from gork.service.responses import status_of
 from gork.service.service import Service
 from gork.service.turns import KeptTurn, TurnStore
-from gork.turn import Message, Question
+from gork.turn import Message, Question, instructions
 
 Json = dict[str, Any]
 
@@ -125,14 +125,13 @@ class ResponsesApi:
         body = await read_body(http, OpenAIResponsesRequest)
         model = self._catalogue.find(body.model)
         options = self._options(body)
-        said = plain_messages([*_instructions(body), *messages_in(body.input, self._turns)], body.model, "input")
-        before = self._before(body.previous_response_id)
-        said = PlainMessages((*before, *said.messages), said.notes)
-        request = understand(self._service, model.member, said, options, task=http.headers.get(TASK_HEADER))
+        said = plain_messages([*messages_in(body.input, self._turns)], body.model, "input")
+        talk = (*self._before(body.previous_response_id), *said.messages)
+        asked = PlainMessages((*instructions(checked_text(body.instructions or "", "instructions")), *talk), said.notes)
+        request = understand(self._service, model.member, asked, options, task=http.headers.get(TASK_HEADER))
         question = request.question
 
         def remember(answer: str) -> None:
-            talk = tuple(message for message in said.messages if message["role"] != "system")
             self._turns.add(KeptTurn(question.id, (*talk, {"role": "assistant", "content": answer})))
 
         encoder = ResponsesEncoder(body, question, (lambda _: None) if body.store is False else remember)
@@ -141,7 +140,7 @@ class ResponsesApi:
 
     def _before(self, response_id: str | None) -> Sequence[Message]:
         """What was said before this request. Raises `BadRequest`."""
-        if response_id is None:
+        if not response_id:
             return ()
         kept = self._turns.find(response_id.removeprefix("resp_"))
         if kept is None:
@@ -169,24 +168,21 @@ class ResponsesApi:
             seed=sampling.seed,
             answer_format=form,
             drafts=drafts_of(body),
+            optimize=body.optimize,
             notes=(*tools, *sampling.notes, *unkept),
         )
-
-
-def _instructions(body: OpenAIResponsesRequest) -> list[ChatMessage]:
-    return [ChatMessage(role="system", content=body.instructions)] if body.instructions else []
 
 
 def messages_in(given: str | Sequence[str | Json] | None, turns: TurnStore[KeptTurn]) -> Iterator[ChatMessage]:
     """The items of an input as messages; items may refer to answers that are still kept. Raises `BadRequest`."""
     for index, item in enumerate([given] if isinstance(given, str) else given or ()):
         match item:
-            case str(text):
+            case str(text) | {"type": "input_text" | "text", "text": str(text)}:
                 yield ChatMessage(content=text)
-            case {"type": "function_call", "name": name}:
-                function = {"name": name, "arguments": item.get("arguments")}
+            case {"type": "function_call" | "custom_tool_call" | "mcp_call", "name": name}:
+                function = {"name": name, "arguments": item.get("arguments") or item.get("input")}
                 yield ChatMessage(role="assistant", tool_calls=[{"id": item.get("call_id"), "function": function}])
-            case {"type": "function_call_output", "output": output}:
+            case {"type": "function_call_output" | "custom_tool_call_output", "output": output}:
                 yield ChatMessage(role="tool", content=_content(output), tool_call_id=str(item.get("call_id")))
             case {"type": "item_reference", "id": str(reference)}:
                 yield from _referred(reference, turns, f"input[{index}]")
@@ -194,8 +190,8 @@ def messages_in(given: str | Sequence[str | Json] | None, turns: TurnStore[KeptT
                 continue
             case {"content": content} if item.get("type") in {None, "message"}:
                 yield ChatMessage(role=str(item.get("role") or "user"), content=_content(content))
-            case {"type": str(kind)} if kind.endswith(("_call", "_call_output")):
-                continue  # of tools that the API has built in, and that left their words in an answer
+            case {"type": str(kind)} if kind.startswith("mcp_") or kind.endswith(("_call", "_call_output")) or kind == "compaction":
+                continue  # of what the API has built in, and that left its words in an answer
             case _:
                 raise BadRequest(f"input[{index}] is not an item that has text", param=f"input[{index}]")
 

@@ -25,6 +25,8 @@ from gork.service.service import NAME, Service
 from gork.turn import AnswerFormat, Message, Question, as_messages, instructions
 
 LATEST = ":latest"
+REGISTRY = "registry.ollama.ai/"
+LIBRARY = "library/"
 LONGEST_NAME = 256
 SEEDS = 2**31
 """A request's seed is taken modulo this."""
@@ -82,13 +84,14 @@ class Catalogue:
         return (whole, *members)
 
     def find(self, name: str | None) -> ServedModel:
-        """The model of that name, with or without `:latest`. Raises `BadRequest` or `NotFound` in Ollama's words."""
+        """The model of that name, in any case, with or without `:latest`. Raises `BadRequest` or `NotFound` in Ollama's words."""
         if not name:
             raise BadRequest("model is required", param="model")
         if len(name) > LONGEST_NAME:
             raise BadRequest("invalid model name", param="model")
+        wanted = _plain_name(name)
         for model in self.models:
-            if name.removesuffix(LATEST) == model.name:
+            if wanted == _plain_name(model.name):
                 return model
         raise no_such_model(name)
 
@@ -96,6 +99,15 @@ class Catalogue:
 def no_such_model(name: str) -> NotFound:
     """The error for a name that is not in the catalogue."""
     return NotFound(f"model '{name}' not found", param="model", code="model_not_found")
+
+
+def _plain_name(name: str) -> str:
+    """A model's name without what Ollama, too, takes for granted in one: its registry, its library, its tag and its case.
+
+    >>> _plain_name("registry.ollama.ai/library/Qwen:latest"), _plain_name("qwen3:0.6b")
+    ('qwen', 'qwen3:0.6b')
+    """
+    return name.lower().removeprefix(REGISTRY).removeprefix(LIBRARY).removesuffix(LATEST)
 
 
 def tagged(name: str) -> str:
@@ -116,6 +128,8 @@ class RequestOptions:
     answer_format: AnswerFormat | None = None
     drafts: bool | None = None
     """Whether drafts and verdict are wanted in the thinking channel; None leaves it to the settings."""
+    optimize: bool | None = None
+    """Whether the question is rewritten; None leaves it to the settings."""
     notes: tuple[str, ...] = ()
     """Lines for the client: something of these is not as it asked."""
 
@@ -129,7 +143,7 @@ class UnderstoodRequest:
     question: Question
     options: RequestOptions
     settings: Settings
-    """The service's, with the request's seed."""
+    """The service's, with the request's seed, and with its word on rewriting."""
     plain: bool = False
     """Whether the member gets none of its own instructions."""
     notes: tuple[str, ...] = ()
@@ -169,10 +183,17 @@ def understand(
         member=member,
         question=question,
         options=options,
-        settings=settings if options.seed is None else replace(settings, seed=options.seed % SEEDS),
+        settings=_settings_of(settings, options),
         plain=side_call or (member is not None and service.roles[member] != "candidate"),
         notes=notes,
     )
+
+
+def _settings_of(settings: Settings, options: RequestOptions) -> Settings:
+    said: dict[str, object] = {} if options.seed is None else {"seed": options.seed % SEEDS}
+    if options.optimize is not None:
+        said["optimize"] = options.optimize
+    return replace(settings, **said) if said else settings
 
 
 def smallest(service: Service) -> str:

@@ -29,7 +29,7 @@ class Sampling:
     notes: tuple[str, ...]
 
 
-def sampling_of(given: Mapping[str, Number | None], stop: str | Sequence[str] | None, context: int) -> Sampling:
+def sampling_of(given: Mapping[str, Number | None], stop: str | Sequence[object] | None, context: int) -> Sampling:
     """What is made of a client's options, by Ollama's names; `context` bounds an answer's tokens."""
     options: dict[str, OptionValue] = {}
     notes: list[str] = []
@@ -46,7 +46,7 @@ def sampling_of(given: Mapping[str, Number | None], stop: str | Sequence[str] | 
         options[name] = int(bounded) if whole else float(bounded)
         if bounded != value:
             notes.append(f"{name} is {bounded:,.10g} here, not {value:,.10g}: that is as far as it goes")
-    stops = [stop] if isinstance(stop, str) else list(stop or ())
+    stops = [text for text in ([stop] if isinstance(stop, str) else stop or ()) if isinstance(text, str)]
     if kept := tuple(text for text in dict.fromkeys(stops) if 0 < len(text) <= LONGEST_STOP)[:MOST_STOPS]:
         options["stop"] = kept
     if len(kept) < len({text for text in stops if text}):

@@ -22,7 +22,8 @@ _FORM = re.compile(r"/(\?|[A-Za-z][A-Za-z0-9_-]*)(?:\s+(.*))?", re.DOTALL)
 NOTES = (
     "Anything else is a question; so is a line that starts with a space.",
     'Several lines: paste them, Alt-Enter for a new line, or """ before the first and after the last. Ctrl-G: your own editor.',
-    "Ctrl-C stops an answer; exit, quit or Ctrl-D to leave. Tab completes commands.",
+    "Enter while the models work: answer now, with what there is. Ctrl-C stops an answer.",
+    "exit, quit or Ctrl-D to leave. Tab completes commands.",
 )
 _SIDE_BY_SIDE = 60
 """Columns from which on a command and its help stand side by side."""
