@@ -11,13 +11,16 @@ IMAGES := $(NAMES:%=%:$(RELEASE))
 DOCKER ?= docker
 CTR ?= sudo k3s ctr
 KUBECTL ?= kubectl
+# A registry that the nodes can pull from, with the folder in it: make push up REGISTRY=registry.example.com/gork
+REGISTRY ?=
 
-.PHONY: help images $(NAMES) import up down
+.PHONY: help images $(NAMES) import push up down
 
 help:
 	@echo "make images    build the six images of release $(RELEASE)    (one alone: make qwen)"
-	@echo "make import    bring them into this node's k3s"
-	@echo "make up        apply script_final.yaml and wait until it serves"
+	@echo "make import    bring them into this node's k3s: for one node"
+	@echo "make push      push them to REGISTRY=...: for several nodes"
+	@echo "make up        apply script_final.yaml (with REGISTRY=... the images from there) and wait until it serves"
 	@echo "make down      delete what it made"
 
 images: $(NAMES)
@@ -29,8 +32,16 @@ $(NAMES):
 import:
 	$(DOCKER) save $(IMAGES) | $(CTR) images import -
 
+push:
+	@test -n "$(REGISTRY)" || { echo "make push REGISTRY=registry.example.com/gork" >&2; exit 2; }
+	for image in $(IMAGES); do $(DOCKER) tag $$image $(REGISTRY)/$$image && $(DOCKER) push $(REGISTRY)/$$image || exit 1; done
+
 up:
+ifeq ($(REGISTRY),)
 	$(KUBECTL) apply -f script_final.yaml
+else
+	$(KUBECTL) kustomize deploy/overlays/registry | sed 's#REGISTRY/#$(REGISTRY)/#' | $(KUBECTL) apply -f -
+endif
 	$(KUBECTL) rollout status deployment --selector app.kubernetes.io/part-of=gork-heavy-lite --timeout=20m
 
 down:

@@ -100,9 +100,11 @@ class ModelError(GorkError):
 
     kind: ClassVar[str] = "error"
 
-    def __init__(self, what: str, *, member: str, where: str, fix: str | None = None) -> None:
+    def __init__(self, what: str, *, member: str, where: str, fix: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(f"{member} at {where}: {what}", fix=fix)
         self.what, self.member, self.where = what, member, where
+        self.retry_after_s = retry_after_s
+        """Seconds after which its server asks to be asked again; None where it did not say so."""
         self.said = ""
         """A server's own words about the request, where it found fault with that; for programs, never shown."""
 

@@ -1,4 +1,4 @@
-"""What this machine gives this process: cores and memory, within the limits of its control groups, and why.
+"""What this machine gives this process: cores and memory, within the limits of its control groups, and why; and if it is a pod.
 
 llama.cpp's workers spin: one thread more than there are free cores makes them many times slower, and neither `os.cpu_count` nor the
 affinity mask knows of the CPU quota that a container has.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -39,6 +39,11 @@ def free_cores(root: Path = Path("/")) -> Cores:
         cores, folder = quota
         found.append(Cores(max(1, int(cores)), f"the CPU quota is {cores:.3g} cores ({folder})"))
     return min(found, key=lambda limit: limit.count)
+
+
+def in_pod(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is in a pod of a Kubernetes cluster, where servers are pods."""
+    return bool(environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def _cores_in_words(count: int) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -36,7 +37,7 @@ from gork.turn import (
     Token,
     Turn,
 )
-from gork.wire import Accepted, Broken, Explained, Queued, WireEvent
+from gork.wire import Accepted, Broken, Explained, Held, Queued, WireEvent
 
 _T = TypeVar("_T")
 REPLY_S: Final = 10.0
@@ -112,6 +113,38 @@ class Remote:
     async def check(self) -> Sequence[MemberRow]:
         """One row for each member there. Raises a `ServiceError`."""
         return [MemberRow(row.member, row.role, row.model, row.where, row.state, row.ok) for row in (await _members(self._client)).members]
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[asyncio.Task[bool]]:
+        """Hold a place for a prompt beside the service; the task ends with True when the service is being stopped.
+
+        Entering raises a `ServiceError` when there is no place left, a `NoService` where the service knows of none.
+        """
+        held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def take(event: WireEvent) -> bool | None:
+            if isinstance(event, Held) and not held.done():
+                held.set_result(None)
+            return event.kind == "stopped" if isinstance(event, Broken) else None
+
+        async def hold() -> bool:
+            try:
+                return await self._client.events("/api/prompt", None, take)
+            except ServiceError:
+                if not held.done():
+                    raise
+                return False  # it went away without a word: the next question finds out
+
+        task = asyncio.create_task(hold(), name="hold a place beside the service")
+        try:
+            waited: tuple[asyncio.Future[Any], ...] = (task, held)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if not held.done():
+                task.result()
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def ask(
         self, question: Question, on_event: OnEvent, how: Settings | None = None, *, answer_now: asyncio.Event | None = None
@@ -215,7 +248,7 @@ class _EventSink:
             case Queued(ahead):
                 more = f", after {ahead} other{'' if ahead == 1 else 's'}" if ahead else ""
                 self._on_event(Notice(f"the service is busy with another turn: this one waits in line{more}"))
-            case Accepted() | Explained() | Finished():
+            case Accepted() | Explained() | Finished() | Held():
                 pass  # not of this request
             case _:
                 if self._roles is None or all(name in self._roles or name == QUESTIONS_CODE for name in _names(event)):

@@ -72,8 +72,8 @@ class ServiceClient:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._foreign(f"its reply to {path} is another one: {plain(str(error))}") from None
 
-    async def events(self, path: str, body: object, take: Callable[[WireEvent], _T | None]) -> _T:
-        """Send a request that is answered by events, and give each to `take` until that returns something.
+    async def events(self, path: str, body: object | None, take: Callable[[WireEvent], _T | None]) -> _T:
+        """Send a request (GET without a body) that is answered by events, and give each to `take` until that returns something.
 
         Leaving it, however that happens, closes the connection, and the service stops what it does for it. Raises a `ServiceError`.
         """
@@ -82,7 +82,8 @@ class ServiceClient:
             event = self._event(*sent)
             return None if event is None else take(event)
 
-        async with self._http() as http, http.reply(path, msgspec.json.encode(body), idle_s=self.silence_s, at_work=True) as reply:
+        data = None if body is None else msgspec.json.encode(body)
+        async with self._http() as http, http.reply(path, data, idle_s=self.silence_s, at_work=True) as reply:
             if reply.content_type != "text/event-stream":
                 raise self._foreign(f"its reply to {path} is {plain(reply.content_type)}")
             result = await reply.follow(EventReader(self.limits.line), read)

@@ -79,7 +79,12 @@ class Explained:
     text: str
 
 
-WireEvent = Event | Accepted | Queued | Broken | Explained
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A prompt has its place beside the service for as long as this stream lasts; `Broken` ends it when the service is being stopped."""
+
+
+WireEvent = Event | Accepted | Queued | Broken | Explained | Held
 
 _KINDS: Final[Mapping[str, type]] = {
     "accepted": Accepted,
@@ -96,6 +101,7 @@ _KINDS: Final[Mapping[str, type]] = {
     "finished": Finished,
     "broken": Broken,
     "explained": Explained,
+    "held": Held,
 }
 _NAMES: Final = {record: kind for kind, record in _KINDS.items()}
 _INNER: Final[Mapping[type, tuple[str, type]]] = {

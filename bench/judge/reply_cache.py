@@ -169,7 +169,7 @@ class CachedModel(Model):
             choice = Choice(**known)
         return choice
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         """Whether the model can answer."""
         return await self._inner.check()
 
@@ -228,7 +228,7 @@ class AbsentModel(Model):
         weights = self.member.weights
         return (None if weights is None else weights.sha256 or weights.file) or self.member.model or self.name
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         """Not asked."""
         return Health(problem="only what was kept of it is there")
 

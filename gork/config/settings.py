@@ -73,6 +73,21 @@ def _web_origins(raw: object) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def _hosts(raw: object) -> tuple[str, ...]:
+    """A list, or a text with commas; IPv6 addresses with their brackets or without.
+
+    >>> _hosts("0.0.0.0, [::]")
+    ('0.0.0.0', '::')
+    """
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list | tuple) or not 1 <= len(parts) <= 16:
+        raise Wrong(f"must be addresses or names of hosts, not {describe(raw)}")
+    hosts = tuple(part.strip().removeprefix("[").removesuffix("]").lower() if isinstance(part, str) else "" for part in parts)
+    if not all(re.fullmatch(r"[a-z0-9_.:%-]{1,253}", host) for host in hosts):
+        raise Wrong(f"must be addresses or names of hosts, not {describe(raw)}")
+    return hosts
+
+
 _WEB_ORIGIN = re.compile(
     r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?"
     r"|(?!https?:)[a-z][a-z0-9+.-]{1,40}://([a-zA-Z0-9._-]{1,253}|\*)"
@@ -86,7 +101,7 @@ _Duration = Annotated[str, From(Any, setting_of), Meta(title='a duration such as
 _OllamaHost = Annotated[str, as_url(host_url, "a host, host:port or URL")]
 _OpenAIHost = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8000/v1")]
 _ServerUrl = Annotated[str, as_url(base_url, "a URL such as http://127.0.0.1:8080")]
-_HostName = Annotated[str, Meta(min_length=1, max_length=253, title="an address or a host's name")]
+_Hosts = Annotated[tuple[str, ...], From(Any, _hosts), Meta(title="addresses or names of hosts")]
 _WebOrigins = Annotated[tuple[str, ...], From(Any, _web_origins), Meta(title="origins such as https://chat.example")]
 _Token = Annotated[Secret, From(Any, _secret), Meta(title="a token")]
 _Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
@@ -150,7 +165,8 @@ class Settings(Record, frozen=True, kw_only=True):
         _Tokens | None, Help("Maximum history that models are given, in tokens; what fits beside question and answer if not given.")
     ] = None
     save: Annotated[bool, Help("Save the conversations of the prompt.")] = True
-    sessions: Annotated[FilePath | None, Help("Where conversations are saved; ~/.local/state/gork/sessions if not given.")] = None
+    data: Annotated[FilePath | None, Help("Where conversations and what was typed are kept; ~/.local/state/gork if not given.")] = None
+    sessions: Annotated[FilePath | None, Help("Where conversations are saved; the folder sessions in that one if not given.")] = None
     history: Annotated[bool, Help("Keep what is typed at the prompt in a file for the next time.")] = True
     idle_exit: Annotated[_Idle, Help("Leave the prompt after this long without a key; 0 for never.", placeholder="SECONDS")] = 14_400.0
     threads: Annotated[_Cores | None, Help("Cores to use; detected (CPU quota, affinity mask, machine) if not given.", group="models")] = (
@@ -195,10 +211,20 @@ class Settings(Record, frozen=True, kw_only=True):
         _ServerUrl | None,
         Help("Have a running service answer instead of models here; for questions and the prompt.", group="models", placeholder="URL"),
     ] = None
-    host: Annotated[_HostName, Help("Address to listen on.", group="serve", placeholder="ADDRESS")] = "127.0.0.1"
+    host: Annotated[
+        _Hosts,
+        Help(
+            "Addresses to listen on, separated by commas; 0.0.0.0,:: for all of IPv4 and IPv6.",
+            group="serve",
+            placeholder="ADDRESS[,ADDRESS...]",
+        ),
+    ] = ("127.0.0.1",)
     port: Annotated[_Port, Help("Port to listen on; 0 for any free one.", group="serve")] = 8080
     turns: Annotated[_Turns, Help("Turns at the same time; more than 1 where the models have processors of their own.", group="serve")] = 1
     queue: Annotated[_Queue, Help("Turns that may wait for their start; more get 503.", group="serve")] = 16
+    prompts: Annotated[
+        _Queue, Help("Prompts beside the service that it has room for, in its own container; 0 for any number.", group="serve")
+    ] = 0
     body_limit: Annotated[_Bytes, Help("Largest request that the service reads, in bytes.", group="serve")] = 2 << 20
     request_timeout: Annotated[
         _Seconds,

@@ -90,7 +90,9 @@ def settings_document() -> str:
 def _default(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return "" if value is None or value == () else str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value).lower()
 
 
 _HEAD = """\

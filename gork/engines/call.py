@@ -28,6 +28,8 @@ class Deadlines:
     prefill_rate: float = 10.0
     """Prompt tokens a second that even a slow model reads: the first token's deadline grows with the prompt."""
     idle: float = 30.0
+    patience: float = 60.0
+    """How long a server that was well a moment ago is asked again while it is gone (`gork/engines/retries.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,17 @@ class CallDeadline:
             (phase, seconds) if phase_end < self._end or self._limit is None else (f"{phase} within its turn", self._limit)
         )
         self._scope.reschedule(self._when(phase_end))
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the call has left; None without a limit."""
+        return None if self._limit is None else self._end - self._clock()
+
+    def pausing(self) -> None:
+        """Nothing is asked for a while: only the limit of the whole call counts."""
+        self._unwatch()
+        self.phase, self.allowed = "its server to take requests again", self._limit
+        self._scope.reschedule(self._when(math.inf))
 
     def loading(self) -> None:
         """From here on only the load's own deadline counts."""

@@ -10,16 +10,20 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
+
+from gork.machine import in_pod
 
 MAX_LINE = 16 * 2**20
 """Bytes of one record. aiohttp's own line reader stops at 128 KiB, which a record with many log-probabilities can pass."""
@@ -83,6 +87,27 @@ class Refusal:
     content_type: str
     location: str | None = None
     retry_after: str | None = None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds after which a server that turns requests away (429, 503) asks to be asked again; None if it does not.
+
+        >>> Refusal(status=503, body=b"", content_type="", retry_after="5").retry_after_s
+        5.0
+        >>> Refusal(status=429, body=b"", content_type="", retry_after="Thu, 01 Jan 1970 00:00:00 GMT").retry_after_s
+        0.0
+        >>> Refusal(status=503, body=b"", content_type="", retry_after="soon").retry_after_s
+        >>> Refusal(status=301, body=b"", content_type="", retry_after="5").retry_after_s
+        """
+        told = (self.retry_after or "").strip()
+        if self.status not in {429, 503} or not told:
+            return None
+        if told.isdecimal() and len(told) < 10:
+            return float(told)
+        try:
+            return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
 
 
 class Translator(Protocol):
@@ -428,3 +453,18 @@ def is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def when_down(where: str, here: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What to do when nothing answers at a URL; `here` is what to do about a server of this machine.
+
+    >>> when_down("http://127.0.0.1:11434", "is it running? (`ollama serve`)", {})
+    'is it running? (`ollama serve`)'
+    >>> when_down("http://10.0.0.7:11434", "is it running? (`ollama serve`)", {})
+    'is a server running at that address?'
+    >>> when_down("http://qwen:11434", "is it running? (`ollama serve`)", {"KUBERNETES_SERVICE_HOST": "10.43.0.1"})
+    'is its pod running? (`kubectl get pods`)'
+    """
+    if is_here(URL(where).host or ""):
+        return here
+    return "is its pod running? (`kubectl get pods`)" if in_pod(environ) else "is a server running at that address?"

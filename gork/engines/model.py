@@ -1,14 +1,15 @@
 """One model, whatever answers for it: the interface of every engine, and what all engines do alike.
 
 What is alike: one request at a time per slot, loading as a task of the engine's own (no turn's deadline and no Ctrl-C aborts it),
-deadlines that move from phase to phase, thinking taken out of the text, and one more try when the model's process went away in
-mid-stream. An engine adds the transport: `_load`, `_stream`, `_choose`, `check`.
+deadlines that move from phase to phase, thinking taken out of the text, and more tries where that may help (`gork/engines/retries.py`).
+An engine adds the transport: `_load`, `_stream`, `_choose`, `_check`.
 """
 
 from __future__ import annotations
 
 import abc
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
 from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, RunningCall, Slot, estimate_prompt
-from gork.errors import Died, TimedOut, advised
+from gork.engines.retries import Retries
+from gork.errors import Died, ModelError, TimedOut, advised
 from gork.turn import Answer, AnswerFormat, MemberState, Message, Notice, OnEvent, Restarted, State
 
 Options = Mapping[str, OptionValue]
@@ -70,6 +72,8 @@ class Model(abc.ABC):
         self.member, self.deadlines = member, deadlines
         self._slots = slots if slots is not None else asyncio.Semaphore(member.parallel)
         self._load_task: asyncio.Task[None] | None = None
+        self._well_at: float | None = None
+        """When it was last known to answer."""
         self.untold: list[str] = []
         """What an engine found out that the user should know: the next call tells it."""
 
@@ -102,6 +106,11 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def weights_id(self) -> str:
         """Equal for models that run on the same weights (their confidences can be compared)."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether it stays in memory whether it is asked or not, so that reading ahead takes nothing from anybody."""
+        return False
 
     def answer(self, completion: Completion) -> Answer:
         """What it wrote, as a candidate's answer."""
@@ -147,14 +156,15 @@ class Model(abc.ABC):
             on_event(MemberState(self.name, State.READING))
             return await self._stream(messages, options, partial, answer_format=answer_format, logprobs=logprobs)
 
-        def again(error: Died) -> None:
+        def again(error: ModelError) -> None:
+            if isinstance(error, Died) or partial.tokens:
+                on_event(Restarted(self.name, error.what))
             partial.begin()
-            on_event(Restarted(self.name, error.what))
 
         try:
             async with deadline, self._slot(on_event):
                 call.begin(partial, deadline)
-                return await self._twice(stream, deadline, on_event, again)
+                return await self._tried(stream, deadline, on_event, again)
         except TimeoutError:
             partial.end()
             if partial.text.strip():
@@ -180,7 +190,7 @@ class Model(abc.ABC):
 
         try:
             async with deadline, self._slot(on_event):
-                return await self._twice(read, deadline, on_event, lambda error: None)
+                return await self._tried(read, deadline, on_event, lambda error: None)
         except TimeoutError:
             raise self._late(deadline) from None
 
@@ -190,9 +200,16 @@ class Model(abc.ABC):
             await self._loaded(None, on_event)
             await self._prefill(messages)
 
-    @abc.abstractmethod
     async def check(self) -> Health:
         """Whether the model can answer, without making it generate; never raises a `ModelError`."""
+        health = await self._check()
+        if health.ok:
+            self._well_at = time.monotonic()
+        return health
+
+    @abc.abstractmethod
+    async def _check(self) -> Health:
+        """Find that out; never raises a `ModelError`."""
 
     @abc.abstractmethod
     async def _is_loaded(self) -> bool:
@@ -231,21 +248,41 @@ class Model(abc.ABC):
     def _slot(self, on_event: OnEvent) -> Slot:
         return Slot(self._slots, lambda: on_event(MemberState(self.name, State.WAITING)))
 
-    async def _twice(
-        self, attempt: Callable[[], Awaitable[_T]], deadline: CallDeadline, on_event: OnEvent, again: Callable[[Died], None]
+    async def _tried(
+        self, attempt: Callable[[], Awaitable[_T]], deadline: CallDeadline, on_event: OnEvent, again: Callable[[ModelError], None]
     ) -> _T:
-        """Make the attempt with the model loaded; once more if the model's process went away."""
+        """Make the attempt with the model loaded, and again while that may help; `again` is told why."""
+        retries = Retries(patience_s=self.deadlines.patience)
         try:
-            await self._loaded(deadline, on_event)
-            try:
-                return await attempt()
-            except Died as error:
-                again(error)
-            await self._loaded(deadline, on_event)
-            return await attempt()
+            while True:
+                asked = False
+                try:
+                    await self._loaded(deadline, on_event)
+                    asked = True
+                    result = await attempt()
+                except ModelError as error:
+                    pause = self._pause(error, retries, deadline, asked=asked)
+                    if pause is None:
+                        raise retries.told(error) from None
+                    deadline.pausing()
+                    again(error)
+                    if pause:
+                        on_event(MemberState(self.name, State.WAITING, f"asked again in {pause:.0f} s: {error.what}"))
+                        await asyncio.sleep(pause)
+                else:
+                    self._well_at = time.monotonic()
+                    return result
         finally:
             while self.untold:
                 on_event(Notice(self.untold.pop(0)))
+
+    def _pause(self, error: ModelError, retries: Retries, deadline: CallDeadline, *, asked: bool) -> float | None:
+        """Seconds until the next attempt; None if there is none. A load that failed is not made again: another would fail likewise."""
+        if isinstance(error, Died):
+            if not asked:
+                return None
+            self._well_at = time.monotonic()  # it was at work
+        return retries.pause(error, well_at=self._well_at, left_s=deadline.left_s)
 
     async def _loaded(self, deadline: CallDeadline | None, on_event: OnEvent) -> None:
         """Wait until the model is in memory. The load belongs to the engine: giving up the wait does not abort it."""

@@ -19,7 +19,7 @@ from gork.engines.call import Deadlines
 from gork.engines.client import ServerClient
 from gork.engines.http import open_session
 from gork.engines.model import Engine, Model
-from gork.errors import Died, ModelError, ModelMissing, Refused
+from gork.errors import Died, ModelError, ModelMissing, Refused, Unreachable
 
 _T = TypeVar("_T")
 
@@ -136,7 +136,7 @@ class ServedModel(Model):
             yield
         except ModelError as error:
             if self._unsettles(error):
-                self._fresh_until, self._suspect = 0.0, isinstance(error, Died)
+                self._fresh_until, self._suspect = 0.0, isinstance(error, Died | Unreachable)
             raise
         self._fresh_until, self._suspect = time.monotonic() + self.fresh_s, False
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gork.config.schema import Secret
-from gork.engines.http import Fault, FaultKind, Refusal, error_of, plain
+from gork.engines.http import Fault, FaultKind, Refusal, error_of, plain, when_down
 from gork.errors import BadReply, Busy, Died, ModelError, Refused, TimedOut, Unreachable
 
 
@@ -58,10 +58,15 @@ class Spot:
         if fault.kind is FaultKind.BROKEN and not fault.at_work:
             kind = Unreachable
         told = self.shown(fault.detail)
-        return self.error(kind, what.format(told), fix.format(down=self.server.down, question=self.server.question))
+        return self.error(kind, what.format(told), fix.format(down=when_down(self.where, self.server.down), question=self.server.question))
 
     def refused(self, refusal: Refusal) -> ModelError:
         """Translate a reply whose status is not 200."""
+        error = self._refused(refusal)
+        error.retry_after_s = refusal.retry_after_s
+        return error
+
+    def _refused(self, refusal: Refusal) -> ModelError:
         status = refusal.status
         if 300 <= status < 400:
             target = f" to {self.shown(refusal.location)}" if refusal.location else ""

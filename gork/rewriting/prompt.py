@@ -84,12 +84,15 @@ def rewrite_messages(question: Question, member: Member) -> list[Message]:
 
     A prompt that leans on what was said before is shown with the last turns; others are not, since a small model mixes them up.
     """
-    messages: list[Message] = [{"role": "system", "content": member.system or DEFAULT_SYSTEM}]
-    messages += as_messages(member.examples)
     earlier = [m for m in _recent(question.history) if m["role"] == "user"] if leans_on_history(question.text) else []
     lines = [f"Earlier prompt: {message['content']}" for message in earlier]
     prompt = "\n".join([*lines, f"Prompt: {question.text}"]) if lines else question.text
-    return [*messages, {"role": "user", "content": prompt}]
+    return [*fixed_prefix(member), {"role": "user", "content": prompt}]
+
+
+def fixed_prefix(member: Member) -> list[Message]:
+    """What every rewrite begins with."""
+    return [{"role": "system", "content": member.system or DEFAULT_SYSTEM}, *as_messages(member.examples)]
 
 
 def leans_on_history(text: str) -> bool:

@@ -41,10 +41,9 @@ class AccessPolicy:
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.reveal().encode()
         self._origins = frozenset(settings.cors)
-        self._bound = settings.host.strip("[]").lower()
-        self._loopback = is_loopback(self._bound)
+        self._loopback = all(map(is_loopback, settings.host))
         named = {name for origin in settings.cors if (name := urlsplit(origin).hostname)}
-        self._names = frozenset({*named, self._bound, "localhost", socket.gethostname().lower()})
+        self._names = frozenset({*named, *settings.host, "localhost", socket.gethostname().lower()})
 
     def check_host(self, request: web.Request) -> None:
         """Where only this machine can ask, refuse a host name that may be anybody's. Raises `WrongHost`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from gork.errors import GorkError, QueueFull, Stopping
@@ -123,6 +124,50 @@ class Ticket:
             self._turn.cancel()
         elif not self._turn.cancelled():
             self._turn.exception()  # retrieved, since it may not have been waited for
+
+
+class PromptPlaces:
+    """Places for the prompts beside a service: `most` of them, as many as want one if that is 0."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._holders: list[Callable[[], None]] = []
+        self._none = asyncio.Event()
+        self._none.set()
+        self._closed = False
+
+    @property
+    def taken(self) -> int:
+        """How many are held."""
+        return len(self._holders)
+
+    def close(self) -> None:
+        """Give no more of them, and wake those who hold one."""
+        self._closed = True
+        for wake in self._holders:
+            wake()
+
+    @contextmanager
+    def place(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Hold one; `wake` is called when they are closed. Raises `QueueFull` or `Stopping` at once."""
+        if self._closed:
+            raise _stopping()
+        if self._most and self.taken >= self._most:
+            raise QueueFull(f"{self.taken} prompt{'' if self.taken == 1 else 's'} open here, which is all that its memory holds")
+        self._holders.append(wake)
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._holders.remove(wake)
+            if not self._holders:
+                self._none.set()
+
+    async def empty(self, within_s: float) -> None:
+        """Wait until all are free, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._none.wait()
 
 
 def _stopping() -> Stopping:

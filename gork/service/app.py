@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from gork.service import deliberate, openapi, page
+from gork.service import deliberate, openapi, page, prompts
 from gork.service.dialects import ollama, openai
 from gork.service.middleware import middlewares, on_prepare
 from gork.service.responses import json_response
@@ -16,7 +16,7 @@ def create_app(service: Service) -> web.Application:
     """The application for a service; it holds nothing of its own."""
     app = web.Application(middlewares=middlewares(service), client_max_size=service.settings.body_limit)
     app.on_response_prepare.append(on_prepare(service))
-    for routes in (ollama.routes, openai.routes, deliberate.routes, openapi.routes, probes, page.routes):
+    for routes in (ollama.routes, openai.routes, deliberate.routes, prompts.routes, openapi.routes, probes, page.routes):
         app.add_routes(routes(service))
 
     async def close(_: web.Application) -> None:

@@ -10,10 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from gork import __version__
 from gork.errors import ModelError
-from gork.service.admission import AdmissionQueue
+from gork.service.admission import AdmissionQueue, PromptPlaces
 from gork.turn import ANSWER_NOW, Stage, Verdict
 
 OUTCOMES: Final = ("answered", "no_answer", "cancelled", "stopped", "timeout", "error")
+PROGRAMS: Final = ("printed", "failed")
 REFUSALS: Final = ("full", "stopping", "unauthorized", "host", "origin", "too_large", "slow", "bad_http", "connections")
 OTHER: Final = "other"
 
@@ -34,7 +35,9 @@ _FIRST_TOKEN_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180,
 class Metrics:
     """All metrics; each is there from the start, at zero."""
 
-    def __init__(self, roles: Mapping[str, str], *, turns: AdmissionQueue, calls: AdmissionQueue, engine: str, ensemble: str) -> None:
+    def __init__(
+        self, roles: Mapping[str, str], *, turns: AdmissionQueue, calls: AdmissionQueue, prompts: PromptPlaces, engine: str, ensemble: str
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each one, of no use here
         self.registry = registry = CollectorRegistry()
         candidates = [member for member, role in roles.items() if role == "candidate"]
@@ -69,6 +72,9 @@ class Metrics:
         self.judge_tokens = Counter("gork_judge_tokens", "Tokens that the judge read and wrote for verdicts.", registry=registry)
         self.calls = Counter("gork_calls", "Requests to one member alone, by how they ended.", ["member", "outcome"], registry=registry)
         self.failures = Counter("gork_model_failures", "Failures of members.", ["member", "kind"], registry=registry)
+        self.programs = Counter(
+            "gork_programs", "Programs that were run for answers, by what came of them.", ["outcome"], registry=registry
+        )
         self.not_needed = Counter(
             "gork_not_needed",
             "Members that were stopped, since a turn was decided or its user wanted the answer.",
@@ -77,6 +83,8 @@ class Metrics:
         )
         self.refused = Counter("gork_refused", "Requests that were turned away, by the reason.", ["reason"], registry=registry)
         self.requests = Counter("gork_requests", "HTTP requests by route and status.", ["route", "status"], registry=registry)
+        held = Gauge("gork_prompts", "Prompts that have a place beside the service.", registry=registry)
+        held.set_function(partial(getattr, prompts, "taken"))
         self.member_inflight = Gauge("gork_member_inflight", "Requests that a member works on.", ["member"], registry=registry)
         self.member_up = Gauge("gork_member_up", "Whether a member could answer when it was last checked.", ["member"], registry=registry)
         info = Gauge("gork_info", "What runs here.", ["version", "engine", "ensemble"], registry=registry)
@@ -89,7 +97,13 @@ class Metrics:
             queued.set_function(partial(getattr, queue, "waiting"))
         ProcessCollector(registry=registry)
 
-        for counter, labels in ((self.turns, OUTCOMES), (self.fallbacks, FALLBACKS), (self.refused, REFUSALS), (self.verdicts, candidates)):
+        for counter, labels in (
+            (self.turns, OUTCOMES),
+            (self.fallbacks, FALLBACKS),
+            (self.refused, REFUSALS),
+            (self.programs, PROGRAMS),
+            (self.verdicts, candidates),
+        ):
             for label in labels:
                 counter.labels(label)
         for stage in Stage:

@@ -197,6 +197,8 @@ class _Observation:
 
     def _answered(self, answer: Answer) -> None:
         self._work(answer.member, at_work=False)
+        if answer.computed is not None:
+            self._metrics.programs.labels("printed" if answer.ran else "failed").inc()
         self.spent(answer.member, answer.prompt_tokens, answer.tokens)
 
     def _state(self, member: str, state: State) -> None:

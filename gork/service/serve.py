@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,9 +20,12 @@ from gork.judging.explain import explainer
 from gork.service.app import create_app
 from gork.service.connections import Connection, Connections, most_connections
 from gork.service.logs import note
+from gork.service.priming import primed
 from gork.service.service import Service
 
 _BACKLOG = 128
+_NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, None})
+"""A machine without an address of this family; asyncio names no number where none could be bound at all."""
 
 
 async def run(selected: Selected, assemble: Assemble, say: Callable[[str], None]) -> int:
@@ -39,7 +43,8 @@ async def serve(service: Service, say: Callable[[str], None]) -> int:
     """
     settings = service.settings
     with _signals() as signals:
-        async with listening(service) as url:
+        await service.healths.refreshed()  # a probe that comes first would be told that nobody has been asked yet
+        async with listening(service) as url, primed(service):
             say(f"serving at {url}")
             note(
                 "service started",
@@ -92,24 +97,41 @@ async def listening(service: Service, app: web.Application | None = None) -> Asy
         http = runner.server
         if http is None:
             raise RuntimeError("the runner has no server")
-        server = await _bound(settings, lambda: Connection(connections, http, loop))
+        servers = await _bound(settings, lambda: Connection(connections, http, loop))
         try:
-            host, port = server.sockets[0].getsockname()[:2]
+            host, port = servers[0].sockets[0].getsockname()[:2]
             yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         finally:
-            server.close()
+            for server in servers:
+                server.close()
     finally:
         await runner.cleanup()
 
 
-async def _bound(settings: Settings, protocol: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+async def _bound(settings: Settings, protocol: Callable[[], asyncio.BaseProtocol]) -> list[asyncio.Server]:
+    """Listen at every address, all at one port. Raises an `EngineError`.
+
+    A machine may lack IPv6 or IPv4: of several addresses, one that it does not have is left out and said.
+    """
+    servers, port = list[asyncio.Server](), settings.port
     try:
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(protocol, settings.host.strip("[]"), settings.port, backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise EngineError(f"port {settings.port} of {settings.host} is in use", fix="choose another with --port") from None
-        raise EngineError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from None
+        for host in settings.host:
+            try:
+                server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=_BACKLOG)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise EngineError(f"port {port} of {host} is in use", fix="choose another with --port") from None
+                if (host == settings.host[-1] and not servers) or error.errno not in _NOT_HERE:
+                    raise EngineError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+                note("address left out", level=logging.WARNING, address=host, why=error.strerror or str(error))
+            else:
+                servers.append(server)
+                port = server.sockets[0].getsockname()[1]
+    except BaseException:
+        for server in servers:
+            server.close()
+        raise
+    return servers
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from gork.engines.model import Engine, Model, Options
 from gork.errors import GorkError, QueueFull, Stopping
 from gork.flow import Ask, Explain
 from gork.health import roles_of
-from gork.service.admission import AdmissionQueue
+from gork.service.admission import AdmissionQueue, PromptPlaces
 from gork.service.health import Healths
 from gork.service.jobs import ClientJob, Jobs, within
 from gork.service.live_turns import LiveTurns
@@ -49,7 +49,7 @@ class ServiceLimits:
     unattended_s: float = 180.0
     """Seconds that a turn goes on without a reader, where its client asked for that: a page is reloaded, a laptop changes its network."""
     last_words_s: float = 3.0
-    """Seconds in which clients are told that their turn was given up, when the service stops."""
+    """Seconds in which clients are told that their turn was given up, and prompts leave, when the service stops."""
     health_fresh_s: float = 5.0
     """Seconds for which it is kept what is known of a member's health."""
     health_check_s: float = 3.0
@@ -88,7 +88,10 @@ class Service:
         self.turns = Jobs(turns, heartbeat_s=self.limits.heartbeat_s)
         self.calls = Jobs(calls, heartbeat_s=self.limits.heartbeat_s)
         """Calls of one member alone: a title for a chat does not wait for whole turns."""
-        self.metrics = Metrics(self.roles, turns=turns, calls=calls, engine=engine.name, ensemble=settings.ensemble.name)
+        self.prompts = PromptPlaces(settings.prompts)
+        self.metrics = Metrics(
+            self.roles, turns=turns, calls=calls, prompts=self.prompts, engine=engine.name, ensemble=settings.ensemble.name
+        )
         self.observer = TurnObserver(self.metrics, settings)
         self.healths = Healths(
             settings.ensemble,
@@ -105,6 +108,7 @@ class Service:
         )
         """Turns that run or ended just now, for clients that read their events."""
         self.stopping = False
+        """Whether it takes nothing new."""
 
     @property
     def ensemble(self) -> Ensemble:
@@ -212,6 +216,7 @@ class Service:
     def stop_taking(self) -> None:
         """Accept nothing new; what runs goes on."""
         self.stopping = True
+        self.prompts.close()
         self.turns.queue.close()
         self.calls.queue.close()
 
@@ -221,7 +226,13 @@ class Service:
         self.turns.give_up(error)
         self.calls.give_up(error)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any work is done."""
+        return bool(self.turns.queue.inside or self.calls.queue.inside)
+
     async def idle(self) -> None:
         """Wait until no work is left."""
         await self.turns.idle()
         await self.calls.idle()
+        await self.prompts.empty(self.limits.last_words_s)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -27,12 +27,15 @@ from gork.flow import Assemble
 from gork.health import member_rows
 from gork.judging import explain
 from gork.terminal import arguments as command_line
-from gork.terminal import attachments, oneshot, output, program, screen, session_options, verbs
+from gork.terminal import attachments, container, oneshot, output, program, screen, session_options, verbs
 from gork.terminal import input as prompt_input
 from gork.terminal.commands.asking import changed_options
 from gork.terminal.safe_text import tell
 from gork.terminal.session import Backend, sampling
 from gork.turn import Question
+
+if TYPE_CHECKING:
+    from gork.remote import Remote
 
 
 def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
@@ -134,7 +137,7 @@ class Wish:
 async def main(settings: Settings, assemble: Assemble, wish: Wish) -> int:
     """Ask one question, or hold a conversation; returns the exit code. Raises a `GorkError`."""
     async with AsyncExitStack() as stack:
-        backend = None if settings.server is None else await _service(settings, interactive=wish.prompt is None)
+        backend = None if settings.server is None else await _service(settings, stack, interactive=wish.prompt is None)
         backend = backend or await _own_models(settings, assemble, stack, interactive=wish.prompt is None)
         ask, settings = backend.ask, backend.settings
         if wish.only is not None:
@@ -241,7 +244,7 @@ def _server_by_flag(settings: Settings) -> bool:
     return settings.origins["server"].layer is Layer.FLAG
 
 
-async def _service(settings: Settings, *, interactive: bool) -> Backend | None:
+async def _service(settings: Settings, stack: AsyncExitStack, *, interactive: bool) -> Backend | None:
     """A running service in place of models; None, with a line that says why, if the models of this process are to answer after all.
 
     They answer if no service is at an address from a variable or a file. An address given by flag is obligatory: then, and when a
@@ -260,6 +263,7 @@ async def _service(settings: Settings, *, interactive: bool) -> Backend | None:
         return None
     if unused := remote.unused_flags(settings):
         _say(f"not used, since the service has its own: {', '.join(unused)} (they count without {origin})")
+    stopped = await _place(service, stack) if interactive and container.is_guest(os.environ) else None
     if not settings.quiet:
         _say(f"{service.line}{GREETING if interactive else ''}")
     return Backend(
@@ -268,5 +272,18 @@ async def _service(settings: Settings, *, interactive: bool) -> Backend | None:
         check=service.check,
         explain=service.explain if service.settings.ensemble.judge is not None else None,
         engine=service.engine,
+        stopped=stopped,
         restrictable=False,
     )
+
+
+async def _place(service: Remote, stack: AsyncExitStack) -> asyncio.Task[bool] | None:
+    """Hold a place beside a service in this container until `stack` is closed. Raises a `ServiceError` if there is none left."""
+    await stack.enter_async_context(container.not_stuck())
+    try:
+        place = await stack.enter_async_context(service.place())
+    except NoService:
+        return None
+    if (said := container.first_words(os.environ, service.settings)) is not None:
+        _say(said)
+    return place

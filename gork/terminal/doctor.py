@@ -19,8 +19,9 @@ from gork.engines.weights.progress import Lines
 from gork.errors import ModelError, WeightsError
 from gork.health import check, suffices
 from gork.machine import Cores, Memory, free_memory
+from gork.rewriting.prompt import rewrite_messages
 from gork.terminal import program
-from gork.turn import Event, MemberState, State
+from gork.turn import Event, MemberState, Message, Question, State
 
 Say = Callable[[str], None]
 
@@ -151,8 +152,11 @@ async def _one_after_the_other(queue: Sequence[MemberReport], models: Mapping[st
 
 
 async def _tokens(finding: MemberReport, model: Model, each_s: float, say: Say) -> MemberReport:
-    """Have the model write a few tokens."""
-    state = State.WAITING
+    """Have the model write a few tokens; the promptimizer as in a turn, so that its instructions stay in its cache."""
+    state, request = State.WAITING, "Count from one to twenty."
+    asked: list[Message] = [{"role": "user", "content": request}]
+    if finding.role == "promptimizer":
+        asked = rewrite_messages(Question(text=request), model.member)
 
     def on_event(event: Event) -> None:
         nonlocal state
@@ -164,7 +168,7 @@ async def _tokens(finding: MemberReport, model: Model, each_s: float, say: Say) 
     try:
         async with asyncio.timeout(each_s):
             completion = await model.chat(
-                [{"role": "user", "content": "Count from one to twenty."}],
+                asked,
                 options={**model.member.options, "num_predict": TOKENS},
                 on_event=on_event,
                 logprobs=True,

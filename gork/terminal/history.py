@@ -20,11 +20,13 @@ _MARK = b"\n# "
 _OLD = re.compile(rb'^".*\n?', re.MULTILINE)
 
 
-def open_history(environ: Mapping[str, str], *, wanted: bool, most_bytes: int = MOST_BYTES) -> tuple[History, str | None]:
-    """The history, and a line for people if it is kept in memory although a file was wanted."""
+def open_history(
+    environ: Mapping[str, str], *, wanted: bool, folder: Path | None = None, most_bytes: int = MOST_BYTES
+) -> tuple[History, str | None]:
+    """The history, in this folder or the user's own, and a line for people if it is kept in memory although a file was wanted."""
     if not wanted:
         return InMemoryHistory(), None
-    folder = state_home(environ)
+    folder = folder or state_home(environ)
     if folder is None:
         return InMemoryHistory(), "what you type is kept in memory only: there is no home folder (XDG_STATE_HOME or HOME)"
     path = folder / "history"

@@ -41,25 +41,61 @@ if sys.platform != "win32":
 Words = Callable[[str], tuple[int, Sequence[str]]]
 """For the text before the cursor: how much of its end is replaced, and by what it may be."""
 Say = Callable[[str], None]
+_WHERE = "\x1b[6n"
+"""Asks a terminal where its cursor is: most reply, and the reply is read as a key of its own."""
 _ENTER = frozenset({Keys.ControlM, Keys.ControlJ})
 _MOST_TYPED = 20_000
 """Keys that are kept for the next prompt."""
 
 
+class Presence:
+    """Whether a terminal is at the other end. One that has ever told where its cursor is and does not any more is gone."""
+
+    def __init__(self, ask: Callable[[], None], *, every_s: float = 120.0, first_s: float = 1.0) -> None:
+        """`first_s`: until the prompt has the terminal, which would echo the answer before that."""
+        self._ask, self._every_s, self._first_s = ask, every_s, first_s
+        self._answers, self._unanswered = False, 0
+
+    def answered(self) -> None:
+        """Take in an answer."""
+        self._answers, self._unanswered = True, 0
+
+    async def lost(self) -> None:
+        """Ask again and again; returns when nobody is there."""
+        await asyncio.sleep(self._first_s)
+        while not (self._answers and self._unanswered > 1):
+            self._unanswered += 1
+            self._ask()
+            await asyncio.sleep(self._every_s)
+
+
 class EditingReader:
-    """Reads with a line editor; ends a silence of `idle_s` seconds (0: never)."""
+    """Reads with a line editor; ends a silence of `idle_s` seconds (0: never).
+
+    A `guest` is a process in a container that was started from outside: nothing tells it that its terminal is gone, so it asks.
+    """
 
     prefills = True
     hears_keys = sys.platform != "win32"
 
     def __init__(
-        self, stdin: TextIO, shown: TextIO, *, history: History, words: Words, environ: Mapping[str, str], say: Say, idle_s: float
+        self,
+        stdin: TextIO,
+        shown: TextIO,
+        *,
+        history: History,
+        words: Words,
+        environ: Mapping[str, str],
+        say: Say,
+        idle_s: float,
+        guest: bool = False,
     ) -> None:
         self._idle_s, self._environ, self._say = idle_s, environ, say
         self._silence: asyncio.Timeout | None = None
         self._editing: asyncio.Task[None] | None = None
-        self._input = _keyboard(stdin, self._alive)
         self._output = _output(shown)
+        self._presence = Presence(self._ask_where) if guest else None
+        self._input = _keyboard(stdin, self._alive, self._presence.answered if self._presence else _ignore)
         self._session: PromptSession[str] = PromptSession(
             message=[("fg:ansidefault", PROMPT)],  # with a style the blank at its end is drawn, not jumped over
             input=self._input,
@@ -76,6 +112,21 @@ class EditingReader:
 
     async def read(self, *, prefill: str = "") -> Input:
         """Show the prompt and wait for an input."""
+        if self._presence is None:
+            return await self._edited(prefill)
+        reading, lost = asyncio.create_task(self._edited(prefill)), asyncio.create_task(self._presence.lost())
+        try:
+            await asyncio.wait({reading, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                return reading.result()
+            lost.result()
+            return Ended("nobody reads this terminal any more: leaving")
+        finally:
+            reading.cancel()
+            lost.cancel()
+            await asyncio.wait({reading, lost})
+
+    async def _edited(self, prefill: str) -> Input:
         buffer = self._session.default_buffer
         try:
             async with asyncio.timeout(self._idle_s or None) as self._silence:
@@ -106,6 +157,10 @@ class EditingReader:
         """Discard what was typed so far during a turn."""
         if sys.platform != "win32" and isinstance(self._input, Keyboard):
             self._input.typed.clear()
+
+    def _ask_where(self) -> None:
+        self._output.write_raw(_WHERE)
+        self._output.flush()
 
     def _alive(self) -> None:
         if self._silence is not None and self._idle_s and not self._silence.expired():
@@ -148,8 +203,12 @@ class _Words(Completer):
         return [Completion(word, start_position=-replaced) for word in words]
 
 
-def _keyboard(stdin: TextIO, alive: Callable[[], None]) -> KeyInput:
-    return create_input(stdin) if sys.platform == "win32" else Keyboard(stdin, alive)
+def _ignore() -> None:
+    """Nobody waits for it."""
+
+
+def _keyboard(stdin: TextIO, alive: Callable[[], None], replied: Callable[[], None]) -> KeyInput:
+    return create_input(stdin) if sys.platform == "win32" else Keyboard(stdin, alive, replied)
 
 
 def _during_turn(keyboard: KeyInput, stop: Callable[[], None], hurry: Callable[[], None]) -> AbstractContextManager[None]:
@@ -159,7 +218,9 @@ def _during_turn(keyboard: KeyInput, stop: Callable[[], None], hurry: Callable[[
 
 
 def _output(shown: TextIO) -> Output:
-    """The terminal's output, which is never asked for the cursor's place: some never reply, and a late reply lands in the next program."""
+    """The terminal's output, which is not asked for the cursor's place by the library: some never reply, and a late reply lands in the next
+    program. In a container it is asked rarely, and while somebody could be reading (`Presence`).
+    """
     output = create_output(stdout=shown)
     if hasattr(output, "enable_cpr"):
         output.enable_cpr = False
@@ -169,11 +230,14 @@ def _output(shown: TextIO) -> Output:
 if sys.platform != "win32":
 
     class Keyboard(Vt100Input):
-        """The terminal's input; calls `alive` for every key, and keeps what is typed while a turn runs."""
+        """The terminal's input; calls `alive` for every key, and keeps what is typed while a turn runs.
 
-        def __init__(self, stdin: TextIO, alive: Callable[[], None]) -> None:
+        `replied` is called when the terminal has told where its cursor is; that is not a key.
+        """
+
+        def __init__(self, stdin: TextIO, alive: Callable[[], None], replied: Callable[[], None]) -> None:
             super().__init__(stdin)
-            self._alive = alive
+            self._alive, self._replied = alive, replied
             self.typed: list[KeyPress] = []
             """Keys of the turn that is running."""
 
@@ -182,7 +246,10 @@ if sys.platform != "win32":
 
             A terminal that hung up is marked as closed: its reads fail for ever, and the base class treats that as a pause.
             """
-            keys = super().read_keys()
+            come = super().read_keys()
+            keys = [key for key in come if key.key != Keys.CPRResponse]
+            if len(keys) < len(come):
+                self._replied()
             if keys:
                 self._alive()
             elif self._hung_up():

@@ -22,7 +22,7 @@ from gork.config.ensemble import alone
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, announce
 from gork.errors import GorkError, UsageError
-from gork.terminal import commands, oneshot, output, screen
+from gork.terminal import commands, container, oneshot, output, screen
 from gork.terminal.attachments import TextFile, attached
 from gork.terminal.commands import Edited, Leave, Outcome
 from gork.terminal.ctrl_c import InterruptHandler, Stopped
@@ -132,11 +132,31 @@ class Repl:
 
     async def _read(self, prefill: str) -> Input:
         try:
-            return await self._interrupts.run(self._reader.read(prefill=prefill))
+            return await self._interrupts.run(self._given(prefill))
         except Stopped:
             if self._session.interactive:
                 self._session.show_piece("\n")  # the cursor is still after the prompt
             return Cleared(typed=self._interrupts.ending is not None)
+
+    async def _given(self, prefill: str) -> Input:
+        """The next input; its end when what answers here is being stopped, and this prompt with it."""
+        backend = self._session.backend
+        if backend.stopped is None:
+            return await self._reader.read(prefill=prefill)
+        reading = asyncio.create_task(self._reader.read(prefill=prefill), name="read at the prompt")
+        try:
+            await asyncio.wait({reading, backend.stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done() and not backend.stopped.result():
+                return await reading
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+        saved = self._session.saved
+        session = None if saved is None or not self._session.conversation else saved.id
+        return (
+            Ended(container.last_words(self._session.environ, self._session.settings, session)) if reading.cancelled() else reading.result()
+        )
 
     async def _take(self, line: Line) -> Outcome:
         """What an input asks the session to do; a command is run here."""
@@ -233,7 +253,7 @@ def _open_reader(session: Session) -> Reader:
     from gork.terminal.history import open_history  # noqa: PLC0415 - prompt_toolkit takes long to import
     from gork.terminal.line_editor import EditingReader  # noqa: PLC0415 - same
 
-    history, why = open_history(session.environ, wanted=settings.history)
+    history, why = open_history(session.environ, wanted=settings.history, folder=settings.data)
     if why is not None:
         session.say(why)
     return EditingReader(
@@ -244,6 +264,7 @@ def _open_reader(session: Session) -> Reader:
         environ=session.environ,
         say=session.say,
         idle_s=settings.idle_exit,
+        guest=container.is_guest(session.environ),
     )
 
 

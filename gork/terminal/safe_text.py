@@ -124,6 +124,8 @@ def tell(stream: TextIO | None, text: str, *, colour: str = "", clean: bool = Fa
         if not clean:
             lines = shown(text).split("\n")
             text = "\n".join(part for line in lines for part in wrapped(line, size(stream)[0])) if is_terminal(stream) else "\n".join(lines)
-        print(f"{colour}{text}{_COLOUR_OFF}" if colour else text, file=stream, flush=True)
+        # In one piece: `print` writes the line's end by itself, and between the two another stream's line may land on the same terminal.
+        stream.write(f"{colour}{text}{_COLOUR_OFF}\n" if colour else f"{text}\n")
+        stream.flush()
     except (OSError, ValueError):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,8 @@ class Backend:
     explain: Explain | None = None
     """None without a judge."""
     engine: str = "embedded"
+    stopped: asyncio.Task[bool] | None = None
+    """Ends with True when what answers is being stopped and this process with it; None where that cannot be."""
     restrictable: bool = True
     """Whether it can ask some of the members and leave out the others."""
 

@@ -72,6 +72,11 @@ class SavedSessions:
 
         return sessions.listing(_folder(self._settings), self._say)
 
+    @property
+    def id(self) -> str | None:
+        """The one that is going on, if it is being saved."""
+        return None if self._log is None else self._log.id
+
     def close(self) -> None:
         """Let other processes continue the one that was going on."""
         if self._log is not None:
@@ -138,4 +143,4 @@ def listed(session: Listed, width: int) -> str:
 def _folder(settings: Settings) -> Path | None:
     from gork.conversation.sessions import default_folder  # noqa: PLC0415 - same
 
-    return settings.sessions or default_folder(os.environ)
+    return settings.sessions or (default_folder(os.environ) if settings.data is None else settings.data / "sessions")

@@ -110,8 +110,9 @@ class Manifest:
 
 
 def environment(container: Object) -> dict[str, str]:
-    """The variables that the manifest gives a container; each must be a text."""
-    return {one["name"]: one["value"] for one in container.get("env", [])}
+    """The variables that the manifest gives a container; each must be a text. Those of Secrets that may be absent are left out."""
+    given = [one for one in container.get("env", []) if not one.get("valueFrom", {}).get("secretKeyRef", {}).get("optional")]
+    return {one["name"]: one["value"] for one in given}
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

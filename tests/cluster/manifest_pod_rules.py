@@ -16,6 +16,9 @@ MEASURED_MIB = {"promptimizer": 849, "qwen-small": 1000, "qwen": 1184, "llama": 
 KV_MIB = {"promptimizer": 112, "qwen-small": 448, "qwen": 112, "llama": 128, "judge": 38}
 """What each more request at a time takes of it."""
 
+SERVICE_MIB, PROMPT_MIB, PROGRAMS_MIB = 33, 38, 128
+"""The service, each exec'd prompt, and two programs at their limit."""
+
 MODEL_ENVIRONMENT = {
     "OLLAMA_HOST": "0.0.0.0:11434",
     "OLLAMA_MODELS": "/models",
@@ -50,13 +53,19 @@ def resources(manifest: Manifest) -> Iterator[str]:
 
 
 def memory(manifest: Manifest) -> Iterator[str]:
-    """A model requests what it was measured to use and 15 % (to the next 10 Mi), and its limit has room for it."""
+    """A model requests what it was measured to use and 15 % (to the next 10 Mi), and its limit has room for it; so has that of prompts."""
     for workload in manifest.models:
         parallel = int(environment(workload.main).get("OLLAMA_NUM_PARALLEL", 1))
         used = MEASURED_MIB[workload.name] + (parallel - 1) * KV_MIB[workload.name]
         request, limit = (quantity(workload.main["resources"][side]["memory"]) / 2**20 for side in ("requests", "limits"))
         if abs(request - round(used * 1.15)) > 10 or limit < used * 1.15:
             yield f"{workload.name}: {request} Mi requested, limited to {limit} Mi, and it uses {used}"
+    main = manifest.orchestrator.main
+    prompts = int(environment(main).get("GORK_PROMPTS", "0")) if environment(main).get("GORK_PROMPTS", "0").isdecimal() else 0
+    used = SERVICE_MIB + (prompts + 1) * PROMPT_MIB + PROGRAMS_MIB
+    limit = quantity(main["resources"]["limits"]["memory"]) / 2**20
+    if not prompts or limit < used:
+        yield f"{prompts} prompts and the service use {used} of {limit} Mi"
 
 
 def spreading(manifest: Manifest) -> Iterator[str]:
@@ -106,7 +115,7 @@ def settings(manifest: Manifest) -> Iterator[str]:
         for container in workload.containers:
             given = environment(container)
             where = f"{workload.name}/{container['name']}"
-            if len(given) != len(container.get("env", [])):
+            if len({one["name"] for one in container.get("env", [])}) != len(container.get("env", [])):
                 yield f"{where}: a variable is given twice"
             if workload.is_model:
                 continue
@@ -141,7 +150,7 @@ def mounts(manifest: Manifest) -> Iterator[str]:
         if used != volumes.keys():
             yield f"{workload.name} mounts {sorted(used)} of {sorted(volumes)}"
         for name, volume in volumes.items():
-            if volume.keys() - {"name"} - {"emptyDir", "configMap"} or (
+            if volume.keys() - {"name"} - {"emptyDir", "configMap", "persistentVolumeClaim"} or (
                 "emptyDir" in volume and not (volume["emptyDir"] or {}).get("sizeLimit")
             ):
                 yield f"{workload.name}: volume {name} is {volume}"

@@ -16,14 +16,20 @@ from msgspec.structs import replace
 
 from gork import __version__
 from gork.config.ensemble import Ensemble, load_ensemble, read_ensemble, with_members
+from gork.config.settings import load_settings
 from gork.errors import ConfigError
 from tests.cluster.manifest_objects import MODELS, ORCHESTRATOR, Manifest, Object, environment, selects, walk
 
 Rule = Callable[[Manifest], Iterator[str]]
 
+REGISTRY = "REGISTRY/"
+"""What stands for a registry's name until `make` puts it in."""
 PART_OF = "gork-heavy-lite"
 PORTS = {**dict.fromkeys(MODELS, 11434), ORCHESTRATOR: 8080}
-LOADING = 'told=$(/bin/ollama run "$MODEL" "" 2>&1) || { echo "$MODEL: ${told##*Error: }"; exit 1; }'
+LOADING = (
+    "i=0; until /bin/ollama ls > /dev/null 2>&1 || [ $i -ge 50 ]; do i=$((i + 1)); sleep 0.2; done; "
+    'told=$(/bin/ollama run "$MODEL" "" 2>&1) || { echo "$MODEL: ${told##*Error: }"; exit 1; }'
+)
 ROUTES = {"livenessProbe": "/livez", "readinessProbe": "/readyz", "startupProbe": "/livez"}
 MODEL_ROUTE = "/api/version"
 
@@ -33,6 +39,8 @@ API_VERSIONS = {
     "Service": "v1",
     "NetworkPolicy": "networking.k8s.io/v1",
     "Deployment": "apps/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "PersistentVolumeClaim": "v1",
     "PodDisruptionBudget": "policy/v1",
 }
 ENUMS = {
@@ -124,10 +132,10 @@ def ports(manifest: Manifest) -> Iterator[str]:
 
 
 def images(manifest: Manifest) -> Iterator[str]:
-    """Images have the Deployment's name and the release, and are pulled only if they are not there."""
+    """Images have the Deployment's name and the release, in a registry or not, and are pulled only if they are not there."""
     for workload in manifest.workloads:
         for container in workload.containers:
-            if container["image"] != f"{workload.name}:{__version__}":
+            if container["image"].removeprefix(REGISTRY) != f"{workload.name}:{__version__}":
                 yield f"{workload.name}/{container['name']} runs {container['image']}"
             if container.get("imagePullPolicy") != "IfNotPresent":
                 yield f"{workload.name}/{container['name']}: an imported image would be pulled"
@@ -204,12 +212,14 @@ def probes(manifest: Manifest) -> Iterator[str]:
 
 
 def starting(manifest: Manifest) -> Iterator[str]:
-    """Models have ten minutes to load, the orchestrator waits as long, and a rollout is given up only after that."""
+    """Models have ten minutes to load and are Ready within 2 s of it; the orchestrator waits as long; a rollout ends only after that."""
     for workload in manifest.workloads:
         probe = workload.main.get("startupProbe", {})
         window = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
         commands = [one.get("command", []) for one in workload.pod.get("initContainers", [])]
         waits = [float(command[-1]) for command in commands if command[-1:] and command[-1].isdecimal()]
+        if probe.get("periodSeconds", 10) > 2:
+            yield f"{workload.name} is Ready up to {probe.get('periodSeconds', 10)} s late"
         if workload.is_model and window < 600:
             yield f"{workload.name} has {window} s to start"
         if max([window, *waits]) >= workload.spec.get("progressDeadlineSeconds", 600):
@@ -219,24 +229,34 @@ def starting(manifest: Manifest) -> Iterator[str]:
 
 
 def stopping(manifest: Manifest) -> Iterator[str]:
-    """The grace period has room for the preStop pause, for running turns, and for an end after that."""
+    """The grace period has room for the preStop pause, for a turn of the longest kind, and for an end after that."""
     for workload in manifest.workloads:
         pause = workload.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         drain = float(environment(workload.main).get("GORK_DRAIN_TIMEOUT", "0" if workload.is_model else "30"))
         grace = workload.pod.get("terminationGracePeriodSeconds", 30)
-        if pause < 1 or pause + drain + 5 > grace:
+        turn = 0.0 if workload.is_model else load_settings({}, {}).timeout
+        if pause < 1 or drain < turn or pause + drain + 5 > grace:
             yield f"{workload.name}: {pause} s and {drain:g} s in {grace} s"
 
 
 def rollouts(manifest: Manifest) -> Iterator[str]:
-    """The old pod goes before the new one comes; kubectl exec finds the right container."""
+    """A model's old pod goes before the new one comes, the orchestrator's goes after; kubectl exec finds the right container."""
     for workload in manifest.workloads:
         strategy = workload.spec.get("strategy", {})
-        if strategy.get("type") != "RollingUpdate" or strategy.get("rollingUpdate") != {"maxSurge": 0, "maxUnavailable": 1}:
+        first = {"maxSurge": 0, "maxUnavailable": 1} if workload.is_model else {"maxSurge": 1, "maxUnavailable": 0}
+        if strategy.get("type") != "RollingUpdate" or strategy.get("rollingUpdate") != first:
             yield f"{workload.name}: {strategy}"
     annotations = manifest.orchestrator.spec["template"]["metadata"].get("annotations", {})
     if annotations.get("kubectl.kubernetes.io/default-container") != manifest.orchestrator.main["name"]:
         yield f"the default container is {annotations}"
+
+
+def scraped(manifest: Manifest) -> Iterator[str]:
+    """A Prometheus that goes by annotations finds the metrics."""
+    annotations = manifest.orchestrator.spec["template"]["metadata"].get("annotations", {})
+    found = {name.partition("/")[2]: value for name, value in annotations.items() if name.startswith("prometheus.io/")}
+    if annotations and found != {"scrape": "true", "port": str(PORTS[ORCHESTRATOR]), "path": "/metrics"}:
+        yield f"metrics are looked for by {found}"
 
 
 def disruption(manifest: Manifest) -> Iterator[str]:
@@ -261,5 +281,6 @@ RULES: tuple[Rule, ...] = (
     starting,
     stopping,
     rollouts,
+    scraped,
     disruption,
 )

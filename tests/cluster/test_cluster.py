@@ -290,15 +290,14 @@ def test_every_pod_stays_within_its_limits(whole: Namespace):
 
 
 def test_a_model_pod_deleted_in_mid_turn(whole: Namespace):
-    """The turn is answered by the others and says who is missing; the pod comes back and is asked again."""
+    """The new pod is asked again while the turn runs: its answer is had, or the turn says who is missing; and the next turn has it."""
     pod = whole.pods("llama")[0]["metadata"]["name"]
     with in_flight(whole) as finish:
         whole.run("delete", "pod", pod, "--now")
         code, said, ended = finish()
     assert code == 0, said
     assert ended["answer"]
-    assert [failure["member"] for failure in ended["failures"]] == ["llama"]
-    assert "2 of 3 models answered; llama failed: " in said
+    assert "llama" in {answer["member"] for answer in ended["answers"]} or "2 of 3 models answered; llama failed: " in said
     whole.rolled_out("llama")
     assert whole.pods("llama")[0]["metadata"]["name"] != pod
     after = turn(whole, "What is the capital of France?")
@@ -306,23 +305,19 @@ def test_a_model_pod_deleted_in_mid_turn(whole: Namespace):
 
 
 def test_a_model_restarted_with_a_turn_in_flight(whole: Namespace):
-    """`kubectl rollout restart` of a model: the turn ends within the grace periods, with an answer, and tells if that model was lost."""
+    """`kubectl rollout restart` of a model: it is asked again once its Service has an address, and no answer is lost."""
     with in_flight(whole) as finish:
         whole.run("rollout", "restart", "deployment/qwen")
         code, said, ended = finish()
     assert code == 0, said
     assert ended["answer"]
-    answered = {answer["member"] for answer in ended["answers"]}
-    assert answered | {failure["member"] for failure in ended["failures"]} == set(CANDIDATES)
-    assert "qwen" in answered or re.search(r"\bqwen failed\b", said)
+    assert {answer["member"] for answer in ended["answers"]} == set(CANDIDATES), said
     whole.rolled_out("qwen")
     assert "qwen" in {answer["member"] for answer in turn(whole, "What is the capital of France?")["answers"]}
 
 
 def test_the_orchestrator_restarted_with_a_turn_in_flight(whole: Namespace):
-    """`kubectl rollout restart` of the orchestrator: the turn is finished within the grace period, or ends with an error that names the
-    restart; and the next pod answers.
-    """
+    """`kubectl rollout restart` of the orchestrator: the turn is finished by the old pod, and the next pod answers meanwhile."""
     pod = whole.pods("final-script")[0]["metadata"]["name"]
     with whole.following("logs", "--follow", "--since=1s", pod) as log, in_flight(whole) as finish:
         began = time.monotonic()
@@ -332,15 +327,16 @@ def test_the_orchestrator_restarted_with_a_turn_in_flight(whole: Namespace):
         whole.gone(pod)
         took = time.monotonic() - began
     print("\n".join(log.seen), f"\nthe pod was gone after {took:.0f} s")
-    assert (code == 0 and ended["answer"]) or "is being stopped" in said, said
-    assert took < 60
+    assert code == 0, said
+    assert ended["answer"]
+    assert took < 330
     assert any("service stopped" in line for line in log.seen)
     whole.rolled_out("final-script")
     assert turn(whole, "What is the capital of France?")["failures"] == []
 
 
 def test_a_turn_that_outlasts_the_drain_is_told_of_the_restart(whole: Namespace):
-    """With a drain time-out of a second (in place of the manifest's 30) a turn in flight ends with an error that names the restart."""
+    """With a drain time-out of a second (in place of the manifest's 300) a turn in flight ends with an error that names the restart."""
     whole.run("set", "env", SERVICE, "GORK_DRAIN_TIMEOUT=1")
     whole.rolled_out("final-script")
     with in_flight(whole) as finish:

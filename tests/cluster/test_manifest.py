@@ -18,22 +18,24 @@ from msgspec.structs import replace
 from gork import __version__
 from gork.config.ensemble import load_ensemble, read_ensemble, with_members
 from tests.cluster.manifest_mistakes import MISTAKES, put
-from tests.cluster.manifest_objects import MANIFEST, MODELS, ORCHESTRATOR, OVERLAYS, Manifest, Object, documents
+from tests.cluster.manifest_objects import MANIFEST, MODELS, ORCHESTRATOR, OVERLAYS, Manifest, Object, documents, environment
 from tests.cluster.manifest_pod_rules import MEASURED_MIB, POD_RULES
-from tests.cluster.manifest_rules import RULES
+from tests.cluster.manifest_rules import REGISTRY, RULES
 from tests.support.paths import ROOT
 
 ALL = (*RULES, *POD_RULES)
-VARIANTS = ("script_final", "strict", "scale")
+VARIANTS = ("script_final", "volume", "strict", "scale", "ingress", "registry")
 VERSIONS = tuple(sorted({int(version.split(".")[1]) for version in kubernetes_validate.utils.all_versions()} & set(range(29, 100))))
 WAIVERS = ROOT / ".checkov.yaml"
 
 
 @functools.cache
 def rendered(variant: str) -> str:
-    """The manifest itself, or what an overlay makes of it."""
+    """The manifest itself, with what is commented out in it for a volume, or what an overlay makes of it."""
     if variant == "script_final":
         return MANIFEST.read_text()
+    if variant == "volume":
+        return MANIFEST.read_text().replace("# | ", "")
     program = next((found for name in ("kubectl", "kustomize") if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("neither kubectl nor kustomize on PATH: the overlays cannot be rendered")
@@ -170,8 +172,42 @@ def test_the_models_differ_in_nothing_but_name_and_memory():
 
 
 def test_the_manifest_at_the_top_is_the_base_of_the_overlays():
-    """There is one manifest: the top level has a link to the file that kustomize can read."""
-    assert MANIFEST.samefile(ROOT / "deploy" / "base" / "script_final.yaml")
+    """There is one manifest, in two copies that are equal; neither is a link, which a raw download and some checkouts would break."""
+    copy = ROOT / "deploy" / "base" / "script_final.yaml"
+
+    assert MANIFEST.read_bytes() == copy.read_bytes(), "cp script_final.yaml deploy/base/"
+    assert not MANIFEST.is_symlink()
+    assert not copy.is_symlink()
+
+
+def test_with_a_volume_conversations_have_a_place_that_lasts():
+    """The lines that are commented out name one claim, mount it where GORK_DATA says, and change nothing else."""
+    (claim,) = manifest("volume").of("PersistentVolumeClaim")
+    pod = manifest("volume").orchestrator
+
+    assert environment(pod.main)["GORK_DATA"] == "/data"
+    assert {"name": "data", "mountPath": "/data"} in pod.main["volumeMounts"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}} in pod.pod["volumes"]
+    assert len(manifest("volume").objects) == len(manifest().objects) + 1
+
+
+def test_the_ingress_leads_to_the_service_over_tls():
+    """By its name and its port's name."""
+    (ingress,) = manifest("ingress").of("Ingress")
+    service = next(one for one in manifest().of("Service") if one["metadata"]["name"] == ORCHESTRATOR)
+    (rule,) = ingress["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+
+    assert backend == {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+
+
+def test_with_a_registry_every_image_comes_from_it():
+    """All six, and nothing else differs."""
+    wanted = {f"{REGISTRY}{container['image']}" for _, container in manifest().containers()}
+
+    assert {container["image"] for _, container in manifest("registry").containers()} == wanted
+    assert len(wanted) == 6
 
 
 def test_strict_needs_another_node_than_a_control_plane():
@@ -228,11 +264,11 @@ def test_checkov_finds_only_what_is_waived_in_writing(tmp_path):
     assert failed == set(yaml.safe_load(WAIVERS.read_text())["skip-check"])
 
 
-def planned(target: str) -> list[str]:
+def planned(*words: str) -> list[str]:
     """The commands that `make` would run."""
     if shutil.which("make") is None:
         pytest.skip("no `make` on PATH")
-    ran = subprocess.run(["make", "--no-print-directory", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    ran = subprocess.run(["make", "--no-print-directory", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     return ran.stdout.splitlines()
 
 
@@ -247,6 +283,17 @@ def test_make_builds_and_imports_the_images_that_the_manifest_runs():
     save, _, taken = stream.partition(" | ")
     assert sorted(save.split()[2:]) == sorted(set(wanted))
     assert taken == "sudo k3s ctr images import -"
+
+
+def test_make_pushes_what_the_registrys_overlay_runs():
+    """`make push up REGISTRY=...`: the images under that name, and the overlay with it; without a name nothing is pushed."""
+    pushed, up = planned("push", "REGISTRY=r.example/x"), planned("up", "REGISTRY=r.example/x")
+    ran = subprocess.run(["make", "push"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert all(f" {name}:{__version__}" in pushed[-1] for name in (*MODELS, ORCHESTRATOR))
+    assert "docker push r.example/x/$image" in pushed[-1]
+    assert up[0] == f"kubectl kustomize deploy/overlays/registry | sed 's#{REGISTRY}#r.example/x/#' | kubectl apply -f -"
+    assert ran.returncode != 0
 
 
 def test_make_up_and_down_are_what_one_would_type():

@@ -113,6 +113,7 @@ def test_every_setting_can_be_given_in_every_layer(config, setting, layer):
         "promptimizer": "p",
         "cache": "/c",
         "sessions": "/s",
+        "data": "/d",
         "candidates_see": "both",
         "server": "http://s:8080",
         "host": "localhost",

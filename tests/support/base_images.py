@@ -30,6 +30,21 @@ _LEFT_OUT += ("./var/lib/apt/lists/*", f"./{BUNDLE}")
 _OLLAMA_STARTS = ("ENV OLLAMA_HOST=0.0.0.0:11434", "EXPOSE 11434", 'ENTRYPOINT ["/bin/ollama"]', 'CMD ["serve"]')
 
 
+def _complete(program: Path) -> None:
+    """See that a minimal image has the libraries that a program needs besides those beside it. Raises `NoStandIn` with their names."""
+    listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False).stdout
+    places = {line.split()[0]: line.split()[2] for line in listed.splitlines() if "=> /" in line}
+    beside = program.resolve().parent
+    more = [name for name, place in places.items() if not Path(place).resolve().is_relative_to(beside) and not name.startswith(_IN_IMAGE)]
+    missing = [line.split()[0] for line in listed.splitlines() if "not found" in line]
+    if more or missing:
+        raise NoStandIn(f"an Ollama whose llama-server needs nothing that the image lacks: {', '.join([*more, *missing])}")
+
+
+_IN_IMAGE = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libgcc_s.", "libstdc++.", "ld-linux")
+"""What a bootstrapped Debian has."""
+
+
 class NoStandIn(Exception):
     """What is missing for making one."""
 
@@ -90,6 +105,7 @@ class BaseImages:
         libraries = Path(program).resolve().parent.parent / "lib" / "ollama" if program else None
         if program is None or libraries is None or not (libraries / "llama-server").exists():
             raise NoStandIn("`ollama` on the PATH with ../lib/ollama beside it")
+        _complete(libraries / "llama-server")
         extra = self.work / "ollama"
         (extra / "usr/bin").mkdir(parents=True)
         shutil.copy(Path(program).resolve(), extra / "usr/bin/ollama")

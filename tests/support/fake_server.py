@@ -80,6 +80,8 @@ class FakeServer(abc.ABC):
         """A model with a gate loads when that is set."""
         self.pages: dict[str, Reply] = {}
         """Paths that are answered with a reply's `raw` or `error`, whatever they are asked."""
+        self.away = 0
+        """So many connections more are broken before anything is answered, as those to a server that is being restarted."""
         self.requests: list[Request] = []
         self.cancelled: list[str] = []
         self.in_progress = 0
@@ -146,6 +148,10 @@ class FakeServer(abc.ABC):
     async def _route(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read() or b"{}")
         assert request.transport is not None
+        if self.away:
+            self.away -= 1
+            request.transport.abort()
+            return web.Response()
         connection = request.transport.get_extra_info("peername")[1]
         self.requests.append(Request(request.path, body, dict(request.headers), connection))
         await self._tell()

@@ -10,10 +10,10 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -106,9 +106,10 @@ class Namespace:
 
     @contextmanager
     def following(self, *words: str) -> Iterator[Lines]:
-        """Run kubectl beside the test and give its lines as they come; it is ended with the block."""
+        """Run kubectl beside the test and give its lines as they come, of both outputs; it is ended with the block."""
+        pipe = subprocess.PIPE
         with subprocess.Popen(
-            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            self.command(*words), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, errors="replace"
         ) as process:
             try:
                 yield Lines(process)
@@ -117,17 +118,23 @@ class Namespace:
 
 
 class Lines:
-    """The lines of a running command."""
+    """The lines of a running command. Its outputs are read apart: two streams, of which one may fall into the other's line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.seen = process, list[str]()
         self._coming: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, name="kubectl's lines", daemon=True).start()
+        readers = [threading.Thread(target=self._read, args=(output,), daemon=True) for output in (process.stdout, process.stderr)]
+        for reader in readers:
+            reader.start()
+        threading.Thread(target=self._end, args=(readers,), name="kubectl's lines", daemon=True).start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+    def _read(self, output: IO[str]) -> None:
+        for line in output:
             self._coming.put(line.rstrip("\n"))
+
+    def _end(self, readers: Sequence[threading.Thread]) -> None:
+        for reader in readers:
+            reader.join()
         self._coming.put(None)
 
     def until(self, condition: Callable[[str], bool], what: str, seconds: float = 120.0) -> str:

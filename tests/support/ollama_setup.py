@@ -13,7 +13,7 @@ from gork.engines.ollama.engine import OllamaEngine
 from gork.turn import Event, Message
 
 MODEL = "tiny:1b"
-SOON = Deadlines(connect=2.0, load=5.0, first_token=5.0, prefill_rate=1000.0, idle=5.0)
+SOON = Deadlines(connect=2.0, load=5.0, first_token=5.0, prefill_rate=1000.0, idle=5.0, patience=0.0)
 
 
 def engine(

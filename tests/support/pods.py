@@ -48,6 +48,8 @@ class Pod:
         if not security["allowPrivilegeEscalation"]:
             flags += ["--security-opt", "no-new-privileges"]
         for variable in self.container.get("env", []):
+            if "value" not in variable:  # of a Secret that may be absent
+                continue
             flags += ["--env", f"{variable['name']}={variable['value']}"]
         volumes = {volume["name"]: volume for volume in self.spec.get("volumes", [])}
         for mount in self.container.get("volumeMounts", []):

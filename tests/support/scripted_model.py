@@ -54,7 +54,7 @@ class ScriptedModel(Model):
     def weights_id(self) -> str:
         return self._weights
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         return Health(state="scripted", loaded=self.reports_loaded)
 
     async def _is_loaded(self) -> bool:

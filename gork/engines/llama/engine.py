@@ -93,7 +93,7 @@ class EmbeddedModel(Model):
         """The weights file, symbolic links resolved."""
         return str(self.child.path)
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""
         if importlib.util.find_spec("xllamacpp") is None:
             return Health(problem="xllamacpp is not installed", fix="pip install xllamacpp, or use --engine ollama")

@@ -98,7 +98,7 @@ class OllamaModel(ServedModel):
         """The digest that the server gives the loaded model; before that, its place and tag."""
         return self._digest or f"{self.where} {normal(self.model)}"
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         """Ask for version, model and whether it is loaded; nothing is generated or loaded."""
         version = None
         try:
@@ -122,10 +122,16 @@ class OllamaModel(ServedModel):
     async def _tags(self) -> Sequence[str]:
         return await tags_of(self._client)
 
+    @property
+    def resident(self) -> bool:
+        """At a configured URL, where it is kept loaded for ever."""
+        return self.member.url is not None
+
     async def _is_loaded(self) -> bool:
         if self._is_fresh:
             return True
         if self._suspect:
+            await version_of(self._client)  # who is not there is not said to be loading
             return False
         row = await loaded_row(self._client, await self._name())
         if row is None:

@@ -147,7 +147,7 @@ class OpenAIModel(ServedModel):
 
     # --- what is there
 
-    async def check(self) -> Health:
+    async def _check(self) -> Health:
         """Ask what the server lists; nothing is generated."""
         if self._lack is not None:
             return Health(problem=self._lack, fix="set it where this program is started")
@@ -203,6 +203,13 @@ class OpenAIModel(ServedModel):
         self._version = plain(version) if isinstance(version, str) else None
 
     async def _is_loaded(self) -> bool:
+        if self._suspect:
+            try:
+                await self._listed()
+            except Unreachable:  # who is not there is not said to be loading
+                raise
+            except ModelError:  # what it cannot list it may answer for
+                return False
         return self._is_fresh
 
     async def _load(self) -> None:
