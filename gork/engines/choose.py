@@ -128,8 +128,9 @@ class Chosen:
     @property
     def line(self) -> str:
         """Engine and ensemble in full, and why."""
-        settings, size = self.settings, size_of(self.settings.ensemble)
-        if "embedded" not in self.parts:
+        settings, here = self.settings, self.parts.get("embedded", ())
+        size = sum(weights.size or 0 for weights in {member.weights for member in here} if weights is not None)
+        if not here:
             return f"engine: {self.title}, ensemble {settings.ensemble.name} ({self.why})"
         threads = _counted(cores_for(settings).count, "thread")
         about = f"\n  {self.about_ensemble}" if self.about_ensemble else ""

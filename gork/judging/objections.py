@@ -17,8 +17,8 @@ REFUTED: Final = -1.0
 """Findings that come to this or less refute an answer."""
 SURER: Final = 0.2
 """So much more (nats a token, mean) is far surer."""
-LEAST_LEAD: Final = 0.0
-"""So far ahead of the favourite's answer the judge's reading must be for it to count."""
+LEAST_LEAD: Final = 0.5
+"""So far ahead of the favourite's answer (0 to 1) the judge's reading must be: a word or two that it shares with it say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def judge(contest: Contest, reading: Reading | None) -> Found | None:
     favourite = contest.favourite.member
     best = max(contest.answers, key=lambda answer: reading.scores.get(answer.member, 0.0))
     lead = reading.scores.get(best.member, 0.0) - reading.scores.get(favourite, 0.0)
-    return Found(best.member) if lead > LEAST_LEAD and not contest.same(best.member, favourite) else None
+    return Found(best.member) if lead >= LEAST_LEAD and not contest.same(best.member, favourite) else None
 
 
 def confidence(contest: Contest, _: Reading | None) -> Found | None:

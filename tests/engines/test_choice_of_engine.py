@@ -109,6 +109,17 @@ async def test_a_member_without_a_url_takes_the_general_one(settings_for):
         choose.open_available(await choose.choose(settings_for(text)))
 
 
+async def test_models_that_are_named_run_on_any_engine(files):
+    """Names at the general server with OpenAI's API, beside a file in this program."""
+    named = {"models": f"a,{files['x']}", "judge": "j", "engine": "openai", "openai_host": "http://127.0.0.1:8000/v1"}
+    chosen = await choose.choose(load_settings(named, {}))
+    engine = choose.open_available(chosen)
+
+    assert engines(chosen) == {"a": "openai", "x": "embedded", "judge": "openai"}
+    assert (engine.models["a"].model, engine.models["a"].where) == ("a", "http://127.0.0.1:8000/v1")
+    assert engine.models["x"].where == str(files["x"])
+
+
 @pytest.fixture
 def files(tmp_path):
     """Three tiny models."""

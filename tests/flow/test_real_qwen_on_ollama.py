@@ -137,7 +137,7 @@ async def test_the_program_runs_heavy_lite_with_it(qwen_ollama, tmp_path):
     program = Program(tmp_path, qwen_ollama.url)
     flags = ("--json", "--seed", "1", "--timeout", "600", "--candidate-timeout", "500")
     process = await program.start(*flags, "How many times does the letter r occur in strawberry?")
-    out, err = await process.communicate()
+    out, err = await process.communicate(b"")
 
     turn = json.loads(out)
     jsonschema.validate(turn, SCHEMA)

@@ -25,13 +25,13 @@ OPEN = Question(text="Why is the sky blue?", kind=Kind.OPEN)
 
 
 def contest(question: Question, *texts: str, share_weights: bool = False, sure: tuple[float, ...] = ()) -> Contest:
-    """Answers of a, b and c; a is the favourite."""
+    """Answers of a, b, c and d; a is the favourite."""
     confidences = sure or (None,) * len(texts)
     given = [
         Answer(member=name, model=name, text=text, confidence=confidence)
-        for name, text, confidence in zip("abc", texts, confidences, strict=False)
+        for name, text, confidence in zip("abcd", texts, confidences, strict=False)
     ]
-    return Contest.of(question, tuple(reversed(given)), ("a", "b", "c"), share_weights=share_weights)
+    return Contest.of(question, tuple(reversed(given)), ("a", "b", "c", "d"), share_weights=share_weights)
 
 
 def found(given: Contest, reading: Reading | None = None) -> dict[Reason, str]:
@@ -65,8 +65,9 @@ class TestReasons:
         assert {} == found(contest(FACT, "Mary Shelley", "The novel was written by Bram Stoker.", "The novel was written by Oscar Wilde."))
 
     def test_agreement_with_the_favourite_is_none_against_it(self):
-        """Two and one: the two include the favourite."""
+        """Two and one: the two include the favourite; two and two are level."""
         assert {} == found(contest(FACT, "Bram Stoker", "It was Bram Stoker.", "Oscar Wilde"))
+        assert {} == found(contest(FACT, "Bram Stoker", "Oscar Wilde", "It was Oscar Wilde.", "It was Bram Stoker."))
 
     def test_answers_from_a_closed_list_agree_only_with_the_judge(self):
         """Two wrong ones out of three options meet too often."""
@@ -76,12 +77,12 @@ class TestReasons:
         assert {Reason.JUDGE: "b", Reason.AGREEMENT_AND_JUDGE: "b"} == found(three, Reading(scores={"a": 0.0, "b": 1.0, "c": 1.0}))
 
     def test_the_judge_speaks_for_what_it_puts_first(self):
-        """Not where that is the favourite's, or says the same, or the two are level."""
+        """Not where that is the favourite's, or says the same, or is hardly ahead."""
         three = contest(FACT, "Bram Stoker", "It was Bram Stoker.", "Oscar Wilde")
 
         assert {Reason.JUDGE: "c"} == found(three, Reading(scores={"a": 0.0, "b": 0.0, "c": 1.0}))
         assert {} == found(three, Reading(scores={"a": 0.5, "b": 1.0, "c": 0.0}))
-        assert {} == found(three, Reading(scores={"a": 0.5, "b": 0.5, "c": 0.5}))
+        assert {} == found(three, Reading(scores={"a": 0.2, "b": 0.2, "c": 0.6}))
 
     def test_confidence_counts_by_far_and_between_equal_weights_alone(self):
         """A program's confidence is none of its result's."""

@@ -251,6 +251,19 @@ class TestTurns:
         assert "A is qwen-small, B is qwen, C is llama" in desk.text
         assert desk.session.last is before
 
+    async def test_why_asks_a_judge_who_was_not_needed_for_the_verdict(self, tmp_path):
+        """Its word could not have changed the choice; who wants to hear it hears it afterwards."""
+
+        async def explain(*_: object) -> str:
+            return "B is right."
+
+        desk = Desk(tmp_path, explain=explain)
+        desk.asked(finished=turn(judge_calls=0, scores={}))
+        await desk.run("/why")
+
+        assert "the judge was not asked: its word could not have changed the choice" in desk.text
+        assert "A is qwen-small, B is qwen, C is llama" in desk.text
+
     @pytest.mark.parametrize(
         ("verdict", "says"),
         [
@@ -272,7 +285,7 @@ class TestTurns:
         await desk.run("/why")
 
         assert says in desk.text
-        assert "nothing it could explain" in desk.text
+        assert "nothing that it could explain" in desk.text
 
     async def test_retry_asks_the_last_question_again_in_its_place(self, tmp_path):
         """The same words in the same way; its answer replaces the last one, also for a saved session; the history is that before it."""

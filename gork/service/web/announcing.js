@@ -41,6 +41,6 @@ export function progress(turn) {
   const over = turn.columns.filter((column) => column.answer || column.failure).length;
   if (turn.stage === "rewrite") return "Making your prompt clear.";
   if (turn.stage === "answer") return over ? `${over} of ${turn.columns.length} models have answered.` : `${turn.columns.length} models are answering.`;
-  if (turn.stage === "judge") return "The judge is reading the answers.";
+  if (turn.stage === "judge") return "The judge is at work.";
   return "";
 }

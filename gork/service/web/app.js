@@ -52,6 +52,7 @@ class Page {
       (settings) => {
         const shown = this.conversation.settings.all;
         this.conversation.settings = settings;
+        this.composer.setRewrite(settings.optimize);
         this.save();
         if (settings.all !== shown) this.showAll(settings.all);
       },

@@ -20,8 +20,8 @@ const WHY = {
   prior: "It is the favourite's, and nothing that counts speaks against it.",
   checks: "Plain code refutes FAVOURITE's answer, and finds nothing against this one.",
   agreement: "Others agree on an answer that is not FAVOURITE's.",
-  judge: "The judge's reading is for it, and against FAVOURITE's.",
-  "checks-and-judge": "Plain code refutes FAVOURITE's answer, and the judge's reading is for this one.",
+  judge: "The judge's own answer says the same as it, and not as FAVOURITE's.",
+  "checks-and-judge": "Plain code refutes FAVOURITE's answer, and the judge's own answer says the same as this one.",
   "agreement-and-judge": "Others agree on an answer that is not FAVOURITE's, and the judge with them.",
   confidence: "Its model was far surer of its words than FAVOURITE was.",
 };
@@ -88,5 +88,6 @@ const againstLines = ({ objections }) =>
 /** @param {any} verdict */
 function judgeLine({ judge_calls: calls, judge_answer: own }) {
   if (!calls) return "The judge was not asked: its word could not have changed the choice.";
-  return own ? `The judge did not see names. Its own answer: ${own}` : "The judge did not see names.";
+  const blind = "The judge answered the question itself, without seeing the answers";
+  return own ? `${blind}: ${own}` : `${blind}.`;
 }

@@ -37,7 +37,7 @@ export class Roster {
 }
 
 /** @type {Record<string, string>} */
-const DUTIES = { promptimizer: "rewrites your prompt", candidate: "answer", judge: "picks, without seeing names" };
+const DUTIES = { promptimizer: "rewrites your prompt", candidate: "answer", judge: "has its say, without seeing the answers" };
 
 /**
  * @param {string} role

@@ -60,7 +60,7 @@ export class VerdictView {
     const details = {
       rewrite: !turn.optimize ? "off" : turn.rewrite.over && !turn.rewrite.accepted ? "none" : "",
       answer: at === 1 && answered ? `${answered} of ${turn.columns.length}` : "",
-      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is reading" : "",
+      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is at work" : "",
     };
     ORDER.forEach((stage, index) => {
       const step = this.parts[stage];
@@ -85,7 +85,7 @@ export class VerdictView {
     setText(parts.times, turn.result ? timesOf(turn.result) : "");
     if (!parts.scores.childElementCount) parts.scores.append(...scoresOf(verdict));
     show(parts.scores, parts.scores.childElementCount > 0);
-    show(parts.why, Boolean(turn.result) && verdict.judge_calls > 0);
+    show(parts.why, Boolean(turn.result) && !verdict.note && !verdict.fallback && !verdict.computed_by);
     if (turn.reason) this.tell(turn, turn.reason, true);
   }
 

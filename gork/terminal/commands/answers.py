@@ -143,8 +143,8 @@ async def why(session: Session, _argument: str) -> Outcome:
     """Say why the last turn's answer was chosen, then let the judge say it in its own words, which change nothing."""
     turn = last(session)
     session.tell(reasons(turn))
-    if not turn.verdict.judge_calls:
-        session.say("the judge was not asked for this verdict: there is nothing it could explain")
+    if turn.verdict.note is not None or turn.verdict.fallback is not None:
+        session.say("nothing was chosen between answers, or the judge failed: there is nothing that it could explain")
         return None
     if session.backend.explain is None:
         session.say("this ensemble has no judge that could explain it")
