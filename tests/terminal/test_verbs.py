@@ -238,7 +238,9 @@ def test_too_little_memory_is_a_warning(tmp_path):
 
 async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starter_gguf):
     """The real engine: one process for five members, a token from each."""
-    code, out, _ = await program.run("doctor", "--json", "--engine", "embedded", "--ensemble", "tiny", GORK_CACHE=str(starter_gguf.parent))
+    code, out, _ = await program.run(
+        "doctor", "--json", "--engine", "embedded", "--ensemble", "tiny", "--threads", "1", GORK_CACHE=str(starter_gguf.parent)
+    )
 
     report = json.loads(out)
     assert (0, [True] * 5) == (code, [row["ok"] for row in report["members"]])
