@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import structs
 
-from gork.config.ensemble import MOST_CANDIDATES, Ensemble, Member
+from gork.config.ensemble import MOST_CANDIDATES, Choosing, Ensemble, Member, with_candidates
 from gork.config.settings import SETTINGS, Layer, Origin, Settings
 from gork.engines.http import STANDARD_LIMITS, HttpLimits, plain
 from gork.errors import NoAnswer, NoService, ServiceError
@@ -70,6 +70,7 @@ class _Members(msgspec.Struct):
     members: Annotated[list[_Row], msgspec.Meta(max_length=_MOST_MEMBERS)]
     description: str = ""
     context: Annotated[int, msgspec.Meta(ge=512, le=1_048_576)] = 4096
+    prior: Annotated[list[str], msgspec.Meta(max_length=_MOST_MEMBERS)] = []
 
 
 async def reach(
@@ -152,10 +153,12 @@ class Remote:
         """Run one turn there. Raises `NoAnswer`, or a `ServiceError` when the service cannot be asked or breaks off."""
         how = how or self.settings
         client = replace(self._client, again=self._again)
-        sink = _EventSink(client, on_event, roles_of(self.settings.ensemble))
+        asked = {member.name for member in how.ensemble.candidates}
+        sink = _EventSink(client, on_event, roles_of(with_candidates(self.settings.ensemble, asked)))
+        body = _body(question, how, self.settings.ensemble)
         passing_on = asyncio.create_task(sink.pass_on_wishes(answer_now or asyncio.Event()), name="pass on that the answer is wanted now")
         try:
-            return await _follow(client, "/api/deliberate", _body(question, how), sink.turn, limit_s=how.timeout + how.load_timeout)
+            return await _follow(client, "/api/deliberate", body, sink.turn, limit_s=how.timeout + how.load_timeout)
         finally:
             passing_on.cancel()
             await asyncio.wait({passing_on})
@@ -295,13 +298,14 @@ def _ensemble(said: _Members, client: ServiceClient) -> Ensemble:
         candidates=tuple(of["candidate"]),
         promptimizer=next(iter(of["promptimizer"]), None),
         judge=next(iter(of["judge"]), None),
+        choosing=Choosing(prior=tuple(name for name in said.prior if name in {member.name for member in of["candidate"]})),
         context=said.context,
         description=said.description,
     )
 
 
-def _body(question: Question, how: Settings) -> dict[str, Any]:
-    """The request for a turn: of the settings only what was said, since the service has its own."""
+def _body(question: Question, how: Settings, there: Ensemble) -> dict[str, Any]:
+    """The request for a turn: of the settings only what was said, since the service has its own; of its members those that take part."""
 
     def whole(text: str) -> str:
         return text.encode("utf-8", "replace").decode()  # a session's file may hold lone surrogates
@@ -314,8 +318,11 @@ def _body(question: Question, how: Settings) -> dict[str, Any]:
         body["options"] = dict(question.options)
     if how.seed is not None:
         body["seed"] = how.seed
-    if not how.optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
-        body["optimize"] = how.optimize
+    if (asked := [member.name for member in how.ensemble.candidates]) != [member.name for member in there.candidates]:
+        body["members"] = asked
+    optimize = how.optimize and (how.ensemble.promptimizer is not None or there.promptimizer is None)
+    if not optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
+        body["optimize"] = optimize
     if not how.compute:
         body["compute"] = False
     if question.program is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from gork.config.ensemble import load_ensemble
+from gork.config.settings import load_settings
+from gork.engines.choose import cache_of
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
 from tests.support.real_ollama import lone_ollama, ollama_program, qwen_gguf, qwen_ollama, real_ollama
@@ -25,4 +27,4 @@ def starter_gguf() -> Path:
     judge = load_ensemble("tiny").judge
     assert judge is not None
     assert judge.weights is not None
-    return cache.fetch(judge.weights, cache.default_cache(), Lines(lambda line: print(line, file=sys.stderr)))
+    return cache.fetch(judge.weights, cache_of(load_settings({}, os.environ)), Lines(lambda line: print(line, file=sys.stderr)))

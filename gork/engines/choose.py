@@ -320,7 +320,7 @@ async def _remedied(chosen: Chosen, lacking: list[str], there: Offer | None, fro
     commands = "\n".join(f"  ollama pull {tag}" for tag in lacking)
     instead = "" if there is None else f"or take what is there:\n  {there.flags}\n  ({there.about})\n"
     raise EngineError(
-        f"the Ollama at {settings.ollama_host} lacks {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
+        f"the Ollama at {settings.ollama_host} is missing {len(lacking)} of the models of ensemble {settings.ensemble.name}. "
         f"Pull them:\n{commands}\n{instead}or try the starter ensemble: --engine embedded --ensemble {STARTER}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +32,17 @@ def missing_bytes(ensemble: Ensemble, folder: Path) -> int:
     return sum(weights.size or 0 for weights in files_of(ensemble) if not _is_cached(weights, folder))
 
 
+def memory_for(sizes: Iterable[int]) -> int:
+    """Bytes of memory that models with weights of these sizes take, on either engine of this machine."""
+    return sum(size + BESIDE_WEIGHTS for size in sizes)
+
+
 def shortage(ensemble: Ensemble, folder: Path, memory: Memory | None = None) -> str | None:
     """Why it does not fit this machine, as a clause; None if it does, as far as that can be known.
 
     `memory` is this machine's if not given.
     """
-    memory, needed = memory or free_memory(), size_of(ensemble) + BESIDE_WEIGHTS * len(files_of(ensemble))
+    memory, needed = memory or free_memory(), memory_for(weights.size or 0 for weights in files_of(ensemble))
     if memory is not None and memory.free < needed:
         return f"{ensemble.name} needs {_gb(needed)} of memory, {_gb(memory.free)} are free ({memory.why})"
     missing, free = missing_bytes(ensemble, folder), _free_disk(folder)

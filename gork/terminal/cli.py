@@ -141,8 +141,6 @@ async def main(settings: Settings, assemble: Assemble, wish: Wish) -> int:
         backend = backend or await _own_models(settings, assemble, stack, interactive=wish.prompt is None)
         ask, settings = backend.ask, backend.settings
         if wish.only is not None:
-            if not backend.restrictable:
-                raise UsageError("the service chooses among all its members: --only is for the models of this machine")
             alone(settings.ensemble, wish.only)  # is there one?
         if wish.prompt is None or wish.session is not None:
             saved = session_options.SavedSessions(settings, _say)
@@ -273,7 +271,6 @@ async def _service(settings: Settings, stack: AsyncExitStack, *, interactive: bo
         explain=service.explain if service.settings.ensemble.judge is not None else None,
         engine=service.engine,
         stopped=stopped,
-        restrictable=False,
     )
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
 from gork.config.weights import LocalFile
 from gork.engines.choose import Chosen, cache_of, cores_for, has_llama, ready_file
+from gork.engines.footprint import memory_for
 from gork.engines.model import Health, Model
 from gork.engines.ollama import library
 from gork.engines.weights import cache
@@ -32,8 +34,6 @@ FINE, STOPPED, DEGRADED = 0, 1, 3
 _CHECK_S = 15.0
 _NARROWEST = 12
 """Columns to which names are shortened before a column of the table is left out."""
-_MORE_THAN_ITS_FILE = 1.15
-"""A model's memory as a multiple of its weights file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,8 @@ class DoctorReport:
     memory: Memory | None
     cache: Path | None
     findings: tuple[MemberReport, ...]
+    programs: str
+    """Whether programs of members are run here."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -93,6 +95,7 @@ class DoctorReport:
             "ensemble": settings.ensemble.name,
             "cores": {"count": self.cores.count, "why": self.cores.why},
             "memory": None if memory is None else {"total": memory.total, "free": memory.free, "why": memory.why},
+            "programs": self.programs,
             "cache": None if self.cache is None else str(self.cache),
             "members": [
                 {
@@ -133,6 +136,9 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
             f"the models that are not loaded yet need about {needed / 1e9:.1f} GB of memory, {memory.free / 1e9:.1f} GB are free "
             f"({memory.why}): free some, raise the limit, or use smaller models"
         )
+    programs, lacking = await _programs(compute=chosen.settings.compute)
+    if lacking is not None:
+        warnings.append(f"programs cannot be run here ({lacking}): what could be computed is answered in words")
     queues: dict[str, list[MemberReport]] = {}
     for member in ensemble.members:
         model = models.get(member.name)
@@ -143,8 +149,23 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
     by_name = {finding.member: finding for queue in asked for finding in queue}
     findings = tuple(by_name[member.name] for member in ensemble.members)
     return DoctorReport(
-        chosen=chosen, cores=cores_for(chosen.settings), memory=memory, cache=cache, findings=findings, warnings=tuple(warnings)
+        chosen=chosen,
+        cores=cores_for(chosen.settings),
+        memory=memory,
+        programs=programs,
+        cache=cache,
+        findings=findings,
+        warnings=tuple(warnings),
     )
+
+
+async def _programs(*, compute: bool) -> tuple[str, str | None]:
+    """Whether programs are run here, and if they cannot be, why; the sandbox is tried by one."""
+    if not compute:
+        return "off (--no-compute)", None
+    async with Sandbox() as sandbox:
+        lacking = await sandbox.available()
+    return "run in a sandbox" if lacking is None else "cannot be run", lacking
 
 
 async def _one_after_the_other(queue: Sequence[MemberReport], models: Mapping[str, Model], each_s: float, say: Say) -> list[MemberReport]:
@@ -247,7 +268,7 @@ async def _needed(chosen: Chosen, healths: Mapping[str, Health]) -> int:
         local = [member for member in waiting if chosen.engine_of(member) == "ollama" and member.url is None]
         tags = {library.normal(member.model) for member in local if member.model is not None}
         files |= {tag: size for tag, size in there.items() if tag in tags}
-    return int(_MORE_THAN_ITS_FILE * sum(files.values()))
+    return memory_for(files.values())
 
 
 # --- the report as text
@@ -287,6 +308,7 @@ def as_text(report: DoctorReport, width: int) -> str:
     ]
     if memory is not None:
         lines.append(f"memory    {memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free ({memory.why})")
+    lines.append(f"programs  {report.programs}")
     if report.cache is not None:
         lines.append(f"weights   {report.cache}")
     lines += ["", *_table(report.findings, width)]

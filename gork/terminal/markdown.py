@@ -36,6 +36,16 @@ _DEEPEST = 19
 """The parser drops deeper nesting."""
 
 
+class _Parser(MarkdownIt):
+    """Leaves addresses as they were written: without percent-escapes and punycode of its own."""
+
+    def normalizeLink(self, url: str) -> str:  # noqa: N802 - the parser's name
+        return url
+
+    def normalizeLinkText(self, link: str) -> str:  # noqa: N802 - same
+        return link
+
+
 def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None:
     """The text laid out for `width` columns; None if its structure is too deep for them.
 
@@ -43,7 +53,7 @@ def formatted(text: str, *, prefix: str, width: int, colour: bool) -> str | None
     """
     text, width = shown(text), max(width, _NARROWEST)
     # HTML is text. A definition of a link that nothing refers to would vanish, so definitions are text too.
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("reference")
+    parser = _Parser("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("reference")
     parser.inline.ruler.before("escape", "math", _math)
     tokens = parser.parse(text)
     if not _fits(tokens, width):
@@ -73,16 +83,29 @@ _VERBATIM = Style(meta={"verbatim": True})
 
 
 class _Code(CodeBlock):
-    """Code in colours between two dim rules: at the left edge, its lines left for the terminal to break, without a background."""
+    """Code in colours between two dim rules: at the left edge, its lines left for the terminal to break, without a background.
+
+    What stands behind the opening fence is on the upper rule: most often a language, but it may be anything.
+    """
+
+    @classmethod
+    def create(cls, markdown: Markdown, token: Token) -> _Code:
+        info = token.info.strip()
+        return cls(info.partition(" ")[0] or "text", markdown.code_theme, info)
+
+    def __init__(self, language: str, theme: str, info: str) -> None:
+        super().__init__(language, theme)
+        self._info = info
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = str(self.text).rstrip()
         widest = max(map(cell_len, code.expandtabs(4).splitlines()), default=1)
         syntax = Syntax(code, self.lexer_name, theme="ansi_dark", background_color="default", code_width=max(widest, 1))
-        rule = [Segment("─" * min(options.max_width, _RULE), Style(dim=True) + _VERBATIM), Segment.line()]
-        yield from rule
+        rule, style = "─" * min(options.max_width, _RULE), Style(dim=True) + _VERBATIM
+        titled = f"── {self._info} {rule[cell_len(self._info) + 4 :]}" if self._info else rule
+        yield from (Segment(titled, style), Segment.line())
         yield from Segment.apply_style(console.render(syntax, options), post_style=_VERBATIM)
-        yield from rule
+        yield from (Segment(rule, style), Segment.line())
 
 
 def _lines(console: Console, renderable: RenderableType, options: ConsoleOptions) -> list[list[Segment]]:
@@ -232,19 +255,25 @@ def _plain_inline(tokens: Iterable[Token]) -> Iterator[Token]:
     opened: list[tuple[str, list[str]]] = []
     for token in tokens:
         if token.type == "link_open":
-            opened.append((str(token.attrs.get("href", "")), []))
+            opened.append((_address(token, "href"), []))
             continue
         if token.type == "link_close":
             href, label = opened.pop()
             if (text := "".join(label)) != href and f"mailto:{text}" != href:
                 yield _text(f" ({href})")
             continue
-        made = _text(f"{token.content} ({token.attrs.get('src', '')})".strip()) if token.type == "image" else token
+        made = _text(f"{token.content} ({_address(token, 'src')})".strip()) if token.type == "image" else token
         if made.type == "softbreak":
             made = Token("hardbreak", "br", 0)
         for _, label in opened:
             label.append(made.content)
         yield made
+
+
+def _address(token: Token, name: str) -> str:
+    """Where a link or a picture points, and its title."""
+    title = token.attrs.get("title")
+    return f'{token.attrs.get(name, "")} "{title}"' if title else str(token.attrs.get(name, ""))
 
 
 def _text(content: str) -> Token:

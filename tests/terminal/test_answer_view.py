@@ -60,6 +60,7 @@ PIECES = [
 ANSWERS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6), st.characters()), max_size=40).map("".join)
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RULE = "─" * 40
+PYTHON_RULE = "── python " + RULE[10:]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -114,6 +115,8 @@ WORDS = st.lists(
             ["# ", "- ", "3. ", "> ", "\n", "\n\n", "    ", "**", "`", "<div>", "</b>", "<!-- x -->", "[a]: /u\n", "|", "| a | b |"]
         ),
         st.sampled_from(["|--|--|\n", "\n```\n", "word ", "Zebra", "don't ", "日本", "x_y_z ", "[b](http://e.org/c) ", "![d](e) "]),
+        st.sampled_from(['[b](c "Title") ', "![d](e 'Title') ", "<http://e.org/g>", "[é](http://ü.de/ö%41) ", "\\", "$$", "\\(", "\\)"]),
+        st.sampled_from(["```", "~~~", "``` rst x\n", "```python\n", "1) ", "+ ", "* ", "\n===\n", "~~", "  \n", "\t", "007. "]),
     ),
     max_size=50,
 ).map("".join)
@@ -124,6 +127,8 @@ WORDS = st.lists(
 @example("| a | b |\n|--|--|\n| 1 | 2 | three |\n", 80)
 @example("".join("| column " for _ in range(15)) + "|\n" + "|--" * 15 + "|\n" + "".join(f"| cell {n} " for n in range(15)) + "|\n", 40)
 @example("[a]: /u", 80)
+@example("```3. \nx\n```", 80)
+@example('[b](http://ü.de/ö "Title") ![d](e "Title")', 80)
 @example("> " * 12 + "deep", 40)
 @example("> " * 25 + "deep", 120)
 def test_the_layout_loses_no_letter(text, width):
@@ -149,7 +154,7 @@ def test_the_layout_loses_no_letter(text, width):
         ("Use <b>.", ["Response: Use <b>."]),
         ("[x](http://e.org/a) <http://e.org/b>", ["Response: x (http://e.org/a) http://e.org/b"]),
         ("![x](http://e.org/a.png)", ["Response: x (http://e.org/a.png)"]),
-        ("```python\nif x:\n    y()\n```", ["Response:", "", RULE, "if x:", "    y()", RULE]),
+        ("```python\nif x:\n    y()\n```", ["Response:", "", PYTHON_RULE, "if x:", "    y()", RULE]),
         ("3.", ["Response:", "", " 3."]),
         ("So \\(x = \\frac{1}{2}\\,\\) and *so* \\(y", ["Response: So \\(x = \\frac{1}{2}\\,\\) and so (y"]),
         ("\\[\n40 - 6 = 34 \\text{ euros}\n\\]", ["Response: \\[", "40 - 6 = 34 \\text{ euros}", "\\]"]),
@@ -170,8 +175,8 @@ def test_code_can_be_copied_from_the_screen(around):
     indented = "\n".join(f"{'   ' if around[0] == '1' else ''}{line}" for line in ["```python", *code, "```"])
     made = formatted(around.format(indented), prefix="", width=50, colour=False).splitlines()
 
-    first = made.index(RULE)
-    assert [RULE, *code, RULE] == made[first : first + 5]
+    first = made.index(PYTHON_RULE)
+    assert [PYTHON_RULE, *code, RULE] == made[first : first + 5]
 
 
 def test_code_has_its_colours():

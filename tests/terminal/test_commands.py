@@ -523,7 +523,7 @@ class TestSetting:
         assert "" == desk.session.system
 
     async def test_one_candidate_alone_can_be_asked(self, desk):
-        """It must be one, and models that cannot be picked from are told."""
+        """It must be one."""
         await desk.run("/only llama")
         assert ("llama", "llama") == (desk.session.only, desk.session.favourite)
         for name in ("judge", "lama"):
@@ -531,9 +531,6 @@ class TestSetting:
                 await desk.run(f"/only {name}")
         await desk.run("/only all")
         assert desk.session.only is None
-        desk.session.backend = replace(desk.session.backend, restrictable=False)
-        with pytest.raises(UsageError, match="the service"):
-            await desk.run("/only llama")
 
     async def test_whose_draft_is_watched_can_be_chosen(self, desk):
         """Off, on, and one member's; without an argument it is switched."""
@@ -691,13 +688,6 @@ class TestNotNeeded:
         await decided.run("/show llama")
 
         assert ("Nice", []) == (decided.lines[-1], decided.session.conversation.exchanges)
-
-    async def test_a_service_cannot_be_asked_for_one_member(self, decided):
-        """It says so, and nothing is asked."""
-        decided.session.backend = replace(decided.session.backend, restrictable=False)
-        with pytest.raises(UsageError, match="llama was not waited for"):
-            await decided.run("/show llama")
-        assert [] == decided.asks
 
     def test_completion_knows_it(self, decided):
         """For /show, not for /use: there is nothing yet that could be used."""

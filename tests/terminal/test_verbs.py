@@ -17,6 +17,7 @@ from gork.config.ensemble import load_ensemble
 from gork.engines.model import Health
 from gork.health import lacking, suffices
 from gork.machine import free_memory
+from gork.terminal import doctor
 from tests.support.fake_downloads import Hub, write_gguf
 from tests.support.fake_ollama import FakeOllama, Reply
 from tests.support.heavy_lite import MODELS
@@ -246,6 +247,19 @@ async def test_doctor_gets_real_tokens_from_the_embedded_starter(program, starte
     assert (0, [True] * 5) == (code, [row["ok"] for row in report["members"]])
     assert {starter_gguf.name} == {row["model"] for row in report["members"]}
     assert all(row["first_token_s"] > 0 for row in report["members"])
+    assert "run in a sandbox" == report["programs"]
+
+
+async def test_doctor_says_why_programs_cannot_be_run(monkeypatch):
+    """It tries one; with --no-compute it does not."""
+
+    async def lacking(_: object) -> str:
+        return "there is no wheel"
+
+    monkeypatch.setattr("gork.computing.sandbox.Sandbox.available", lacking)
+
+    assert ("cannot be run", "there is no wheel") == await doctor._programs(compute=True)
+    assert ("off (--no-compute)", None) == await doctor._programs(compute=False)
 
 
 async def test_doctor_fetches_nothing(program):

@@ -35,9 +35,7 @@ _UNFINISHED = "unfinished"
 
 
 def default_cache() -> Path:
-    """Say where weights are kept: $GORK_CACHE, else $XDG_CACHE_HOME/gork/weights, else ~/.cache/gork/weights."""
-    if chosen := os.environ.get("GORK_CACHE"):
-        return Path(chosen)
+    """Say where weights are kept if no setting says it: $XDG_CACHE_HOME/gork/weights, else ~/.cache/gork/weights."""
     home = cache_home(os.environ)
     if home is None:
         raise WeightsError("there is no home directory to keep weights in", fix="set GORK_CACHE to a directory")

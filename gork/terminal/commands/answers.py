@@ -64,11 +64,10 @@ async def show(session: Session, argument: str) -> Outcome:
 
 async def _ask_afterwards(session: Session, turn: Turn, member: str) -> None:
     """Ask a member that was not waited for, and add its answer to the turn. Raises a `GorkError` if there is none."""
-    if not session.backend.restrictable:
-        raise UsageError(f"{member} was not waited for, and the service cannot be asked for one member alone")
     session.say(f"{member} was not waited for: it is asked now")
     how = structs.replace(session.settings, ensemble=alone(session.settings.ensemble, member), seed=turn.seed)
-    asked = await session.backend.ask(turn.question, lambda event: _tell_wait(session, event), how)
+    question = replace(turn.question, history=session.before(turn).messages)  # a service's turn comes without it
+    asked = await session.backend.ask(question, lambda event: _tell_wait(session, event), how)
     answer = next((answer for answer in asked.answers if answer.member == member), None)
     if answer is None:
         raise NoAnswer([failure.message for failure in asked.failures])

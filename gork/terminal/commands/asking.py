@@ -121,8 +121,6 @@ async def only(session: Session, argument: str) -> Outcome:
     if name in {"all", _UNSET}:
         session.only = None
     elif name:
-        if not session.backend.restrictable:
-            raise UsageError("the service chooses among all its members: /only is for the models of this machine")
         alone(session.settings.ensemble, name)  # is there one?
         session.only = name
     session.say(
