@@ -1358,7 +1358,7 @@ class TestEverybody:
         gate = asyncio.Event()
         fake.say("qwen2.5-coder:1.5b", Reply("\n\n".join(f"draft {n}" for n in range(60))))
         fake.say("llama3.2:1b", Reply("It is Paris. " * 40, pauses={2: gate}))
-        fake.say("gemma3:1b", "It is Paris.")
+        fake.say("gemma3:1b", "It is Paris. " * 40)
         async with visiting(browser, served.url, others=False) as visitor:
             await visitor.ask("capital of france pls")
             await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")

@@ -338,10 +338,10 @@ class TestStopping:
 
     async def test_ctrl_c_stops_a_command_too(self, program, server):
         """/why asks the judge, who may take long."""
-        server.say("gemma3:1b", Reply("Because it is", pauses={2: asyncio.Event()}))
         async with on_terminal(program) as terminal:
             await terminal.prompt()
             await terminal.ask("capital of france pls")
+            server.say("gemma3:1b", Reply("Because it is", pauses={2: asyncio.Event()}))
             await terminal.enter("/why")
             await terminal.see("Because it")
             terminal.press(CTRL_C)
@@ -349,6 +349,7 @@ class TestStopping:
             await server.until(lambda: "gemma3:1b" in server.cancelled)
 
             assert "stopped" in terminal.new
+            server.say("gemma3:1b", "It is Paris.")
             assert "Response: It is Paris." in await terminal.ask("and again")
 
 
@@ -494,6 +495,7 @@ class TestReading:
         gate = asyncio.Event()
         server.say("qwen2.5-coder:1.5b", Reply("Perhaps it is **Lyon**, or so.", pauses={4: gate}))
         server.say("llama3.2:1b", "It is Paris.")
+        server.say("gemma3:1b", "It is Paris.")
         async with on_terminal(program, "--no-optimize", columns=80) as terminal:
             await terminal.prompt()
             await terminal.enter("capital of france pls")
