@@ -36,9 +36,11 @@ from gork.turn import (
 from gork.waiting import unless
 
 _REFUSAL = re.compile(
-    r"^\W*(i'?m (very )?sorry( for [^.,]{0,40})?,? (but )?|sorry,? (but )?|unfortunately,? |as an? (ai|language model|chatbot)[^.]{0,60}?,? )*"
+    r"^\W*(i'?m (very )?sorry( for [^.,]{0,40})?,? (but )?|sorry,? (but )?|unfortunately,? "
+    r"|(but )?as an? (ai|language model|chatbot)[^.]{0,60}?,? )*"
     r"(i|we) ((can('|no)?t|can not|am unable to|'?m unable to|'?m not able to|won'?t) (\w+ ){0,2}?"
-    r"(help|assist|answer|provide|comply|fulfil+|do that|respond|discuss|generate|create)|(do not|don'?t) have (the|any) (cap)?abilit(y|ies)\b)",
+    r"(help|assist|answer|provide|comply|fulfil+|do that|respond|discuss|generate|create)"
+    r"|(do not|don'?t) have (the|any) (cap)?abilit(y|ies)\b)",
     re.IGNORECASE,
 )
 

@@ -21,6 +21,7 @@ def answers(*texts: str) -> list[Answer]:
         "I'm sorry, but I can't help with that.",
         "As an AI language model, I cannot assist with this request.",
         "I am unable to answer this question.",
+        "I'm sorry for any confusion, but as a chatbot designed to assist, I don't have the capability to browse.",
         "Sorry, I won't provide that.",
         "I\N{RIGHT SINGLE QUOTATION MARK}m sorry, but I can\N{RIGHT SINGLE QUOTATION MARK}t assist with that.",
     ],
@@ -34,7 +35,14 @@ def test_a_refusing_answer_is_not_judged(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["I can help: it is Paris.", "You can't go wrong with Paris.", "Sorry is a word.", "I cannot stress enough that it is Paris."]
+    "text",
+    [
+        "I can help: it is Paris.",
+        "You can't go wrong with Paris.",
+        "Sorry is a word.",
+        "I don't have the time, but it is Paris.",
+        "I cannot stress enough that it is Paris.",
+    ],
 )
 def test_an_answer_that_only_sounds_like_a_refusal_is_judged(text):
     """Words of regret alone put no answer out."""
