@@ -1356,16 +1356,17 @@ class TestEverybody:
     async def test_a_draft_that_is_being_read_stays_where_it_is_when_another_is_chosen(self, browser, fake, served):
         """Whoever scrolled within the turn keeps the text at the same place on the screen, is told, and can go to the answer."""
         gate = asyncio.Event()
-        fake.say("qwen2.5-coder:1.5b", Reply("\n\n".join(f"draft {n}" for n in range(60))))
-        fake.say("llama3.2:1b", Reply("It is Paris. " * 40, pauses={2: gate}))
-        fake.say("gemma3:1b", "It is Paris. " * 40)
+        fake.say("qwen2.5-coder:1.5b", Reply("\n\n".join(f"line{n}" for n in range(60))))
+        reasons = "It is Paris: " + ", ".join(f"reason{n}" for n in range(80))
+        fake.say("llama3.2:1b", Reply(reasons, pauses={2: gate}))
+        fake.say("gemma3:1b", reasons)
         async with visiting(browser, served.url, others=False) as visitor:
             await visitor.ask("capital of france pls")
             await expect(visitor.column("qwen")).to_have_attribute("data-state", "done")
             await visitor.page.mouse.move(700, 300)
             await visitor.page.mouse.wheel(0, -400)
             await visitor.page.wait_for_timeout(150)  # the wheel's own movement has no end that could be waited for
-            line = visitor.text("qwen").get_by_text("draft 45", exact=True)
+            line = visitor.text("qwen").get_by_text("line45", exact=True)
             before = await line.bounding_box()
             gate.set()
             await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", "llama")
