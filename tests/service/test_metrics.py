@@ -119,10 +119,10 @@ async def test_a_candidates_failure_is_not_the_reason_of_a_fallback(ollama):
 
 async def test_failures_of_members_are_counted_by_their_kind(ollama):
     """One candidate fails, the turn is answered; all fail, it is not."""
-    ollama.say("b", Reply(status=503, error="server busy, please try again.  maximum pending requests exceeded"))
+    ollama.say("b", Reply(status=404, error="model 'b' not found"))
     async with serving(ollama) as at:
         await answered(at)
-        assert (await at.metrics())["gork_model_failures_total{kind=busy,member=b}"] == 1
+        assert (await at.metrics())["gork_model_failures_total{kind=missing,member=b}"] == 1
         for model in "ac":
             ollama.say(model, Reply(status=500, error="out of order"))
         async with at.ask() as reply:
