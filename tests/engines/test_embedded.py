@@ -676,6 +676,9 @@ common_reasoning_format = SimpleNamespace(COMMON_REASONING_FORMAT_NONE=0)
 def CommonParams():
     return SimpleNamespace(model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace())
 
+def get_device_info():
+    return []
+
 def Server(params):
     Path("loading").touch()
     ctypes.PyDLL(None).sleep(60)  # with the GIL held

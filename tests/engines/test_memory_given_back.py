@@ -88,8 +88,8 @@ async def test_members_on_one_file_keep_it_together(file):
 
 async def test_a_request_to_the_service_can_say_how_long(file):
     """keep_alive as Ollama has it: 0 gives the memory back, with a question and without; the next one is as usual."""
-    ensemble = Ensemble(name="one", candidates=(Member(name="a", options={"num_predict": 3}),), choosing=Choosing())
-    settings = load_settings({"port": "0", "optimize": False}, {}).with_ensemble(ensemble)
+    ensemble = Ensemble(name="one", candidates=(Member(name="a", options={"num_predict": 16}),), choosing=Choosing())
+    settings = load_settings({"port": "0", "optimize": False, "seed": 1}, {}).with_ensemble(ensemble)
     async with engine(file, keep_s=60) as one, serving(settings, one) as at, aiohttp.ClientSession() as client:
         child = one.models["a"].child
 
