@@ -224,7 +224,6 @@ async def test_a_model_that_is_not_there_is_not_found(server, name):
         (chat(response_format={"type": "xml"}), "response_format.type"),
         (chat(response_format={"type": "json_schema"}), "response_format.json_schema"),
         (chat(response_format={"type": "json_schema", "json_schema": {"name": "x"}}), "response_format.json_schema.schema"),
-        (chat(reasoning_effort="wild"), "reasoning_effort"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_its_place(server, body, param):
