@@ -297,7 +297,7 @@ async def test_wrong_options_are_refused_with_their_place(server, options, place
 
 
 def test_options_are_those_of_ensemble_files():
-    """What the service takes from a client is what an ensemble file could say, none is missing; `optimize` is of the turn, not of sampling."""
+    """What the service takes from a client is what an ensemble file could say; `optimize` is about the turn, not about sampling."""
     assert set(SamplingOptions.__struct_fields__) | {"optimize"} == set(OllamaSampling.__struct_fields__)
 
 
