@@ -16,7 +16,7 @@ from gork.config.ensemble import Ensemble
 from gork.config.measured import Measured
 from gork.judging.checks.table import CHECKS, LONGEST
 from gork.judging.decide import asks_judge, weigh
-from gork.judging.rules import prior_order, rules_for
+from gork.judging.rules import place, prior_order, rules_for
 from gork.text.final_answer import final_answer, same
 from gork.turn import Answer, Reason
 
@@ -236,12 +236,12 @@ def _computed_or(*ranking: str) -> Way:
 def _plurality(one: Ready, prior: Sequence[str]) -> str:
     """The member whose final answer most answers give; the best-ranked one of these."""
     question = one.case.question
-    standing = sorted(one.case.answers, key=lambda answer: prior.index(answer.member) if answer.member in prior else -1)
+    standing = sorted(one.case.answers, key=lambda answer: place(answer.member, prior))
     finals = {answer.member: final_answer(answer.text, question.text, question.kind) for answer in standing}
 
     def votes(answer: Answer) -> int:
         own = finals[answer.member]
-        return 0 if own is None else sum(other is not None and same(own, other) for other in finals.values())
+        return sum(same(own, other) for other in finals.values())
 
     return max(standing, key=votes).member
 

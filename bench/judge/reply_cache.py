@@ -75,7 +75,37 @@ def _checksum(file: Path, _size: int, _changed_ns: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-class CachedModel(Model):
+class _WithoutEngine(Model):
+    """A model that no engine stands behind: what an engine would do fails."""
+
+    def _lacks(self) -> NoReturn:
+        raise NotImplementedError("what it wraps does this")
+
+    async def _is_loaded(self) -> bool:
+        self._lacks()
+
+    async def _load(self) -> None:
+        self._lacks()
+
+    async def _stream(
+        self,
+        messages: Sequence[Message],
+        options: Options,
+        partial: PartialCompletion,
+        *,
+        answer_format: AnswerFormat | None,
+        logprobs: bool,
+    ) -> Completion:
+        self._lacks()
+
+    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
+        self._lacks()
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        self._lacks()
+
+
+class CachedModel(_WithoutEngine):
     """A model whose replies are kept: what it is asked a second time comes from the store."""
 
     def __init__(self, inner: Model, store: ReplyStore, weights: str | None = None) -> None:
@@ -173,35 +203,8 @@ class CachedModel(Model):
         """Whether the model can answer."""
         return await self._inner.check()
 
-    async def _is_loaded(self) -> bool:
-        _not_asked()
 
-    async def _load(self) -> None:
-        _not_asked()
-
-    async def _stream(
-        self,
-        messages: Sequence[Message],
-        options: Options,
-        partial: PartialCompletion,
-        *,
-        answer_format: AnswerFormat | None,
-        logprobs: bool,
-    ) -> Completion:
-        _not_asked()
-
-    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
-        _not_asked()
-
-    async def _prefill(self, messages: Sequence[Message]) -> None:
-        _not_asked()
-
-
-def _not_asked() -> NoReturn:
-    raise NotImplementedError("what it wraps does this")
-
-
-class AbsentModel(Model):
+class AbsentModel(_WithoutEngine):
     """A member of whom only kept replies are there: whatever it is asked besides, it fails at."""
 
     def __init__(self, member: Member) -> None:
@@ -237,23 +240,6 @@ class AbsentModel(Model):
 
     async def _load(self) -> None:
         """Nothing to load."""
-
-    async def _stream(
-        self,
-        messages: Sequence[Message],
-        options: Options,
-        partial: PartialCompletion,
-        *,
-        answer_format: AnswerFormat | None,
-        logprobs: bool,
-    ) -> Completion:
-        self._lacks()
-
-    async def _choose(self, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Choice:
-        self._lacks()
-
-    async def _prefill(self, messages: Sequence[Message]) -> None:
-        self._lacks()
 
     def _lacks(self) -> NoReturn:
         raise ModelMissing("this was not kept", member=self.name, where=self.where)

@@ -444,10 +444,12 @@ def proxy_for(url: URL) -> str | None:
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine.
+    """Whether an address or a name means this machine alone.
 
-    >>> is_here("127.0.0.1"), is_here("localhost"), is_here("models.example")
-    (True, True, False)
+    >>> is_here("127.0.0.1"), is_here("localhost"), is_here("::1"), is_here("tauri.localhost")
+    (True, True, True, True)
+    >>> is_here("0.0.0.0"), is_here("127.0.0.1.evil.org"), is_here("models.example")
+    (False, False, False)
     """
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from gork.judging.rules import place
 from gork.text.final_answer import FinalAnswer, final_answer, same
 from gork.turn import QUESTIONS_CODE, Answer, Question, Verdict
 
@@ -21,7 +22,7 @@ class Results:
     @classmethod
     def of(cls, question: Question, answers: Sequence[Answer], ranking: Sequence[str]) -> Results | None:
         """The results among these answers; None where no program ran."""
-        ran = tuple(sorted((answer for answer in answers if answer.ran), key=lambda answer: _rank(answer.member, ranking)))
+        ran = tuple(sorted((answer for answer in answers if answer.ran), key=lambda answer: place(answer.member, ranking)))
         return cls(ran, tuple(_single(answer, question) for answer in ran), ranking) if ran else None
 
     @property
@@ -44,18 +45,18 @@ class Results:
         """Whether the best result stays the best whatever the programs of the members that are still `coming` give."""
         if not coming or self.best.member == QUESTIONS_CODE:
             return True
-        votes, rank = self._votes(self._at), _rank(self.best.member, self.ranking)
-        others = [at for at, says in enumerate(self.says) if says is not None and at != self._at and not _same(says, self.result)]
+        votes, rank = self._votes(self._at), place(self.best.member, self.ranking)
+        others = [at for at, says in enumerate(self.says) if says is not None and at != self._at and not same(says, self.result)]
         # At worst all that come agree with one of the others, or among themselves.
         rivals = [
-            (self._votes(at) + len(coming), min(_rank(self.answers[at].member, self.ranking), _first(coming, self.ranking)))
+            (self._votes(at) + len(coming), min(place(self.answers[at].member, self.ranking), _first(coming, self.ranking)))
             for at in others
         ]
         rivals.append((len(coming) - 1, _first(coming, self.ranking)))
         return all((votes, -rank) > (most, -first) for most, first in rivals)
 
     def _votes(self, at: int) -> int:
-        return sum(_same(self.says[at], other) for number, other in enumerate(self.says) if number != at)
+        return sum(same(self.says[at], other) for number, other in enumerate(self.says) if number != at)
 
 
 def by_computed(question: Question, answers: Sequence[Answer], ranking: Sequence[str]) -> Verdict | None:
@@ -72,18 +73,14 @@ def by_computed(question: Question, answers: Sequence[Answer], ranking: Sequence
     where = "the code in the question was run" if winner.member == QUESTIONS_CODE else f"{winner.member}'s program was run"
     if not agreeing:
         return Verdict(winner=winner.member, policy="computed", computed_by=winner.member, note=f"{where}: its output is the answer")
-    words = min(agreeing, key=lambda answer: _rank(answer.member, ranking))
+    words = min(agreeing, key=lambda answer: place(answer.member, ranking))
     return Verdict(
         winner=words.member, policy="computed", computed_by=winner.member, note=f"{where}: {words.member}'s answer in words says the same"
     )
 
 
-def _rank(member: str, ranking: Sequence[str]) -> int:
-    return -1 if member == QUESTIONS_CODE else ranking.index(member)
-
-
 def _first(members: Collection[str], ranking: Sequence[str]) -> int:
-    return min(_rank(member, ranking) for member in members)
+    return min(place(member, ranking) for member in members)
 
 
 def _single(answer: Answer, question: Question) -> FinalAnswer | None:
@@ -91,9 +88,5 @@ def _single(answer: Answer, question: Question) -> FinalAnswer | None:
     return None if "\n" in answer.text.strip() else final_answer(answer.text, question.text, question.kind)
 
 
-def _same(one: FinalAnswer | None, other: FinalAnswer | None) -> bool:
-    return one is not None and other is not None and same(one, other)
-
-
 def _says(answer: Answer, result: FinalAnswer | None, question: Question) -> bool:
-    return _same(final_answer(answer.text, question.text, question.kind), result)
+    return same(final_answer(answer.text, question.text, question.kind), result)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from gork.judging.rules import place
 from gork.text.final_answer import FinalAnswer, OptionAnswer, TruthAnswer, final_answer, same
 from gork.turn import Answer, Kind, Objection, Question, Reason
 
@@ -47,7 +48,7 @@ class Contest:
     @classmethod
     def of(cls, question: Question, answers: tuple[Answer, ...], ranking: tuple[str, ...], *, share_weights: bool) -> Contest:
         """The answers in the order of the ranking; of equal ones (white space apart) the best-ranked member's."""
-        voters = tuple(sorted(answers, key=lambda answer: place(answer, ranking)))
+        voters = tuple(sorted(answers, key=lambda answer: place(answer.member, ranking)))
         different: dict[str, Answer] = {}
         for answer in voters:
             different.setdefault(" ".join(answer.text.split()), answer)
@@ -66,18 +67,12 @@ class Contest:
 
     def same(self, one: str, other: str) -> bool:
         """Whether two members' answers say the same in the end."""
-        first, second = self.finals[one], self.finals[other]
-        return first is not None and second is not None and same(first, second)
+        return same(self.finals[one], self.finals[other])
 
     @property
     def all_same(self) -> bool:
         """Whether there is nothing to choose: all say the same in the end."""
         return all(self.same(self.favourite.member, other.member) for other in self.others)
-
-
-def place(answer: Answer, ranking: tuple[str, ...]) -> int:
-    """The rank of an answer's member; what the question's own code gave stands above all."""
-    return ranking.index(answer.member) if answer.member in ranking else -1
 
 
 class Found(NamedTuple):
@@ -90,12 +85,11 @@ class Found(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def soundness_of(question: str, answer: str) -> tuple[float, str | None]:
     """What the checks come to (`gork/judging/checks/table.py`), and the finding that weighs most against the answer."""
-    from gork.judging.checks.table import BOUND, findings  # noqa: PLC0415 - its patterns take 30 ms to compile; the start does not wait for that
+    from gork.judging.checks.table import findings, sum_of  # noqa: PLC0415 - its patterns take 30 ms to compile; the start does not wait for that
 
     found = findings(question, answer)
     worst = min(found, key=lambda finding: finding.weight, default=None)
-    total = max(-BOUND, min(BOUND, sum(finding.weight for finding in found)))
-    return total, None if worst is None or worst.weight >= 0 else worst.what
+    return sum_of(found), None if worst is None or worst.weight >= 0 else worst.what
 
 
 def is_refuted(question: str, answer: str) -> bool:

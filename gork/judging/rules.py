@@ -56,6 +56,11 @@ def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:
     return ranked + [name for name in candidates if name not in ranked]
 
 
+def place(member: str, ranking: Sequence[str]) -> int:
+    """The rank of a member; what the question's own code gave stands above all."""
+    return ranking.index(member) if member in ranking else -1
+
+
 def ranking_of(ensemble: Ensemble) -> tuple[str, ...]:
     """All candidates, the best first, whatever is asked: as it was measured, else as it is configured."""
     prior = prior_order([member.name for member in ensemble.candidates], ensemble.choosing)

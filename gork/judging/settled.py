@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gork.computing.examples import examples_in
 from gork.judging.computed import Results
 from gork.judging.decide import unusable
-from gork.judging.objections import Contest, is_refuted, place, votes
-from gork.judging.rules import Rules
+from gork.judging.objections import Contest, is_refuted, votes
+from gork.judging.rules import Rules, place
 from gork.turn import QUESTIONS_CODE, Answer, Kind, Question, Reason
 
 
@@ -66,7 +66,7 @@ class _State:
     def by_favourite(self) -> str | None:
         """The favourite's answer is in, and nothing that may overrule it speaks against it or still can."""
         favourite, ranking = self.contest.favourite, self.rules.ranking
-        above = any(ranking.index(name) < place(favourite, ranking) for name in self.pending)
+        above = any(ranking.index(name) < place(favourite.member, ranking) for name in self.pending)
         if above or any(self._can_arise(reason) for reason in self.rules.may_overrule):
             return None
         return f"{favourite.member} is the favourite here, and nothing that can still come would overrule it"
@@ -76,7 +76,7 @@ class _State:
         if self.rules.may_overrule[:1] != (Reason.AGREEMENT,) or self.unknown != 1 or len(self.pending) != 1:
             return None
         (last,), groups = self.pending, votes(self.contest, closed=False)
-        if self.rules.ranking.index(last) > place(self.contest.favourite, self.rules.ranking):
+        if self.rules.ranking.index(last) > place(self.contest.favourite.member, self.rules.ranking):
             return None
         agreed = len(groups) == 1 and len(groups[0]) == len(self.contest.voters) >= 2
         return f"{' and '.join(groups[0])} say the same" if agreed else None

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gork.config.settings import Settings
+from gork.engines.http import is_here
 from gork.errors import Unauthorized, WrongHost, WrongOrigin
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -41,7 +42,7 @@ class AccessPolicy:
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.reveal().encode()
         self._origins = frozenset(settings.cors)
-        self._loopback = all(map(is_loopback, settings.host))
+        self._loopback = all(map(is_here, settings.host))
         named = {name for origin in settings.cors if (name := urlsplit(origin).hostname)}
         self._names = frozenset({*named, *settings.host, "localhost", socket.gethostname().lower()})
 
@@ -111,7 +112,7 @@ class AccessPolicy:
         if scheme in {"http", "https"}:
             name = name_of(place)
             # As browsers call a page of this machine: Tauri's, on Windows, comes from tauri.localhost.
-            return is_loopback(name) or name in {"0.0.0.0", "::"} or name.endswith(".localhost")  # noqa: S104
+            return is_here(name) or name in {"0.0.0.0", "::"}  # noqa: S104
         return bool(separator) and (scheme in _APPS or (bool(place) and f"{scheme}://*" in self._origins))
 
     def _is_here(self, host: str) -> bool:
@@ -147,20 +148,6 @@ def name_of(host: str) -> str:
     else:
         name, _, port = host.partition(":")
     return name.lower().removesuffix(".") if not port or port.isdecimal() else ""
-
-
-def is_loopback(name: str) -> bool:
-    """Whether an address or a name means this machine alone.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("127.0.0.1.evil.org")
-    (True, True, True, False, False)
-    """
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_address(name: str) -> bool:

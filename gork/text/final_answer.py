@@ -150,12 +150,16 @@ def final_answer(text: str, question: str, kind: Kind) -> FinalAnswer | None:
     return _READERS[kind](text, parts_of(question))
 
 
-def same(one: FinalAnswer, other: FinalAnswer) -> bool:
+def same(one: FinalAnswer | None, other: FinalAnswer | None) -> bool:
     """Whether two final answers say the same: numbers up to rounding to two decimals, names also where one is part of the other.
+
+    None, for what an answer says that could not be found out, is the same as nothing.
 
     >>> same(NumberAnswer(Fraction("41.67")), NumberAnswer(Fraction(125, 3))), same(PhraseAnswer(("mr", "bell")), PhraseAnswer(("bell",)))
     (True, True)
     """
+    if one is None or other is None:
+        return False
     match one, other:
         case NumberAnswer(first), NumberAnswer(second):
             return _same_number(first, second)

@@ -184,15 +184,15 @@ class OllamaModel(ServedModel):
         async def ask(tag: str) -> Choice:
             reply = await self._next_token(tag, messages, lead_in)
             places = rows(reply, "logprobs")
-            found, method = read_labels(likely_tokens(places[0]), labels) if places else None, "logprobs"
-            if found is None:
+            found = read_labels(likely_tokens(places[0]), labels) if places else None
+            if forced := found is None:
                 reply = await self._forced(tag, messages, labels)
                 content = text(mapping(reply, "message"), "content", self._client.spot)
-                found, method = forced_label(content, rows(reply, "logprobs"), labels, self._client.spot), "schema"
+                found = forced_label(content, rows(reply, "logprobs"), labels, self._client.spot)
             return Choice(
                 probabilities=found[0],
                 mass=found[1],
-                method="logprobs" if method == "logprobs" else "schema",
+                method="schema" if forced else "logprobs",
                 prompt_tokens=count(reply, "prompt_eval_count"),
                 seconds=time.perf_counter() - started,
             )

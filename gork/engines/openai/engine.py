@@ -230,7 +230,7 @@ class OpenAIModel(ServedModel):
                 self._known.logprobs = False
                 return
             try:
-                place = await self._place(tag, _HELLO)
+                place, _ = await self._place(tag, _HELLO)
             except StillLoading:
                 await asyncio.sleep(_LOOK_AGAIN_S)
             else:
@@ -280,57 +280,56 @@ class OpenAIModel(ServedModel):
         started = time.perf_counter()
 
         async def ask(tag: str) -> Choice:
-            place = await self._place(tag, messages, lead_in) if self._known.logprobs else None
+            place, prompt_tokens = await self._place(tag, messages, lead_in) if self._known.logprobs else (None, 0)
             found = None if place is None else read_labels(likely_tokens(place), labels)
-            method = "logprobs"
-            if found is None:
+            if forced := found is None:
                 if not self._known.logprobs:
                     self._tell("it gives no log-probabilities: its choice is read from an answer that a schema holds to the labels")
-                found, method = await self._forced(tag, messages, labels), "schema"
+                found, prompt_tokens = await self._forced(tag, messages, labels)
             return Choice(
                 probabilities=found[0],
                 mass=found[1],
-                method="logprobs" if method == "logprobs" else "schema",
-                prompt_tokens=self._prompt_tokens,
+                method="schema" if forced else "logprobs",
+                prompt_tokens=prompt_tokens,
                 seconds=time.perf_counter() - started,
             )
 
         return await self._at_tag(ask)
 
-    _prompt_tokens = 0
-    """Of the last request of a choice."""
-
-    async def _place(self, tag: str, messages: Sequence[Message], lead_in: str = "") -> Record | None:
-        """Ask for one token; what was likely in its place, None if the server does not say.
+    async def _place(self, tag: str, messages: Sequence[Message], lead_in: str = "") -> tuple[Record | None, int]:
+        """Ask for one token; what was likely in its place, None if the server does not say, and the tokens of the prompt.
 
         Drawn at temperature 1 from everything: some servers give log-probabilities as they are after both.
         """
         fields = self._fields({"num_predict": 1, "temperature": 1.0, "top_p": 1.0})
         fields |= {"logprobs": True, "top_logprobs": _TOP, **self._known.flavour.afresh}
         reader = ChunkReader(Nowhere(), self._client.spot)
-        await self._read(tag, messages, fields, reader, lead_in)
-        return next((place for place in reader.places if rows(place, "top_logprobs")), None)
+        prompt_tokens = await self._read(tag, messages, fields, reader, lead_in)
+        return next((place for place in reader.places if rows(place, "top_logprobs")), None), prompt_tokens
 
-    async def _forced(self, tag: str, messages: Sequence[Message], labels: Sequence[str]) -> tuple[dict[str, float], float]:
-        """Ask for a label that a schema forces."""
+    async def _forced(self, tag: str, messages: Sequence[Message], labels: Sequence[str]) -> tuple[tuple[dict[str, float], float], int]:
+        """Ask for a label that a schema forces: the labels' shares with their mass, and the tokens of the prompt."""
         fields = self._fields({"num_predict": _LABEL_TOKENS, "temperature": 0.0})
         fields["response_format"] = label_format(labels)
         if self._known.logprobs:
             fields |= {"logprobs": True, "top_logprobs": _TOP}
         sink = Nowhere()
         reader = ChunkReader(sink, self._client.spot)
-        await self._read(tag, messages, fields, reader)
-        return forced_label(sink.text, reader.places, labels, self._client.spot)
+        prompt_tokens = await self._read(tag, messages, fields, reader)
+        return forced_label(sink.text, reader.places, labels, self._client.spot), prompt_tokens
 
-    async def _read(self, tag: str, messages: Sequence[Message], fields: dict[str, Any], reader: ChunkReader, lead_in: str = "") -> None:
-        """Send a request of whose reply only the places and the text count; some gateways lose its finish reason."""
+    async def _read(self, tag: str, messages: Sequence[Message], fields: dict[str, Any], reader: ChunkReader, lead_in: str = "") -> int:
+        """Send a request of whose reply only the places and the text count; some gateways lose its finish reason.
+
+        Gives the tokens of the prompt, 0 where the end of the reply was lost.
+        """
         try:
             ended = await self._send(tag, messages, fields, reader, lead_in)
         except Died:
             if not (reader.marked and reader.places):
                 raise
-        else:
-            self._prompt_tokens = ended.prompt_tokens
+            return 0
+        return ended.prompt_tokens
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         fields = self._fields({"num_predict": 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -242,6 +242,3 @@ def refused_fields(said: str, body: Record) -> frozenset[str]:
     for group in _TOGETHER:
         found |= group & may_go if group & found else set()
     return frozenset(found)
-
-
-Take = Callable[[Record | None], Ended | None]

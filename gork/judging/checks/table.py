@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from gork.judging.checks import Check, Finding, arithmetic, code, form, options, prose
 
@@ -33,4 +34,9 @@ def soundness(question: str, answer: str) -> float:
     >>> soundness("What is 12 times 8?", "96"), soundness("Why is the sky blue?", "Air scatters blue light most.")
     (2.0, 0.0)
     """
-    return max(-BOUND, min(BOUND, math.fsum(finding.weight for finding in findings(question, answer))))
+    return sum_of(findings(question, answer))
+
+
+def sum_of(found: Iterable[Finding]) -> float:
+    """What findings come to, at most `BOUND` in either direction."""
+    return max(-BOUND, min(BOUND, math.fsum(finding.weight for finding in found)))
