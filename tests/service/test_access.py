@@ -45,7 +45,16 @@ async def raw(at, request: bytes, *, head_only=False) -> bytes:
     "host",
     [
         *("localhost", "LOCALHOST:1234", "localhost.", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "gork.localhost:8080"),
-        *("chat.example:443", "host.docker.internal:8080", "mybox.local", "192.168.1.20:8080", "10.0.0.7", "[::2]", socket.gethostname()),
+        *(
+            "chat.example:443",
+            "host.docker.internal:8080",
+            "mybox.local",
+            "192.168.1.20:8080",
+            "10.0.0.7",
+            "[::2]",
+            socket.gethostname(),
+            "",
+        ),
     ],
 )
 async def test_this_machine_asks_by_any_of_its_names(ollama, host):
@@ -152,6 +161,7 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read(ollama):
     "origin",
     [
         *("http://localhost:3000", "https://127.0.0.1", "http://[::1]:5173", "http://0.0.0.0:80", "app://obsidian.md", "tauri://localhost"),
+        *("app://", "file://", "http://tauri.localhost"),
         *("vscode-webview://1a2b", "chrome-extension://abcdefghijklmnop", "moz-extension://11111111-2222"),
     ],
 )

@@ -185,6 +185,14 @@ def test_a_wrong_method_is_a_405_in_the_dialects_shape(client, method, path):
     assert is_error(path, body)
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+def test_a_byte_order_mark_is_passed_over(client, path):
+    """Programs on Windows write one before their JSON."""
+    status, _, _ = client.send(path, b"\xef\xbb\xbf" + HELLO)
+
+    assert 200 == status
+
+
 class TestPublishedDocument:
     def test_it_is_valid_and_names_every_route(self, document):
         """Every path that the application has, but for what it has to refuse, and the page's own files; and its schemas are schemas."""

@@ -309,6 +309,7 @@ def test_options_are_those_of_ensemble_files():
         ({"repeat_penalty": 99}, {"repeat_penalty": 10}),
         ({"stop": ["", "END", "END"]}, {"stop": ("END",)}),
         ({"stop": ""}, {}),
+        ({"stop": [1, "END", None]}, {"stop": ("END",)}),
         ({"num_ctx": "big", "useMLock": True, "min_p": None}, {}),
         ({"num_predict": 1e30, "repeat_last_n": -1}, {"num_predict": 4096, "repeat_last_n": -1}),
     ],

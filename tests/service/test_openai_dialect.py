@@ -119,6 +119,7 @@ async def test_drafts_and_verdict_come_before_the_content_in_one_field(field):
         ({}, True),
         ({"reasoning_effort": "none"}, False),
         ({"reasoning_effort": "low"}, True),
+        ({"reasoning_effort": "wild"}, True),
         ({"think": False}, False),
         ({"think": True, "reasoning_effort": "none"}, True),
         ({"reasoning": {"effort": "none"}}, False),
