@@ -44,10 +44,24 @@ async def prometheus(folder: Path, target: str, port: int) -> AsyncIterator[str]
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
+        await _ready(f"http://127.0.0.1:{port}/-/ready")
         yield f"http://127.0.0.1:{port}/api/v1/query"
     finally:
         process.kill()
         await process.wait()
+
+
+async def _ready(url: str) -> None:
+    """Waits until it has replayed its log and serves queries: before that it refuses connections, then answers 503 in plain text."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as client:
+        while True:
+            try:
+                async with client.get(url) as reply:
+                    if reply.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.1)
 
 
 async def test_every_query_finds_something_in_the_real_metrics(tmp_path, unused_tcp_port):
@@ -67,15 +81,11 @@ async def _found(client: aiohttp.ClientSession, url: str, query: str) -> list[di
     """What a query finds, asked again until two scrapes are there for it."""
     async with asyncio.timeout(60):
         while True:
-            try:
-                async with client.get(url, params={"query": query}) as reply:
-                    told = await reply.json()
-            except aiohttp.ClientConnectionError:  # it is starting
-                await asyncio.sleep(0.1)
-                continue
-            assert reply.status in {200, 503}, (query, told)
-            if reply.status == 200 and told["data"]["result"]:
-                return told["data"]["result"]
+            async with client.get(url, params={"query": query}) as reply:
+                told = await reply.text()
+            assert reply.status == 200, (query, told)
+            if found := json.loads(told)["data"]["result"]:
+                return found
             await asyncio.sleep(0.1)
 
 
