@@ -63,6 +63,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--readings", action="store_true", help="let the judge read in other ways too, and compare them (takes long)")
     parser.add_argument("--rewriting", action="store_true", help="ask the candidates without the promptimizer too, and compare")
+    parser.add_argument("--samples", action="store_true", help="ask the best member twice more, to compare with a vote among its answers")
     parser.add_argument("--waiting", action="store_true", help="seconds saved by not waiting for members who can change nothing any more")
     parser.add_argument("--fit", action="store_true", help="write the ensemble's table, counted on these questions")
     parser.add_argument("--run-python", action="store_true", help="run what models wrote in Python, in a sandbox, to see whether it works")
@@ -77,8 +78,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--at-once: must be 1 to {MOST_AT_ONCE}")
     if found.fit and "held-back" in found.questions:
         parser.error("--fit: the held-back half is for measuring what was fitted elsewhere; use --questions development or a file of yours")
-    if found.kept is not None and (found.rewriting or found.readings or found.keep is not None):
-        parser.error("--from: asks no model, so there is nothing for --rewriting, --readings and --keep")
+    if found.kept is not None and (found.rewriting or found.readings or found.samples or found.keep is not None):
+        parser.error("--from: asks no model, so there is nothing for --rewriting, --readings, --samples and --keep")
     return found
 
 
@@ -211,6 +212,10 @@ async def _measure(arguments: argparse.Namespace, selected: choose.Selected, sto
         asked = await cases.ask(items, team, seeds, rewriting=True, at_once=at_once, told=_told("questions"))
         hear = not arguments.no_judge
         ready = await contests.ready(asked.cases, team, at_once=at_once, told=_told("readings"), hear_judge=hear)
+        if arguments.samples:
+            best, told = compare.best_alone(ready, ensemble), _told("questions with more samples")
+            more = await cases.sampled([one.case for one in ready], team, best, at_once=at_once, told=told)
+            ready = [replace(one, case=case) for one, case in zip(ready, more, strict=True)]
         rewriting = None
         if arguments.rewriting and team.promptimizer is not None:
             told = _told("questions without a rewrite")

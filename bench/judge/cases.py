@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from msgspec import structs
 
@@ -13,9 +14,11 @@ from bench.judge.graders import Broken, Grade, Right
 from bench.judge.questions import Item
 from bench.judge.reply_cache import CachedModel, ReplyStore
 from final_script import Team, ask_all, promptimize
+from final_script import ask as ask_candidate
 from gork.computing.asking import kind_in_thread
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
+from gork.engines.call import RunningCall
 from gork.engines.model import Engine
 from gork.flow import Limits
 from gork.turn import Answer, Event, Failure, Question
@@ -32,6 +35,10 @@ class Case:
     right: Mapping[str, bool]
     """By member."""
     failures: tuple[Failure, ...] = ()
+    samples: tuple[Answer, ...] = ()
+    """Further answers of one member, to vote with its first one; each under a name of its own."""
+    samples_right: Mapping[str, bool] = field(default_factory=dict)
+    """By those names."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -129,6 +136,32 @@ async def _ask(item: Item, seed: int, team: Team, *, rewriting: bool) -> Case | 
         return _Ungraded(lost=(f"{name}: {'; '.join(failure.message for failure in failures)}",))
     right = {name: isinstance(said, Right) for name, said in grades.items()}
     return Case(item=item, seed=seed, question=question, answers=answers, right=right, failures=failures)
+
+
+SAMPLES: Final = 3
+"""How many answers of one member vote."""
+_SAMPLED_AT: Final = 0.7
+"""The temperature of further answers, where the member's own is lower: at 0 they would all be the first one."""
+
+
+async def sampled(found: Sequence[Case], team: Team, name: str, *, at_once: int, told: Callable[[int, int], None]) -> list[Case]:
+    """The cases with further answers of the candidate `name`, so that there are `SAMPLES` with its first one."""
+    model = next(model for model in team.candidates if model.name == name)
+
+    own = model.member.options.get("temperature")
+    warm = max(_SAMPLED_AT, own) if isinstance(own, (int, float)) else _SAMPLED_AT
+
+    async def one(case: Case) -> Case:
+        question = replace(case.question, options={**case.question.options, "temperature": warm})
+        answers = []
+        for number in range(1, SAMPLES):
+            result = await ask_candidate(model, question, team, _unheard, seed=case.seed + 100 * number, call=RunningCall())
+            if isinstance(result, Answer):
+                answers.append(replace(result, member=f"{name} {number + 1}"))
+        grades = {answer.member: await _graded(case.item, answer) for answer in answers}
+        return replace(case, samples=tuple(answers), samples_right={sample: isinstance(said, Right) for sample, said in grades.items()})
+
+    return await each(found, one, at_once=at_once, told=told)
 
 
 async def _graded(item: Item, answer: Answer) -> Grade:

@@ -9,7 +9,7 @@ from dataclasses import replace as replaced
 
 from msgspec.structs import replace
 
-from bench.judge.contests import Ready
+from bench.judge.contests import Ready, plurality
 from bench.judge.fit import ranking_for
 from bench.judge.statistics import Interval, mcnemar, mean, paired_bootstrap
 from gork.config.ensemble import Ensemble
@@ -17,13 +17,13 @@ from gork.config.measured import Measured
 from gork.judging.checks.table import CHECKS, LONGEST
 from gork.judging.decide import asks_judge, weigh
 from gork.judging.rules import place, prior_order, rules_for
-from gork.text.final_answer import final_answer, same
-from gork.turn import Answer, Reason
+from gork.turn import Reason
 
 Chances = Mapping[str, float]
 """By member how likely its answer is chosen; a way that draws lots gives several."""
 Way = Callable[[Ready], Chances]
 SHIPPED, WITHOUT_TABLE = "the choice as it ships", "the same without a table"
+SAMPLED = "best member alone, three samples and a vote"
 APART = ("word-sorting", "object-counting", "boolean-expressions", "multistep-arithmetic", "cruxeval")
 """Sets that are templates, or whose own code is run: every table is printed without them too."""
 
@@ -66,8 +66,7 @@ def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready],
     """Everything that is compared, by its name; `table_of` gives the table that may be used for a case."""
     names = [member.name for member in ensemble.candidates]
     prior = prior_order(names, ensemble.choosing)
-    single = {name: mean([float(one.case.right.get(name, False)) for one in found]) for name in names}
-    best = max(names, key=lambda name: single[name])
+    best = best_alone(found, ensemble)
     with_programs = {name: mean([right(one, _computed_or(name)(one)) for one in found]) for name in names}
     best_with = max(names, key=lambda name: with_programs[name])
 
@@ -79,6 +78,7 @@ def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready],
         WITHOUT_TABLE: lambda one: chosen(one, ensemble, None),
         **{name: _alone(name) for name in names},
         f"best member alone ({best})": _alone(best),
+        **({SAMPLED: lambda one: {one.vote(best): 1.0}} if any(one.case.samples for one in found) else {}),
         f"best member, with programs ({best_with})": _computed_or(best_with),
         "best member by kind": lambda one: {by_kind(one): 1.0},
         "best member by kind, with programs": lambda one: _computed_or(*ranking_for(table_of(one).favourites, one.case.question.kind))(one),
@@ -86,6 +86,12 @@ def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready],
         "plurality of final answers": lambda one: {_plurality(one, prior): 1.0},
         "oracle": lambda one: {max(one.case.answers, key=lambda answer: one.case.right[answer.member]).member: 1.0},
     }
+
+
+def best_alone(found: Sequence[Ready], ensemble: Ensemble) -> str:
+    """The candidate whose answers are right most often."""
+    names = [member.name for member in ensemble.candidates]
+    return max(names, key=lambda name: mean([float(one.case.right.get(name, False)) for one in found]))
 
 
 def rows(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> list[Row]:
@@ -209,7 +215,8 @@ def judge_share(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[
 
 def right(one: Ready, chances: Chances) -> float:
     """How likely a right answer is chosen."""
-    return math.fsum(chance for member, chance in chances.items() if one.case.right.get(member, False))
+    truths = {**one.case.right, **one.case.samples_right}
+    return math.fsum(chance for member, chance in chances.items() if truths.get(member, False))
 
 
 def chosen(one: Ready, ensemble: Ensemble, table: Measured | None) -> Chances:
@@ -235,15 +242,7 @@ def _computed_or(*ranking: str) -> Way:
 
 def _plurality(one: Ready, prior: Sequence[str]) -> str:
     """The member whose final answer most answers give; the best-ranked one of these."""
-    question = one.case.question
-    standing = sorted(one.case.answers, key=lambda answer: place(answer.member, prior))
-    finals = {answer.member: final_answer(answer.text, question.text, question.kind) for answer in standing}
-
-    def votes(answer: Answer) -> int:
-        own = finals[answer.member]
-        return sum(same(own, other) for other in finals.values())
-
-    return max(standing, key=votes).member
+    return plurality(one.case.question, sorted(one.case.answers, key=lambda answer: place(answer.member, prior)))
 
 
 def _tokens(one: Ready, alone: str | None) -> float:

@@ -21,7 +21,8 @@ from gork.judging.decide import shortlist, weigh
 from gork.judging.objections import Contest, Reading
 from gork.judging.reading import read
 from gork.judging.rules import Rules
-from gork.turn import Answer, Verdict
+from gork.text.final_answer import final_answer, same
+from gork.turn import Answer, Question, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,30 @@ class Ready:
         found = self.computed(rules.ranking) if rules.computed_decides else None
         return found or self.weighed(rules)
 
+    def vote(self, name: str) -> str:
+        """Who wins a vote among this member's answer and its further samples: what programs printed, else the final answers."""
+        first = next((answer for answer in self.case.answers if answer.member == name), None)
+        voters = [*([first] if first is not None else []), *self.case.samples]
+        if not voters:
+            return name
+        computed = by_computed(self.case.question, voters, [voter.member for voter in voters])
+        return computed.winner if computed is not None else plurality(self.case.question, voters)
+
     @property
     def differs(self) -> bool:
         """Whether it matters which of the usable answers is chosen."""
         return len({self.case.right[answer.member] for answer in self.usable}) == 2
+
+
+def plurality(question: Question, standing: Sequence[Answer]) -> str:
+    """The member whose final answer most of these give; the first one of those."""
+    finals = {answer.member: final_answer(answer.text, question.text, question.kind) for answer in standing}
+
+    def votes(answer: Answer) -> int:
+        own = finals[answer.member]
+        return sum(same(own, other) for other in finals.values())
+
+    return max(standing, key=votes).member
 
 
 async def ready(

@@ -36,6 +36,8 @@ class KeptCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The members whose answers are right."""
     failed: tuple[str, ...] = ()
     rewritten: bool = False
+    samples: tuple[Answer, ...] = ()
+    """Further answers of one member."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,8 @@ def kept_case(case: Case) -> KeptCase:
         question=hash_of(case.item.ask),
         seed=case.seed,
         answers=case.answers,
-        right=tuple(sorted(member for member, right in case.right.items() if right)),
+        right=tuple(sorted(member for member, right in {**case.right, **case.samples_right}.items() if right)),
+        samples=case.samples,
         failed=tuple(failure.member for failure in case.failures),
         rewritten=case.question.rewrite is not None,
     )
@@ -109,6 +112,8 @@ def cases(kept: Kept, items: Sequence[Item]) -> tuple[list[Case], int]:
                 question=Question(text=item.ask, kind=kind_in_thread(question)),
                 answers=one.answers,
                 right={answer.member: answer.member in one.right for answer in one.answers},
+                samples=one.samples,
+                samples_right={sample.member: sample.member in one.right for sample in one.samples},
                 failures=tuple(Failure(member=member, kind="error", message="failed when it was asked") for member in one.failed),
             )
         )

@@ -392,6 +392,27 @@ class TestComparing:
         assert pytest.approx(100 / 130) == nothing
 
 
+class TestSamples:
+    async def test_two_more_answers_of_one_member_vote_with_its_first(self, store):
+        """Drawn warmer than the first, graded, kept in the file; the vote is a row of its own, beside the same member alone."""
+        inner = ScriptedModel("b", replies=["It is Paris", "Paris"], options={"temperature": 0.2})
+        members = team(None, Choosing(), store)
+        members = replace(members, candidates=(members.candidates[0], CachedModel(inner, store), members.candidates[2]))
+        first = ready("Lyon", "Nice", "Lille")
+
+        [more] = await cases.sampled([first.case], members, "b", at_once=1, told=lambda *_: None)
+        found = replace(first, case=more)
+
+        assert [0.7, 0.7] == [options["temperature"] for options in inner.options]
+        assert ("b", "b 2", 1.0) == (first.vote("b"), found.vote("b"), compare.right(found, {found.vote("b"): 1.0}))
+        loaded = kept.KeptCase(**{name: getattr(kept.kept_case(more), name) for name in kept.KeptCase.__struct_fields__})
+        assert (more.samples, ("b 2", "b 3")) == (loaded.samples, loaded.right)
+        table = fit.table([found], THREE, {})
+        rows = {row.name for row in compare.rows([found], THREE, lambda _: table)}
+        assert compare.SAMPLED in rows
+        assert compare.SAMPLED not in {row.name for row in compare.rows([first], THREE, lambda _: table)}
+
+
 class TestStatistics:
     def test_seeds_of_one_question_are_drawn_together(self):
         """Asking the same question often makes no interval narrower."""
