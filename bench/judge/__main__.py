@@ -68,7 +68,9 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fit", action="store_true", help="write the ensemble's table, counted on these questions")
     parser.add_argument("--run-python", action="store_true", help="run what models wrote in Python, in a sandbox, to see whether it works")
     parser.add_argument("--cache", type=Path, help="where replies are kept (judge-replies.sqlite in the cache folder)")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write replies and grades to a compressed file")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="write replies and grades to a compressed file; what it has already is not asked again"
+    )
     parser.add_argument("--from", type=Path, metavar="FILE", dest="kept", help="take replies and grades from such a file, and ask no model")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     found = parser.parse_args(given)
@@ -78,6 +80,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--at-once: must be 1 to {MOST_AT_ONCE}")
     if found.fit and "held-back" in found.questions:
         parser.error("--fit: the held-back half is for measuring what was fitted elsewhere; use --questions development or a file of yours")
+    if found.keep is not None and found.rewriting:
+        parser.error("--keep: has no prompts, which --rewriting compares; use one of them")
     if found.kept is not None and (found.rewriting or found.readings or found.samples or found.keep is not None):
         parser.error("--from: asks no model, so there is nothing for --rewriting, --readings, --samples and --keep")
     return found
@@ -149,22 +153,25 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = load_settings(given, os.environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before: kept.Kept | None = None
     with asyncio.Runner() as runner:
         if arguments.kept is not None:
             loaded = kept.load(arguments.kept)
             found = runner.run(_from_kept(arguments, loaded, settings.ensemble, questions))
         else:
             selected = runner.run(_select(settings, arguments.at_once))
+            before = _before(arguments, settings.ensemble)
             path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
             with ReplyStore(path) as store:
-                found = runner.run(_measure(arguments, selected, store, questions))
+                found = runner.run(_measure(arguments, selected, store, questions, before))
                 _say(f"{store.asked} replies asked of models, {store.kept} of those kept in {path} used")
     if not found.ready:
         _say("bench.judge: nothing could be measured")
         return 1
     ensemble, sets = found.team.ensemble, {questions.name: questions.sha256 for questions in questions}
     if arguments.keep is not None:
-        kept.write(arguments.keep, _to_keep(found, sets))
+        now = _to_keep(found, sets)
+        kept.write(arguments.keep, now if before is None else kept.joined(before, now))
     made = _report(arguments, found, ensemble, sets)
     print(report.text(made))
     if arguments.waiting:
@@ -202,14 +209,20 @@ async def _select(settings: Settings, at_once: int) -> choose.Selected:
     return await choose.prepare(chosen, frontend)
 
 
-async def _measure(arguments: argparse.Namespace, selected: choose.Selected, store: ReplyStore, questions: Sequence[QuestionSet]) -> _Found:
+async def _measure(
+    arguments: argparse.Namespace, selected: choose.Selected, store: ReplyStore, questions: Sequence[QuestionSet], before: kept.Kept | None
+) -> _Found:
     """Ask the models what is not kept, and make the cases ready."""
     ensemble, at_once = selected.settings.ensemble, arguments.at_once
     items, left_out = _chosen(questions, first=arguments.first, run_python=arguments.run_python)
     async with selected.open() as engine, Sandbox() as sandbox:
         team = cases.team_of(engine, ensemble, store, None if arguments.no_compute else sandbox)
         seeds = list(cases.seeds_from(1, arguments.seeds))
-        asked = await cases.ask(items, team, seeds, rewriting=True, at_once=at_once, told=_told("questions"))
+        known: Sequence[cases.Case] = ()
+        if before is not None:
+            known, _ = kept.cases(before, items)
+            store.fill(before.replies)
+        asked = await cases.ask(items, team, seeds, rewriting=True, at_once=at_once, told=_told("questions"), known=known)
         hear = not arguments.no_judge
         ready = await contests.ready(asked.cases, team, at_once=at_once, told=_told("readings"), hear_judge=hear)
         if arguments.samples:
@@ -228,6 +241,17 @@ async def _measure(arguments: argparse.Namespace, selected: choose.Selected, sto
     return _Found(ready=ready, asked=asked, team=team, left_out=left_out, rewriting=rewriting, readings=read)
 
 
+def _before(arguments: argparse.Namespace, ensemble: Ensemble) -> kept.Kept | None:
+    """What the file that is to be written has already; it must be of the same members."""
+    if arguments.keep is None or not arguments.keep.exists():
+        return None
+    loaded, now = kept.load(arguments.keep), {member.name: fingerprint(member) for member in ensemble.members}
+    if loaded.members != now:
+        others = sorted(name for name in loaded.members.keys() | now.keys() if loaded.members.get(name) != now.get(name))
+        raise ConfigError([f"{arguments.keep}: is of other members ({', '.join(others)} differ); name another file"])
+    return loaded
+
+
 async def _from_kept(arguments: argparse.Namespace, loaded: kept.Kept, ensemble: Ensemble, questions: Sequence[QuestionSet]) -> _Found:
     """Make the cases of a file ready, without models."""
     items, left_out = _chosen(questions, first=arguments.first, run_python=True)
@@ -236,8 +260,7 @@ async def _from_kept(arguments: argparse.Namespace, loaded: kept.Kept, ensemble:
     if names != sorted(name for name in loaded.members if name in names) or loaded.ensemble != ensemble.name:
         raise ConfigError([f"{arguments.kept}: holds replies of {loaded.ensemble}, not of {ensemble.name}"])
     with ReplyStore(None) as store:
-        for key, reply in loaded.replies.items():
-            store.put(key, reply)
+        store.fill(loaded.replies)
         models = {member.name: CachedModel(AbsentModel(member), store, loaded.judge) for member in ensemble.members}
         async with Sandbox() as sandbox:
             team = replace(Team.of(loaded.engine, ensemble, models), sandbox=None if arguments.no_compute else sandbox)

@@ -99,15 +99,24 @@ def widened(ensemble: Ensemble, at_once: int) -> Ensemble:
 
 
 async def ask(
-    items: Sequence[Item], team: Team, seeds: Sequence[int], *, rewriting: bool, at_once: int, told: Callable[[int, int], None]
+    items: Sequence[Item],
+    team: Team,
+    seeds: Sequence[int],
+    *,
+    rewriting: bool,
+    at_once: int,
+    told: Callable[[int, int], None],
+    known: Sequence[Case] = (),
 ) -> Asked:
     """Ask every question with every seed, `at_once` of them at the same time, with the promptimizer's rewrite or without it.
 
-    `told` is called with the progress.
+    What is `known` is not asked again. `told` is called with the progress.
     """
+    by_key = {case.key: case for case in known}
 
     async def asked(which: tuple[Item, int]) -> Case | _Ungraded:
-        return await _ask(*which, team, rewriting=rewriting)
+        item, seed = which
+        return by_key.get((item.set, item.id, seed)) or await _ask(item, seed, team, rewriting=rewriting)
 
     wanted = [(item, seed) for seed in seeds for item in items]
     found = await each(wanted, asked, at_once=at_once, told=told)

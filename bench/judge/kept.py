@@ -77,6 +77,18 @@ def kept_case(case: Case) -> KeptCase:
     )
 
 
+def joined(before: Kept, after: Kept) -> Kept:
+    """Both: what was kept before of questions that `after` does not have, and all of `after`."""
+    has = {(case.set, case.id, case.question, case.seed) for case in after.cases}
+    older = tuple(case for case in before.cases if (case.set, case.id, case.question, case.seed) not in has)
+    return msgspec.structs.replace(
+        after,
+        cases=(*older, *after.cases),
+        sets={**before.sets, **after.sets},
+        replies={**before.replies, **after.replies},
+    )
+
+
 def write(path: Path, kept: Kept) -> None:
     """Write the file. Raises a `ConfigError` where that cannot be done."""
     try:

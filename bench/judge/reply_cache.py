@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
@@ -52,6 +52,10 @@ class ReplyStore:
         """The reply under a key."""
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else cast("dict[str, Any]", json.loads(row[0]))
+
+    def fill(self, replies: Mapping[str, Any]) -> None:
+        """Take over what was kept elsewhere."""
+        self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", [(key, json.dumps(reply)) for key, reply in replies.items()])
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
         """Keep a reply."""

@@ -63,7 +63,10 @@ class Spot:
     def refused(self, refusal: Refusal) -> ModelError:
         """Translate a reply whose status is not 200."""
         error = self._refused(refusal)
-        error.retry_after_s = refusal.retry_after_s
+        if refusal.retry_after_s is not None:
+            if isinstance(error, Busy):
+                error = self.error(type(error), error.what, f"it asks to wait {refusal.retry_after_s:.0f} s")
+            error.retry_after_s = refusal.retry_after_s
         return error
 
     def _refused(self, refusal: Refusal) -> ModelError:
@@ -77,7 +80,7 @@ class Spot:
         except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict) and error_of(record) is not None:
-            return self.told(record, status, later=refusal.retry_after)
+            return self.told(record, status)
         said = self._headline(refusal)
         for pattern, kind, advice in self.server.texts:
             if said and pattern.search(said):
@@ -87,7 +90,7 @@ class Spot:
         error.said = said if status in _ABOUT_THE_REQUEST else ""
         return error
 
-    def told(self, record: Mapping[str, object], status: int | None = None, *, later: str | None = None) -> ModelError:
+    def told(self, record: Mapping[str, object], status: int | None = None) -> ModelError:
         """Translate an error record, from a body or from the middle of a stream."""
         error = record.get("error")
         details = error if isinstance(error, dict) else record
@@ -96,10 +99,7 @@ class Spot:
             status = code  # a proxy that had begun to answer says so in the stream
         text = error_of(record) or str(error)
         marks = " ".join(str(details[key]) for key in ("type", "code", "param") if isinstance(details.get(key), str | int))
-        told = self.from_text(text, status, marks=marks)
-        if isinstance(told, Busy) and later and later.strip().isdigit():
-            told = self.error(type(told), told.what, f"it asks to wait {later.strip()} s")
-        return told
+        return self.from_text(text, status, marks=marks)
 
     def from_text(self, text: str, status: int | None = None, *, marks: str = "") -> ModelError:
         """Translate the text of an error; `marks` are the words for programs beside it."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import lzma
 import re
+import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
@@ -530,6 +531,17 @@ class TestCommand:
         assert 2 == json.loads((tmp_path / "out.json").read_text())["tables"][0]["cases"]
         assert "\n0 replies asked of models" in f"\n{err_again}"
         assert out == out_again
+
+        first = [*given, "--first", "1", "--keep", str(tmp_path / "kept.xz")]
+        await bench(*first, cwd=tmp_path)
+        elsewhere = [*given, "--keep", str(tmp_path / "kept.xz"), "--cache", str(tmp_path / "elsewhere.sqlite")]
+        (tmp_path / "q.yaml").write_text(QUESTIONS + one_of_many(1))
+        code, out, err = await bench(*elsewhere, cwd=tmp_path)
+        assert (0, True) == (code, "3 cases of mine (1 seeds)" in out), err
+        asked = {case.id for case in kept.load(tmp_path / "kept.xz").cases}
+        assert {"capital", "sum", "q1"} == asked
+        with sqlite3.connect(tmp_path / "elsewhere.sqlite") as store:
+            assert 2 == store.execute("SELECT COUNT(*) FROM replies WHERE reply LIKE '%tokens_per_s%'").fetchone()[0], "of both candidates"
 
     @pytest.mark.slow
     async def test_a_run_that_is_ended_by_a_signal_goes_on_where_it_was(self, tmp_path):
