@@ -18,7 +18,7 @@ REFUTED: Final = -1.0
 """Findings that come to this or less refute an answer."""
 SURER: Final = 0.2
 """So much more (nats a token, mean) is far surer."""
-LEAST_LEAD: Final = 0.5
+LEAST_LEAD: Final = 0.25
 """So far ahead of the favourite's answer (0 to 1) the judge's reading must be: a word or two that it shares with it say nothing."""
 
 
