@@ -82,7 +82,7 @@ class TestReasons:
 
         assert {Reason.JUDGE: "c"} == found(three, Reading(scores={"a": 0.0, "b": 0.0, "c": 1.0}))
         assert {} == found(three, Reading(scores={"a": 0.5, "b": 1.0, "c": 0.0}))
-        assert {} == found(three, Reading(scores={"a": 0.2, "b": 0.2, "c": 0.6}))
+        assert {} == found(three, Reading(scores={"a": 0.4, "b": 0.4, "c": 0.6}))
 
     def test_confidence_counts_by_far_and_between_equal_weights_alone(self):
         """A program's confidence is none of its result's."""
