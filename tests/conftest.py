@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ __all__ = ["lone_ollama", "ollama_program", "qwen_gguf", "qwen_ollama", "real_ol
 
 # Where it is set, each of the hundreds of programs that the tests start would compile all of the code again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting has made to the end of the run: without this each full garbage collection walks thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
