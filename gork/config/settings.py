@@ -233,6 +233,9 @@ class Settings(Record, frozen=True, kw_only=True):
     drafts: Annotated[bool, Help("Send other programs drafts and verdict as thinking, unless a request says otherwise.", group="serve")] = (
         True
     )
+    live_draft: Annotated[
+        bool, Help("Send the favourite's draft there as it is written, the others when they are done.", group="serve")
+    ] = False
     thinking_field: Annotated[
         Literal["reasoning_content", "reasoning"], Help("Field of OpenAI's dialect in which drafts and verdict come.", group="serve")
     ] = "reasoning_content"

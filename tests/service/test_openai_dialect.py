@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gork.config.ensemble import Choosing
 from gork.errors import Died, PromptTooLong, Refused
 from gork.service.service import ServiceLimits
 from tests.support.scripted_service import ANSWERS, REWRITE, ScriptedServer, gated, scripted_service
@@ -157,6 +158,40 @@ async def test_the_settings_decide_where_a_request_says_nothing():
         _, asked = await server.ask(PATH, chat(reasoning_effort="medium"))
 
     assert [False, True] == ["reasoning_content" in reply["choices"][0]["message"] for reply in (silent, asked)]
+
+
+@pytest.mark.parametrize(("setting", "wish", "live"), [({}, {"live_draft": True}, True), ({"live_draft": True}, {}, True), ({}, {}, False)])
+async def test_the_favourites_draft_comes_as_it_is_written_where_that_is_wanted(setting, wish, live):
+    """Piece by piece, before it is done; what is done meanwhile waits for its end, and nothing is told twice."""
+    seen_live, other_done = asyncio.Event(), asyncio.Event()
+    answers = {
+        **ANSWERS,
+        "qwen-small": gated(seen_live, "It is Lyon.", then=other_done.set),
+        "qwen": gated(other_done, " is **Paris**.\n", before="It"),
+    }
+    async with (
+        asyncio.timeout(30),
+        scripted_service(answers=answers, choosing=Choosing(prior=("qwen",)), **setting) as server,
+        server.post(PATH, chat(stream=True, **wish)) as response,
+    ):
+        seen = ""
+        while live and "It" not in seen.partition("**qwen**")[2]:
+            seen += thought(await response.content.readuntil(b"\n\n"))
+        seen_live.set()
+        seen += "".join(map(thought, (await response.content.read()).split(b"\n\n")))
+
+    assert (1, 1) == (seen.count("It is **Paris**.\n"), seen.count("It is Lyon."))
+    assert live == (seen.index("It is **Paris**.\n") < seen.index("It is Lyon."))
+    assert ("**qwen** (" not in seen) == live
+    assert seen.rstrip().splitlines()[-1].startswith("chosen: qwen (")
+
+
+def thought(event: bytes) -> str:
+    """What an event of a stream adds to the thinking channel."""
+    data = event.decode().strip().removeprefix("data: ")
+    if not data.startswith("{"):
+        return ""
+    return "".join(choice["delta"].get("reasoning_content", "") for choice in json.loads(data)["choices"])
 
 
 async def test_while_nothing_happens_empty_deltas_come():

@@ -74,8 +74,15 @@ async def scripted_service(
         yield ScriptedServer(served.service, served.url, served.client)
 
 
-def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable[[], object] = lambda: None) -> Reply:
-    """A reply that writes `before`, waits for the gate, then writes `text`."""
+def gated(
+    gate: asyncio.Event,
+    text: str,
+    *,
+    before: str = "",
+    reached: Callable[[], object] = lambda: None,
+    then: Callable[[], object] = lambda: None,
+) -> Reply:
+    """A reply that writes `before`, waits for the gate, then writes `text`; it calls what is given when it waits, and at its end."""
 
     async def reply(draft: PartialCompletion) -> Completion:
         if before:
@@ -83,6 +90,7 @@ def gated(gate: asyncio.Event, text: str, *, before: str = "", reached: Callable
         reached()
         await gate.wait()
         draft.add(text)
+        then()
         return draft.completion("stop")
 
     return reply

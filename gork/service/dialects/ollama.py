@@ -208,7 +208,13 @@ class OllamaApi:
         notes = (*notes, *sampling.notes, *unkept)
         optimize = body.optimize if body.optimize is not None or body.options is None else body.options.optimize
         return RequestOptions(
-            options=sampling.options, seed=sampling.seed, answer_format=form, drafts=drafts, optimize=optimize, notes=notes
+            options=sampling.options,
+            seed=sampling.seed,
+            answer_format=form,
+            drafts=drafts,
+            live_draft=body.live_draft,
+            optimize=optimize,
+            notes=notes,
         )
 
     async def _answer(

@@ -59,6 +59,8 @@ class OllamaQuestion(msgspec.Struct):
     options: OllamaSampling | None = None
     optimize: bool | None = None
     """Our own: the same as in `options`."""
+    live_draft: bool | None = None
+    """Our own: whether the favourite's draft comes as it is written; the service's settings if not given."""
     keep_alive: float | str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None

@@ -128,6 +128,7 @@ class OpenAIApi:
             answer_format=form,
             drafts=drafts_of(body),
             optimize=body.optimize,
+            live_draft=body.live_draft,
             notes=(*tools, *sampling.notes, *unkept),
         )
 

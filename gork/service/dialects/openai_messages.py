@@ -95,6 +95,8 @@ class OpenAISampling(OpenAIThinking):
     stop: str | list[Any] | None = None
     optimize: bool | None = None
     """Our own: whether the question is rewritten before it is asked; the service's settings if not given."""
+    live_draft: bool | None = None
+    """Our own: whether the favourite's draft comes as it is written; the service's settings if not given."""
 
 
 class OpenAIChatRequest(OpenAISampling, kw_only=True):

@@ -169,6 +169,7 @@ class ResponsesApi:
             answer_format=form,
             drafts=drafts_of(body),
             optimize=body.optimize,
+            live_draft=body.live_draft,
             notes=(*tools, *sampling.notes, *unkept),
         )
 

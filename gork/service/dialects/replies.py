@@ -26,6 +26,7 @@ from gork.text.structure import in_fence
 from gork.turn import (
     Answer,
     Answered,
+    Computed,
     Event,
     Failed,
     Judged,
@@ -129,7 +130,7 @@ class PendingReply:
         self._head_until = self._sent + limits.head_s
         self._quiet_s = limits.heartbeat_s / 2
         job.heartbeat_s = min(limits.heartbeat_s, limits.head_s)
-        self._channel = ThinkingChannel()
+        self._channel = ThinkingChannel(self._told, live=request.live_draft)
         self._candidates = {member.name for member in request.settings.ensemble.candidates}
         self._loading: dict[str, float] = {}
         self._loaded: dict[str, float] = {}
@@ -224,8 +225,8 @@ class PendingReply:
             yield Content(item.text)
         elif self._request.member is not None and isinstance(item, Restarted):
             yield Restart(item.why)
-        elif self._request.drafts and not isinstance(item, Heartbeat) and (paragraph := self._channel.of(item)) is not None:
-            yield from map(Thinking, cut(paragraph if isinstance(item, Answered) else self._told(paragraph)))
+        elif self._request.drafts and not isinstance(item, Heartbeat) and (text := self._channel.of(item)):
+            yield from map(Thinking, cut(text))
         elif first_word or self._clock() - self._sent > self._quiet_s or (isinstance(item, Heartbeat) and _half_closed()):
             yield KeepAlive()
 
@@ -316,17 +317,64 @@ def absent(prefix: str, reasons: Mapping[str, str]) -> list[web.RouteDef]:
 class ThinkingChannel:
     """A turn in words, paragraph by paragraph: which of its events clients are shown besides the answer.
 
-    Drafts come whole, under their models' names, when they are finished: three texts at once would be unreadable as one stream.
+    Drafts come whole, under their models' names, when they are finished: three texts at once would be unreadable as one stream. One of
+    them may be `live` and come as it is written; what else there is to say waits until it ends. What is ours to say is `told`, which
+    keeps addresses from clients elsewhere; what models write is passed on as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str], str] = str, *, live: str | None = None) -> None:
+        self._told, self._live = told, live
+        self._is_writing = False
+        """Whether the live draft has begun and not ended."""
+        self._waiting: list[str] = []
+        """Paragraphs that come after it."""
         self._loading: set[str] = set()
         self._verdict_told = False
 
-    def of(self, event: Event | Queued) -> str | None:
-        """The paragraph for an event; None if it is not shown."""
+    def of(self, event: Event | Queued) -> str:
+        """What to show of an event; empty if nothing."""
+        if isinstance(event, Token):
+            return self._piece(event) if event.member == self._live else ""
+        if self._is_writing and self._ends_draft(event):
+            return self._end(event)
+        said = self._paragraph(event)
+        if said is not None and self._is_writing:
+            self._waiting.append(said)
+            return ""
+        return said or ""
+
+    def _piece(self, token: Token) -> str:
+        begun, self._is_writing = self._is_writing, True
+        return token.text if begun else f"**{token.member}**{END}{token.text}"
+
+    def _ends_draft(self, event: Event | Queued) -> bool:
+        match event:
+            case Answered(answer):
+                return answer.member == self._live
+            case Failed(failure):
+                return failure.member == self._live
+            case MemberState(member, State.NOT_NEEDED) | Restarted(member):
+                return member == self._live
+            case _:
+                return False
+
+    def _end(self, event: Event | Queued) -> str:
+        """What follows the live draft: how it ended, where that does not go without saying, and what has waited."""
+        match event:
+            case Answered(answer):
+                last = _epilogue(answer)
+            case Failed() | Restarted():
+                last = self._told(self._of_member(event) or "")
+            case _:
+                last = "(not waited for)"
+        waited, self._waiting, self._is_writing = self._waiting, [], False
+        return "".join([END, *([last, END] if last else []), *waited])
+
+    def _paragraph(self, event: Event | Queued) -> str | None:
+        if isinstance(event, Answered):
+            return f"{heading(event.answer)}{END}{draft(event.answer)}{END}"
         said = self._of_member(event) if isinstance(event, MemberState | Failed | Restarted) else self._of_turn(event)
-        return None if said is None else said + END
+        return None if said is None else self._told(said) + END
 
     def _of_member(self, event: MemberState | Failed | Restarted) -> str | None:
         match event:
@@ -346,8 +394,6 @@ class ThinkingChannel:
                 return f"waiting: {ahead} before this turn" if ahead else "waiting: this turn is the next"
             case Rewritten(question):
                 return rewrite_line(question)
-            case Answered(answer):
-                return f"{heading(answer)}\n\n{draft(answer)}"
             case Judged(verdict):
                 return chosen(verdict, told=self._verdict_told)
             case Notice(text, about_verdict):
@@ -380,13 +426,22 @@ def heading(answer: Answer) -> str:
 
 def draft(answer: Answer) -> str:
     """A finished draft: its text, or its program and what that printed."""
-    computed = answer.computed
-    if computed is None:
+    if answer.computed is None:
         return answer.text
-    program = in_fence(computed.program, "python")
+    return f"{in_fence(answer.computed.program, 'python')}{END}{_run(answer.computed)}"
+
+
+def _run(computed: Computed) -> str:
+    """What came of running a program."""
     if computed.output is None:
-        return f"{program}\n\nnot run to a result: {computed.problem}"
-    return f"{program}\n\nprinted when it was run:\n\n{in_fence(computed.output, 'text')}"
+        return f"not run to a result: {computed.problem}"
+    return f"printed when it was run:{END}{in_fence(computed.output, 'text')}"
+
+
+def _epilogue(answer: Answer) -> str | None:
+    """What is to be said after a draft that has been seen as it was written."""
+    said = [*([] if answer.computed is None else [_run(answer.computed)]), *([] if answer.complete else [f"(cut: {answer.stop})"])]
+    return END.join(said) or None
 
 
 def chosen(verdict: Verdict, *, told: bool = False) -> str:

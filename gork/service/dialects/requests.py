@@ -6,6 +6,7 @@ question, and what was said before it is history: whole turns, the newest first,
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec.structs import replace
 
+from gork.computing.asking import kind_in_thread
 from gork.config.ensemble import LONGEST_TOKEN_BYTES, OptionValue
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange, announce, room_for_history
 from gork.errors import BadRequest, NotFound
-from gork.judging.rules import ranking_of
+from gork.judging.rules import ranking_of, rules_for
 from gork.service.dialects.messages import PlainMessages
 from gork.service.logs import note
 from gork.service.service import NAME, Service
@@ -128,6 +130,8 @@ class RequestOptions:
     answer_format: AnswerFormat | None = None
     drafts: bool | None = None
     """Whether drafts and verdict are wanted in the thinking channel; None leaves it to the settings."""
+    live_draft: bool | None = None
+    """Whether one of the drafts comes as it is written; None leaves it to the settings."""
     optimize: bool | None = None
     """Whether the question is rewritten; None leaves it to the settings."""
     notes: tuple[str, ...] = ()
@@ -153,6 +157,15 @@ class UnderstoodRequest:
     def drafts(self) -> bool:
         """Whether the thinking channel is open."""
         return self.settings.drafts if self.options.drafts is None else self.options.drafts
+
+    @property
+    def live_draft(self) -> str | None:
+        """Whose draft comes as it is written: the favourite's for such questions, since its answer is the likeliest to be chosen."""
+        wanted = self.settings.live_draft if self.options.live_draft is None else self.options.live_draft
+        if not wanted or self.member is not None:
+            return None
+        asked = dataclasses.replace(self.question, kind=kind_in_thread(self.question))
+        return rules_for(asked, self.settings.ensemble).ranking[0]
 
 
 def understand(
