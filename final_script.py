@@ -28,7 +28,7 @@ from gork.computing.asking import asks_program, can_be_computed, is_follow_up, k
 from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
-from gork.config.ensemble import ANSWER_TOKENS, Ensemble
+from gork.config.ensemble import ANSWER_TOKENS, Ensemble, Member
 from gork.config.settings import Settings
 from gork.engines.call import RunningCall
 from gork.engines.model import Engine, Model
@@ -41,6 +41,7 @@ from gork.judging.objections import Contest
 from gork.judging.reading import JudgeSession
 from gork.judging.rules import rules_for
 from gork.judging.settled import settled
+from gork.reading_ahead import get_ready
 from gork.rewriting.prompt import rewrite_messages, with_rewrite, worth_rewriting
 from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
@@ -53,6 +54,7 @@ from gork.turn import (
     Finished,
     Judged,
     MemberState,
+    Message,
     Notice,
     NotNeeded,
     OnEvent,
@@ -64,7 +66,7 @@ from gork.turn import (
     Turn,
     Verdict,
 )
-from gork.waiting import NOW, Asking, WaitingRoom, unless
+from gork.waiting import NOW, Asking, WaitingRoom, meanwhile, unless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,11 @@ class Team:
         """Whether a program is asked for or run for this question."""
         return self.sandbox is not None and can_be_computed(question)
 
+    def messages(self, member: Member, question: Question) -> list[Message]:
+        """What this candidate reads, the question last."""
+        by_program = self.sandbox is not None and asks_program(member, question)
+        return program_messages(member, question) if by_program else word_messages(member, question, self.ensemble)
+
     @property
     def shares_weights(self) -> bool:
         """Whether all candidates run on the same weights, so that their confidences can be compared."""
@@ -111,14 +118,19 @@ class Team:
         return settled(question, answers, pending, rules=rules, programs=programs, share_weights=self.shares_weights)
 
     def judge_session(self, on_event: OnEvent) -> JudgeSession:
-        """The judge, ready to be asked for one verdict; its time begins now."""
+        """The judge, ready to be asked for one verdict."""
         return JudgeSession(
             judge=self.judge,
             choosing=self.ensemble.choosing,
             on_event=on_event,
-            ends=time.monotonic() + self.limits.judge,
+            limit_s=self.limits.judge,
             answer_now=self.answer_now,
         )
+
+    def asks_ahead(self, question: Question) -> bool:
+        """Whether the judge, which reads no answer, is asked beside the candidates: where no cores are shared, else it only slows them."""
+        apart = self.judge is not None and self.judge.machine not in {model.machine for model in self.candidates}
+        return apart and len(self.candidates) > 1 and rules_for(question, self.ensemble).may_ask_judge
 
 
 async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed: int | None = None, optimize: bool = True) -> Turn:
@@ -137,19 +149,24 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
     if team.computes(question):
         team = replace(team, sandbox=await working(team.sandbox, on_event))
     if optimize:
-        question = await promptimize(question, team, on_event, seed=seed)
+        beginnings = [(model, team.messages(model.member, question)[:-1]) for model in team.candidates]
+        async with meanwhile(get_ready(beginnings, writer=team.promptimizer)):
+            question = await promptimize(question, team, on_event, seed=seed)
     improved = time.perf_counter()
 
-    results = await ask_all(question, team, on_event, seed=seed)
-    answers = [result for result in results if isinstance(result, Answer)]
-    failures = [result for result in results if isinstance(result, Failure)]
-    not_needed = [result.member for result in results if isinstance(result, NotNeeded)]
-    answered = time.perf_counter()
+    async with team.judge_session(on_event) as session:
+        if team.asks_ahead(question):
+            session.ask_ahead(question.text)
+        results = await ask_all(question, team, on_event, seed=seed)
+        answers = [result for result in results if isinstance(result, Answer)]
+        failures = [result for result in results if isinstance(result, Failure)]
+        not_needed = [result.member for result in results if isinstance(result, NotNeeded)]
+        answered = time.perf_counter()
 
-    if not answers:
-        raise NoAnswer([failure.message for failure in failures])
-    verdict = await judge(question, answers, team, on_event)
-    judged = time.perf_counter()
+        if not answers:
+            raise NoAnswer([failure.message for failure in failures])
+        verdict = await judge(question, answers, team, session, on_event)
+        judged = time.perf_counter()
 
     timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
     turn = Turn(
@@ -223,14 +240,11 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     member = model.member
     sandbox = team.sandbox if asks_program(member, question) else None
     call.whole = sandbox is not None or question.answer_format is not None
-    if sandbox is not None:
-        messages, options = program_messages(member, question), {**member.program.options, **question.options}
-    else:
-        messages, options = word_messages(member, question, team.ensemble), {**member.options, **question.options}
+    own = member.options if sandbox is None else member.program.options
     try:
         completion = await model.chat(
-            messages,
-            options={"num_predict": ANSWER_TOKENS, "seed": seed, **options},
+            team.messages(member, question),
+            options={"num_predict": ANSWER_TOKENS, "seed": seed, **own, **question.options},
             on_event=on_event,
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,
@@ -258,7 +272,7 @@ async def run_questions_code(question: Question, team: Team, on_event: OnEvent, 
     return answer
 
 
-async def judge(question: Question, answers: Sequence[Answer], team: Team, on_event: OnEvent) -> Verdict:
+async def judge(question: Question, answers: Sequence[Answer], team: Team, session: JudgeSession, on_event: OnEvent) -> Verdict:
     """Choose one of `answers`: what was computed, else the favourite's for this kind of question unless what counts speaks against it."""
     usable = shortlist(question, answers)
     tried = Tried(usable.answers) if team.sandbox is None else await tried_on_examples(question, usable.answers, team.sandbox)
@@ -268,7 +282,7 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, on_ev
     verdict = by_computed(question, tried.answers, rules.ranking) if rules.computed_decides else None
     if verdict is None:
         contest = Contest.of(question, tried.answers, rules.ranking, share_weights=team.shares_weights)
-        verdict = await decide(contest, rules, team.judge_session(on_event))
+        verdict = await decide(contest, rules, session)
     if verdict.fallback is not None:
         on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))
     on_event(Judged(verdict))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from gork.config.ensemble import Ensemble
 from gork.config.settings import Settings
 from gork.engines.model import Engine
 from gork.turn import OnEvent, Question, Turn
@@ -53,6 +54,9 @@ class Ask(Protocol):
 
 Assemble = Callable[[Settings, Engine], Ask]
 """Makes the flow of a turn for these settings on this engine."""
+
+ReadAhead = Callable[[Question, Ensemble], Awaitable[None]]
+"""Has the members of an ensemble read what stands before a question, its history and instructions, before it is asked. Fails silently."""
 
 Explain = Callable[[Turn, OnEvent], Awaitable[str]]
 """Asks the judge why a turn ended as it did: in words, after the fact. Raises a `ModelError`."""

@@ -282,6 +282,8 @@ class Verdict:
     judge_calls: int = 0
     judge_tokens: int = 0
     """What the judge read and wrote for it, what its cache held included."""
+    judge_seconds: float = 0.0
+    """In which it read and wrote that: after the candidates (then they are within the stage's seconds), or beside them."""
 
     @property
     def clarity(self) -> str:

@@ -6,7 +6,8 @@ The flow asks and gathers; what is cancelled here is neither an answer nor a fai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -119,6 +120,20 @@ class WaitingRoom:
             self._pending[member].stop(why)
         if going:
             self._on_event(Notice(f"{why}: {', '.join(going)} {'is' if len(going) == 1 else 'are'} not waited for"))
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do some work while the block lasts; its end ends the work."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        failed = None if task.cancelled() else task.exception()
+    if failed is not None:
+        raise failed
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:

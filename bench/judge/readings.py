@@ -110,7 +110,7 @@ def instructed(rules: str, content: str) -> list[Message]:
 
 
 async def _choose(session: JudgeSession, messages: Sequence[Message], labels: Sequence[str], lead_in: str) -> Mapping[str, float]:
-    choice = await session.reader.choose(messages, labels, lead_in=lead_in, on_event=session.on_event, limit_s=session.left_s)
+    choice = await session.reader.choose(messages, labels, lead_in=lead_in, on_event=session.on_event, limit_s=session.limit_s)
     session.usage.calls += 1
     session.usage.tokens += choice.prompt_tokens + 1
     return choice.probabilities
@@ -122,7 +122,7 @@ async def _forced(session: JudgeSession, messages: Sequence[Message], text: str)
         messages,
         options={"temperature": 0.0, "num_predict": 24},
         on_event=lambda _: None,
-        limit_s=session.left_s,
+        limit_s=session.limit_s,
         answer_format={"type": "string", "enum": [text]},
         logprobs=True,
     )

@@ -108,6 +108,11 @@ class Model(abc.ABC):
         """Equal for models that run on the same weights (their confidences can be compared)."""
 
     @property
+    def machine(self) -> str:
+        """Equal for models that share processors, as far as their addresses tell: "" is this machine."""
+        return ""
+
+    @property
     def resident(self) -> bool:
         """Whether it stays in memory whether it is asked or not, so that reading ahead takes nothing from anybody."""
         return False
@@ -193,6 +198,19 @@ class Model(abc.ABC):
                 return await self._tried(read, deadline, on_event, lambda error: None)
         except TimeoutError:
             raise self._late(deadline) from None
+
+    async def reads_ahead(self) -> bool:
+        """Whether it can be had to read something nobody has asked yet: where that takes nobody's memory and nobody's money."""
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Whether all its slots are taken."""
+        return self._slots.locked()
+
+    async def load(self) -> None:
+        """Bring it into memory if it is not there. Raises a `ModelError`."""
+        await self._loaded(None, lambda _: None)
 
     async def prefill(self, messages: Sequence[Message], *, on_event: OnEvent) -> None:
         """Read `messages` into the model's prompt cache, so that a later prompt that begins with them is read faster."""

@@ -17,7 +17,7 @@ import aiohttp
 from gork.config.ensemble import Member
 from gork.engines.call import Deadlines
 from gork.engines.client import ServerClient
-from gork.engines.http import open_session
+from gork.engines.http import is_here, open_session
 from gork.engines.model import Engine, Model
 from gork.errors import Died, ModelError, ModelMissing, Refused, Unreachable
 
@@ -88,6 +88,12 @@ class ServedModel(Model):
     def where(self) -> str:
         """The server's URL, without credentials."""
         return self._client.spot.where
+
+    @property
+    def machine(self) -> str:
+        """The host of the server's URL."""
+        host = (self._client.base.host or "").casefold()
+        return "" if is_here(host) else host
 
     @property
     def context(self) -> int:

@@ -130,7 +130,8 @@ async def decide(contest: Contest, rules: Rules, session: JudgeSession) -> Verdi
         verdict = replace(verdict, fallback=reading if missed else None)
     else:
         verdict = weigh(contest, rules, reading)
-    return replace(verdict, judge_calls=session.usage.calls, judge_tokens=session.usage.tokens)
+    used = session.usage
+    return replace(verdict, judge_calls=used.calls, judge_tokens=used.tokens, judge_seconds=round(used.seconds, 3))
 
 
 def weigh(contest: Contest, rules: Rules, reading: Reading | None) -> Verdict:
@@ -189,5 +190,7 @@ async def _reading(contest: Contest, session: JudgeSession) -> Reading | Fallbac
     except ModelError as error:
         session.on_event(Failed(Failure(member=session.reader.name, kind=error.kind, message=str(error))))
         return Fallback(error.kind, str(error))
-    session.on_event(MemberState(session.reader.name, State.NOT_NEEDED if reading is None else State.DONE))
-    return Fallback(ANSWER_NOW, "you wanted the answer before the judge had read") if reading is None else reading
+    if reading is None:
+        session.on_event(MemberState(session.reader.name, State.NOT_NEEDED))
+        return Fallback(ANSWER_NOW, "you wanted the answer before the judge had read")
+    return reading

@@ -49,6 +49,11 @@ class Rules:
         """Whether the judge's word can count."""
         return any(reason.asks_judge for reason in self.may_overrule)
 
+    @property
+    def may_ask_judge(self) -> bool:
+        """Whether the judge will be asked, or may be, whatever the answers are."""
+        return self.asks_always or self.hears_judge
+
 
 def prior_order(candidates: Sequence[str], choosing: Choosing) -> list[str]:
     """All candidates, the configured best first; those that the file's `prior` leaves out follow in the file's order."""

@@ -26,6 +26,7 @@ from gork.errors import NoService, OutputError, UsageError
 from gork.flow import Assemble
 from gork.health import member_rows
 from gork.judging import explain
+from gork.reading_ahead import reader_ahead
 from gork.terminal import arguments as command_line
 from gork.terminal import attachments, container, oneshot, output, program, screen, session_options, verbs
 from gork.terminal import input as prompt_input
@@ -192,6 +193,7 @@ async def _own_models(settings: Settings, assemble: Assemble, stack: AsyncExitSt
         settings=settings,
         check=lambda: member_rows(settings.ensemble, engine.models),
         explain=explain.explainer(settings.ensemble, engine.models),
+        read_ahead=reader_ahead(engine.models),
         engine=engine.name,
     )
 

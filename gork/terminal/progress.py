@@ -248,7 +248,7 @@ class Rows:
                     row.text = question.rewrite or f"refused: {question.rewrite_refused}"
             case Judged(verdict):
                 for row in self._of(Stage.JUDGE):
-                    row.text = f"chose {verdict.winner}" if row.state is State.DONE else row.text
+                    row.text = f"chose {verdict.winner}" if row.state is State.DONE and verdict.judge_calls else row.text
             case _:
                 pass
 
@@ -266,9 +266,15 @@ class Rows:
         return [row for row in self._rows if row.stage is stage]
 
     def _row(self, member: str) -> MemberProgress:
+        """The member's row. One whose stage is still to come works ahead: its clock runs from here on."""
         if member not in self._now:
-            self._now[member] = MemberProgress(Stage.ANSWER, member)
-            self._rows.append(self._now[member])
+            row = next((row for row in self._rows if row.member == member), None)
+            if row is None:
+                row = MemberProgress(Stage.ANSWER, member)
+                self._rows.append(row)
+            elif row.started is None:
+                row.started = row.stage_since = self._clock()
+            self._now[member] = row
         return self._now[member]
 
     def _start(self, stage: Stage, members: tuple[str, ...], now: float) -> None:
@@ -279,7 +285,8 @@ class Rows:
             row = next((row for row in self._of(stage) if row.member == member), MemberProgress(stage, member))
             if row not in self._rows:
                 self._rows.append(row)
-            row.started = row.stage_since = now
+            if row.started is None:
+                row.started = row.stage_since = now
             self._now[member] = row
 
     def _change(self, row: MemberProgress, event: MemberState, now: float) -> None:

@@ -34,12 +34,14 @@ from gork.terminal.screen import keeping_output
 from gork.terminal.session import Backend, ConversationHooks, Request, Session, sampling
 from gork.terminal.session_options import SavedSessions
 from gork.turn import Question, Turn
+from gork.waiting import meanwhile
 
 LEAVING = frozenset({"exit", "quit"})
 """Words that end the session; the commands that do are in their table."""
 HURRY = "Enter: answer now"
 """Stands beside the rows of a turn, where that key is heard."""
 _PIPE_WIDTH = 120
+_ANY = Request("")
 _GONE = frozenset({errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF})
 
 
@@ -93,6 +95,8 @@ class Repl:
         self._session.show_answer = lambda text: output.show_other(text, markdown=self._session.settings.markdown)
         self._reader = _open_reader(self._session)
         self._interrupts = InterruptHandler(self._reader.forget_typed)
+        self._has_read: Question | None = None
+        """What the models have read ahead last."""
 
     async def run(self) -> int:
         """Converse until something ends it; returns the exit code."""
@@ -132,11 +136,21 @@ class Repl:
 
     async def _read(self, prefill: str) -> Input:
         try:
-            return await self._interrupts.run(self._given(prefill))
+            async with meanwhile(self._read_ahead()):
+                return await self._interrupts.run(self._given(prefill))
         except Stopped:
             if self._session.interactive:
                 self._session.show_piece("\n")  # the cursor is still after the prompt
             return Cleared(typed=self._interrupts.ending is not None)
+
+    async def _read_ahead(self) -> None:
+        """Have the models read the conversation, once, while the user reads the answer and types: at the first prompt, load them."""
+        session, ahead = self._session, self._session.backend.read_ahead
+        history = session.conversation.kept_beside("", session.settings).messages
+        coming = Question(text="", history=history, system=session.system)
+        if ahead is not None and session.interactive and coming != self._has_read:
+            await ahead(coming, _how(session).ensemble)
+            self._has_read = coming
 
     async def _given(self, prefill: str) -> Input:
         """The next input; its end when what answers here is being stopped, and this prompt with it."""
@@ -237,7 +251,7 @@ class Repl:
             return await session.backend.ask(drafts.question, drafts, how, answer_now=answer_now)
 
 
-def _how(session: Session, request: Request) -> Settings:
+def _how(session: Session, request: Request = _ANY) -> Settings:
     settings = session.settings
     if request.optimize is not None:
         settings = replace(settings, optimize=request.optimize)

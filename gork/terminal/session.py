@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gork.config.ensemble import OptionValue, SamplingOptions
 from gork.config.settings import Settings
 from gork.conversation.thread import Conversation, Exchange, Kept
-from gork.flow import Ask, Explain
+from gork.flow import Ask, Explain, ReadAhead
 from gork.health import MemberRow
 from gork.judging.rules import ranking_of
 from gork.terminal.attachments import TextFile
@@ -33,6 +33,8 @@ class Backend:
     """Asks every member whether it can answer."""
     explain: Explain | None = None
     """None without a judge."""
+    read_ahead: ReadAhead | None = None
+    """None where models read for others too."""
     engine: str = "embedded"
     stopped: asyncio.Task[bool] | None = None
     """Ends with True when what answers is being stopped and this process with it; None where that cannot be."""

@@ -72,7 +72,7 @@ def _judge(said: Verdict) -> Iterator[str]:
     if said.fallback is not None:
         yield f"the judge had no say: {said.fallback.text}"
     elif not said.scores:
-        yield "the judge was not asked: its word could not have changed the choice"
+        yield "the judge's word was not needed: it could not have changed the choice"
     else:
         own = "" if said.judge_answer is None else f', its own answer is "{one_line(said.judge_answer)}"'
         scores = ", ".join(f"{member} {score:.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1]))

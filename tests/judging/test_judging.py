@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +44,7 @@ def rules(*may_overrule: Reason, asks_always: bool = False, **more: object) -> R
 
 def session(judge: ScriptedModel | None) -> JudgeSession:
     """What judging needs, with ten seconds for it."""
-    return JudgeSession(judge=judge, choosing=Choosing(), on_event=lambda _: None, ends=time.monotonic() + 10)
+    return JudgeSession(judge=judge, choosing=Choosing(), on_event=lambda _: None, limit_s=10)
 
 
 class TestReasons:
@@ -139,7 +137,7 @@ class TestVerdict:
         """In other words too; it says so, and the favourite's answer is taken."""
         heard: list[object] = []
         judge = ScriptedModel()
-        asked = JudgeSession(judge=judge, choosing=Choosing(), on_event=heard.append, ends=time.monotonic() + 10)
+        asked = JudgeSession(judge=judge, choosing=Choosing(), on_event=heard.append, limit_s=10)
 
         said = await decide.decide(contest(FACT, "It was Bram Stoker.", "Bram Stoker"), rules(asks_always=True), asked)
 

@@ -16,7 +16,7 @@ def read_ahead(ollama: FakeOllama, service: Service) -> int:
     """How often the promptimizer's instructions alone were read."""
     member = service.ensemble.promptimizer
     assert member is not None
-    return [body["messages"] for body in ollama.chats].count(fixed_prefix(member))
+    return [body["messages"] for body in ollama.read_ahead].count(fixed_prefix(member))
 
 
 async def test_they_are_read_after_the_start_and_again_in_idle_time():

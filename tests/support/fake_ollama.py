@@ -22,6 +22,11 @@ from tests.support.fake_server import Body, FakeServer, Reply, Request
 __all__ = ["FakeOllama", "Reply", "Request"]
 
 
+def _only_read(body: Body) -> bool:
+    """Whether a chat asks for one token that nobody looks at."""
+    return body["options"].get("num_predict") == 1 and not body["stream"] and not body.get("logprobs")
+
+
 class FakeOllama(FakeServer):
     """An Ollama server with these models."""
 
@@ -41,8 +46,15 @@ class FakeOllama(FakeServer):
 
     @property
     def chats(self) -> list[Body]:
-        """The chats that asked for text: no preloads, no renderings."""
-        return [body for body in self.bodies("/api/chat") if body["messages"] and not body.get("_debug_render_only")]
+        """The chats that asked for text: no preloads, no renderings, nothing that was only read ahead."""
+        return [
+            body for body in self.bodies("/api/chat") if body["messages"] and not body.get("_debug_render_only") and not _only_read(body)
+        ]
+
+    @property
+    def read_ahead(self) -> list[Body]:
+        """The chats that asked for nothing but to be read."""
+        return [body for body in self.bodies("/api/chat") if body["messages"] and _only_read(body)]
 
     async def _serve(self, request: web.Request, body: Body) -> web.StreamResponse:
         match request.path:

@@ -185,6 +185,7 @@ async def test_a_line_by_line_prompt_on_a_pipe_keeps_the_conversation(program, s
     for model in MODELS[1:4]:
         third = [body["messages"] for body in server.chats if body["model"] == model][2]
         assert thread == [message for message in third if message["role"] != "system"][:-1]
+    assert [] == server.read_ahead  # nobody reads the answers meanwhile
 
 
 async def test_history_beyond_its_budget_is_cut_from_the_oldest_and_announced(program, server):

@@ -261,7 +261,7 @@ class TestTurns:
         desk.asked(finished=turn(judge_calls=0, scores={}))
         await desk.run("/why")
 
-        assert "the judge was not asked: its word could not have changed the choice" in desk.text
+        assert "the judge's word was not needed: it could not have changed the choice" in desk.text
         assert "A is qwen-small, B is qwen, C is llama" in desk.text
 
     @pytest.mark.parametrize(

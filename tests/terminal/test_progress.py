@@ -115,10 +115,27 @@ def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):
     rows.take(Failed(Failure(member="b", kind="error", message="out of luck")))
     rows.take(StageStarted(Stage.JUDGE, ("j",)))
     rows.take(MemberState("j", State.DONE))
-    rows.take(Judged(Verdict(winner="a", policy="x")))
+    rows.take(Judged(Verdict(winner="a", policy="x", judge_calls=1)))
 
     assert ["What is x?", "retrying: died", "out of luck", "chose a"] == [line.split("  ")[-1].strip() for line in texts(rows)[1:]]
     assert ["done", "waiting", "failed", "done"] == [line.split()[1] for line in texts(rows)[1:]]
+
+
+def test_a_judge_that_works_beside_the_candidates_has_its_own_clock(clock):
+    """It runs from its first state to its end, before its stage begins; whom it chose is said only if it was heard."""
+    rows = Rows(ENSEMBLE, clock)
+    rows.take(StageStarted(Stage.ANSWER, ("a", "b")))
+    clock.now += 1
+    rows.take(MemberState("j", State.READING))
+    clock.now += 2
+    assert "judge   reading                         2.0s" == texts(rows)[4]
+    rows.take(MemberState("j", State.DONE))
+    clock.now += 9
+    rows.take(StageStarted(Stage.JUDGE, ("j",)))
+    assert ["a       waiting                        12.0s", "judge   done                            2.0s"] == texts(rows)[2::2]
+
+    rows.take(Judged(Verdict(winner="a", policy="computed")))
+    assert "judge   done                            2.0s" == texts(rows)[4]
 
 
 def test_a_member_that_is_not_needed_says_why_and_shows_nothing_of_its_text(clock):

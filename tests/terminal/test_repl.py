@@ -537,6 +537,23 @@ class TestReading:
 
         assert ["capital of france pls", "It is Paris.", "and of Italy?"] == thread(server)
 
+    async def test_between_turns_the_models_read_what_was_said(self, program, server):
+        """Every one of them, once: the next prompt of a candidate begins with what it has read."""
+        async with on_terminal(program) as terminal:
+            await terminal.prompt()
+            assert [] == server.read_ahead  # nothing is loaded into a server that others use too
+            await terminal.ask("capital of france pls")
+            await server.until(lambda: len(server.read_ahead) == len(MODELS), 20)
+            await terminal.ask("/answers")
+            await terminal.ask("and of Italy?")
+
+        read = {body["model"]: body["messages"] for body in server.read_ahead[: len(MODELS)]}
+        last = [body["messages"] for body in server.chats if body["model"] == "llama3.2:1b"][-1]
+        assert set(MODELS) == read.keys()
+        assert 1 == [body["messages"] for body in server.read_ahead if body["model"] == "llama3.2:1b"].count(last[:-1])
+        assert last[:-1] == read["llama3.2:1b"]
+        assert ["capital of france pls", "It is Paris."] == [message["content"] for message in last[-3:-1]]
+
     async def test_quietly_only_the_answer_is_shown(self, program):
         """No line about models, choice or rewriting."""
         async with on_terminal(program, "--quiet") as terminal:

@@ -127,6 +127,10 @@ class OllamaModel(ServedModel):
         """At a configured URL, where it is kept loaded for ever."""
         return self.member.url is not None
 
+    async def reads_ahead(self) -> bool:
+        """On a server that others use too only while it is loaded: to load it might push one of theirs out."""
+        return self.resident or await self._is_loaded()
+
     async def _is_loaded(self) -> bool:
         if self._is_fresh:
             return True

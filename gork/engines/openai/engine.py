@@ -145,6 +145,10 @@ class OpenAIModel(ServedModel):
         """Its place and name: servers do not say what a name stands for."""
         return f"{self.where} {self.model}"
 
+    async def reads_ahead(self) -> bool:
+        """Only where a server is known to be somebody's own: others may take money for every token."""
+        return self._known.flavour.resident
+
     # --- what is there
 
     async def _check(self) -> Health:

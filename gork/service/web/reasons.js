@@ -87,7 +87,7 @@ const againstLines = ({ objections }) =>
 
 /** @param {any} verdict */
 function judgeLine({ judge_calls: calls, judge_answer: own }) {
-  if (!calls) return "The judge was not asked: its word could not have changed the choice.";
+  if (!calls) return "The judge's word was not needed: it could not have changed the choice.";
   const blind = "The judge answered the question itself, without seeing the answers";
   return own ? `${blind}: ${own}` : `${blind}.`;
 }

@@ -12,6 +12,8 @@ import { duration, list, many, nameOf } from "./wording.js";
 /** @type {Record<string, string>} */
 const TEMPLATES = { card: "t-verdict", steps: "t-steps", used: "t-used" };
 const ORDER = ["rewrite", "answer", "judge"];
+/** What a judge with processors of its own does while the others write; by its state. @type {Record<string, string>} */
+const AHEAD = { loading: "loading the judge", reading: "at work beside them", writing: "at work beside them", done: "ready" };
 
 export class VerdictView {
   /**
@@ -60,7 +62,7 @@ export class VerdictView {
     const details = {
       rewrite: !turn.optimize ? "off" : turn.rewrite.over && !turn.rewrite.accepted ? "none" : "",
       answer: at === 1 && answered ? `${answered} of ${turn.columns.length}` : "",
-      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is at work" : "",
+      judge: at === 2 && turn.judge === "loading" ? "loading the judge" : at === 2 ? "the judge is at work" : AHEAD[turn.judge] ?? "",
     };
     ORDER.forEach((stage, index) => {
       const step = this.parts[stage];
