@@ -109,29 +109,12 @@ class _WithoutEngine(Model):
         self._lacks()
 
 
-class CachedModel(_WithoutEngine):
-    """A model whose replies are kept: what it is asked a second time comes from the store."""
+class WrappedModel(_WithoutEngine):
+    """A model around another one, to which it leaves what it does not do itself."""
 
-    def __init__(self, inner: Model, store: ReplyStore, weights: str | None = None) -> None:
-        """`weights` names its weights in the keys of replies; found out from the model itself if not given."""
+    def __init__(self, inner: Model) -> None:
         super().__init__(inner.member, inner.deadlines)
-        self._inner, self._store, self._weights = inner, store, weights
-        self.used: dict[str, dict[str, Any]] = {}
-        """What it replied, by key."""
-
-    @property
-    def identity(self) -> str:
-        """What names its weights in the keys of replies."""
-        return self._weights if self._weights is not None else identity(self._inner)
-
-    @property
-    def seconds(self) -> float:
-        """What its replies took when they were made."""
-        return math.fsum(reply["seconds"] for reply in self.used.values())
-
-    def afresh(self) -> CachedModel:
-        """The same model without a record of what it replied, for one of several uses at the same time."""
-        return CachedModel(self._inner, self._store, self._weights)
+        self._inner = inner
 
     @property
     def model(self) -> str:
@@ -152,6 +135,35 @@ class CachedModel(_WithoutEngine):
     def weights_id(self) -> str:
         """Equal for models on the same weights."""
         return self._inner.weights_id
+
+    async def _check(self) -> Health:
+        """Whether the model can answer."""
+        return await self._inner.check()
+
+
+class CachedModel(WrappedModel):
+    """A model whose replies are kept: what it is asked a second time comes from the store."""
+
+    def __init__(self, inner: Model, store: ReplyStore, weights: str | None = None) -> None:
+        """`weights` names its weights in the keys of replies; found out from the model itself if not given."""
+        super().__init__(inner)
+        self._store, self._weights = store, weights
+        self.used: dict[str, dict[str, Any]] = {}
+        """What it replied, by key."""
+
+    @property
+    def identity(self) -> str:
+        """What names its weights in the keys of replies."""
+        return self._weights if self._weights is not None else identity(self._inner)
+
+    @property
+    def seconds(self) -> float:
+        """What its replies took when they were made."""
+        return math.fsum(reply["seconds"] for reply in self.used.values())
+
+    def afresh(self) -> CachedModel:
+        """The same model without a record of what it replied, for one of several uses at the same time."""
+        return CachedModel(self._inner, self._store, self._weights)
 
     def _key(self, *parts: object) -> str:
         text = json.dumps([self.identity, *parts], sort_keys=True, default=list)
@@ -202,10 +214,6 @@ class CachedModel(_WithoutEngine):
             self._store.kept += 1
             choice = Choice(**known)
         return choice
-
-    async def _check(self) -> Health:
-        """Whether the model can answer."""
-        return await self._inner.check()
 
 
 class AbsentModel(_WithoutEngine):
