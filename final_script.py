@@ -57,6 +57,7 @@ from gork.turn import (
     Message,
     Notice,
     NotNeeded,
+    NotRewritten,
     OnEvent,
     Question,
     Rewritten,
@@ -193,9 +194,9 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
         return question
     skip = worth_rewriting(question.text)
     if skip is None and team.computes(question) and not is_follow_up(question):
-        skip = "what is computed is asked in your own words"
+        skip = "what can be computed is not rewritten"
     if skip is not None:
-        question = replace(question, rewrite_refused=f"not asked: {skip}")
+        question = replace(question, rewrite_refused=skip, not_rewritten=NotRewritten.NOT_ASKED)
     else:
         on_event(StageStarted(Stage.REWRITE, (model.name,)))
         try:
@@ -205,9 +206,10 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
             reply = await unless(team.answer_now, writing)
         except ModelError as error:
             on_event(Failed(Failure(member=model.name, kind=error.kind, message=str(error))))
-            question = replace(question, rewrite_refused=str(error))
+            question = replace(question, rewrite_refused=str(error), not_rewritten=NotRewritten.FAILED)
         else:
-            question = replace(question, rewrite_refused=NOW) if reply is None else with_rewrite(question, reply)
+            stopped = replace(question, rewrite_refused=NOW, not_rewritten=NotRewritten.ANSWER_NOW)
+            question = stopped if reply is None else with_rewrite(question, reply)
             on_event(MemberState(model.name, State.NOT_NEEDED if reply is None else State.DONE))
     on_event(Rewritten(question))
     return question

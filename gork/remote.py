@@ -186,7 +186,7 @@ async def _follow(client: ServiceClient, path: str, body: object, take: Callable
 
             return await client.events(path, body, heard)
     except TimeoutError:
-        raise client.error(f"has come to no end within {limit_s:g} s: {client.again}, or allow it more (--timeout)") from None
+        raise client.error(f"did not finish within {limit_s:g} s: {client.again}, or allow it more (--timeout)") from None
 
 
 class _EventSink:
@@ -204,7 +204,7 @@ class _EventSink:
         if isinstance(event, Accepted):
             self._begin(event)
         elif self._id is None and not isinstance(event, Broken):
-            raise self._client.error("answers a question in another way than it should: is it another version?")
+            raise self._client.error("does not answer a question as it should: is it another version?")
         elif isinstance(event, Finished):
             self._check(event.turn)
             self._on_event(event)
@@ -233,7 +233,7 @@ class _EventSink:
 
     def _begin(self, accepted: Accepted) -> None:
         if len(accepted.members) > _MOST_MEMBERS or not re.fullmatch("[0-9a-f]{12}", accepted.id):
-            raise self._client.error("sent an impossible beginning of a turn: is it another version?")
+            raise self._client.error("sent an impossible start of a turn: is it another version?")
         if self._roles is not None and accepted.members != self._roles:
             self._on_event(Notice(f"the service has another ensemble now: {plain(accepted.ensemble)}"))
         self._id, self._token, self._roles = accepted.id, accepted.token, dict(accepted.members)
@@ -242,7 +242,7 @@ class _EventSink:
     def _check(self, turn: Turn) -> None:
         names = [*(answer.member for answer in turn.answers), *(failure.member for failure in turn.failures), *turn.not_needed]
         if turn.id != self._id or len(set(names)) < len(names) or not set(names) <= {*(self._roles or ()), QUESTIONS_CODE}:
-            raise self._client.error("sent a turn that is not the one it had begun: is it another version?")
+            raise self._client.error("sent a different turn from the one it started: is it another version?")
 
     def _pass_on(self, event: WireEvent) -> None:
         match event:
@@ -292,7 +292,7 @@ def _ensemble(said: _Members, client: ServiceClient) -> Ensemble:
         of[row.role].append(Member(name=row.member, model=row.model))
     twice = len({row.member for row in said.members}) < len(said.members)
     if twice or not of["candidate"] or len(of["promptimizer"]) > 1 or len(of["judge"]) > 1:
-        raise client.error("tells of members that make no ensemble: is it another version?", NoService)
+        raise client.error("describes members that make no ensemble: is it another version?", NoService)
     return Ensemble(
         name=said.ensemble,
         candidates=tuple(of["candidate"]),

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 _FAULTS: Mapping[FaultKind, str] = {
     FaultKind.PROXY: "cannot be reached through the proxy that the environment names: correct it or set NO_PROXY",
     FaultKind.NO_CONNECTION_IN_TIME: "cannot be reached: no connection in time",
-    FaultKind.UNKNOWN_HOST: "cannot be reached: its host name is not known",
+    FaultKind.UNKNOWN_HOST: "cannot be reached: its host name is unknown",
     FaultKind.NOT_SECURE: "cannot be reached: no secure connection ({detail})",
     FaultKind.NO_CONNECTION: "cannot be reached: {detail}",
     FaultKind.SILENT: "has sent nothing for {silence:g} s, it is gone or stuck: {again}",

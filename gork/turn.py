@@ -91,6 +91,19 @@ class State(StrEnum):
     """Stopped, since nothing that it could still say would change the outcome, or since the user wants the answer now."""
 
 
+class NotRewritten(StrEnum):
+    """How it came that a question has no rewrite although one was wanted."""
+
+    NOT_ASKED = "not_asked"
+    """The promptimizer was not asked: the question would gain nothing."""
+    REJECTED = "rejected"
+    """Plain code rejected what it wrote."""
+    FAILED = "failed"
+    """Its model failed, or was too slow."""
+    ANSWER_NOW = "answer_now"
+    """The user wanted the answer now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What the user asked, the rewrite if there is one, and the kept history before it (oldest first)."""
@@ -98,6 +111,9 @@ class Question:
     text: str
     rewrite: str | None = None
     rewrite_refused: str | None = None
+    """Why there is no rewrite, for people."""
+    not_rewritten: NotRewritten | None = None
+    """The same as a fact."""
     history: tuple[Message, ...] = ()
     system: str = ""
     """Instructions of a client for the candidates, besides their own."""
@@ -114,6 +130,15 @@ class Question:
     def for_candidates(self) -> str:
         """The prompt that candidates get when they see only one of the two texts."""
         return self.rewrite if self.rewrite is not None else self.text
+
+    def as_json(self) -> dict[str, object]:
+        """The question and what came of its rewrite, JSON-ready."""
+        return {
+            "text": self.text,
+            "rewrite": self.rewrite,
+            "rewrite_refused": self.rewrite_refused,
+            "not_rewritten": self.not_rewritten,
+        }
 
 
 STOPPED: Final = "stopped"
@@ -245,8 +270,8 @@ _CLARITY: Final[Mapping[str, str]] = {
     Reason.AGREEMENT: "two agree against {favourite}",
     Reason.JUDGE: "the judge prefers it to {favourite}",
     Reason.CHECKS_AND_JUDGE: "checks and judge against {favourite}",
-    Reason.AGREEMENT_AND_JUDGE: "two agree and the judge with them, against {favourite}",
-    Reason.CONFIDENCE: "far surer than {favourite}",
+    Reason.AGREEMENT_AND_JUDGE: "two agree against {favourite}, and so does the judge",
+    Reason.CONFIDENCE: "far more confident than {favourite}",
 }
 
 
@@ -341,10 +366,9 @@ class Turn:
 
     def as_json(self) -> dict[str, object]:
         """The turn in the form that `--json` prints; JSON-ready, finite numbers only."""
-        asked = self.question
         return {
             "id": self.id,
-            "question": {"text": asked.text, "rewrite": asked.rewrite, "rewrite_refused": asked.rewrite_refused},
+            "question": self.question.as_json(),
             "answer": self.answer,
             "winner": self.winner.member,
             "answers": [msgspec.to_builtins(answer) for answer in self.answers],

@@ -94,7 +94,7 @@ class WaitingRoom:
                 self._end_now()
             elif not self._first_is_enough:
                 self._first_is_enough = True
-                self._on_event(Notice("nothing is written yet that could be taken: the first answer ends the waiting"))
+                self._on_event(Notice("nothing is written yet: the first answer will be taken"))
 
     def _look(self, result: Answer | Failure | None) -> None:
         """Stop everyone who is not needed after this."""

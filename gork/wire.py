@@ -135,8 +135,7 @@ def encode(event: WireEvent) -> tuple[str, bytes]:
         case Finished(turn):
             return kind, json_bytes(turn.as_json())
         case Rewritten(question):
-            rewrite = {"text": question.text, "rewrite": question.rewrite, "rewrite_refused": question.rewrite_refused}
-            return kind, json_bytes(rewrite)
+            return kind, json_bytes(question.as_json())
         case Judged(verdict):
             return kind, json_bytes({"winner": verdict.winner, **verdict.as_json()})
         case Answered() | Failed():

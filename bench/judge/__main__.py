@@ -39,6 +39,7 @@ from gork.config.settings import Settings, load_settings
 from gork.engines import choose
 from gork.engines.weights.progress import Lines
 from gork.errors import ConfigError, GorkError
+from gork.turn import NotRewritten, Question
 
 AT_ONCE, MOST_AT_ONCE = 4, 16
 
@@ -352,7 +353,7 @@ def _rewriting(rewritten: Sequence[contests.Ready], plain: Sequence[contests.Rea
         return compare.right(one, compare.chosen(one, ensemble, table_of(by)))
 
     gains = [drawn(one) - drawn(other) for one, other in pairs]
-    refused = Counter(_sort_of(one.case.question.rewrite_refused) for one, _ in pairs if one.case.question.rewrite_refused)
+    refused = Counter(_sort_of(one.case.question) for one, _ in pairs if one.case.question.rewrite_refused)
     return report.Rewriting(
         asked=len(pairs),
         rewritten=sum(one.case.question.rewrite is not None for one, _ in pairs),
@@ -366,13 +367,16 @@ def _rewriting(rewritten: Sequence[contests.Ready], plain: Sequence[contests.Rea
     )
 
 
-def _sort_of(refusal: str) -> str:
-    """The sort of a refusal, without the words that it is about.
+def _sort_of(question: Question) -> str:
+    """Why a question has no rewrite, without the words that it is about.
 
-    >>> _sort_of('lost the number 5'), _sort_of('added "word"'), _sort_of("is much longer than the prompt")
-    ('lost', 'added', 'is much longer')
+    >>> said = ('lost the number 5', 'added "word"', "is much longer than the prompt")
+    >>> [_sort_of(Question(text="q", rewrite_refused=why, not_rewritten=NotRewritten.REJECTED)) for why in said]
+    ['lost', 'added', 'is much longer']
     """
-    words = refusal.split()
+    if question.not_rewritten is not NotRewritten.REJECTED:
+        return str(question.not_rewritten)
+    words = (question.rewrite_refused or "").split()
     return words[0] if words[0] in {"lost", "added", "repeats"} else " ".join(words[:3]).rstrip(":")
 
 

@@ -80,12 +80,12 @@ class SamplingOptions(Record, frozen=True, kw_only=True):
     top_p: Annotated[_Share, Help("Draw from the likeliest tokens that have this probability together.")] | None = None
     min_p: Annotated[_Share, Help("Leave out tokens less likely than this share of the likeliest.")] | None = None
     typical_p: Annotated[_Share, Help("Locally typical sampling; 1 is off.")] | None = None
-    num_predict: Annotated[int, Meta(ge=1, le=131_072), Help("Most tokens of one answer.")] | None = None
+    num_predict: Annotated[int, Meta(ge=1, le=131_072), Help("Maximum tokens of one answer.")] | None = None
     num_keep: Annotated[_Tokens, Help("Tokens of the prompt that are kept when the context is shifted.")] | None = None
     repeat_last_n: Annotated[_Tokens, Help("How far back repetition is looked for; -1 is the whole context.")] | None = None
     repeat_penalty: Annotated[float, Meta(ge=0, le=10), Help("Penalty for repetition; 1 is off.")] | None = None
-    presence_penalty: Annotated[_Penalty, Help("Penalty for tokens that are there already.")] | None = None
-    frequency_penalty: Annotated[_Penalty, Help("Penalty that grows with how often a token is there.")] | None = None
+    presence_penalty: Annotated[_Penalty, Help("Penalty for tokens that occurred already.")] | None = None
+    frequency_penalty: Annotated[_Penalty, Help("Penalty that grows with how often a token occurred.")] | None = None
     seed: Annotated[Seed, Help("Seed of this member's sampling, instead of the turn's.")] | None = None
     stop: _Stop | Annotated[list[_Stop], Meta(max_length=16, title="stop texts")] | None = None
     """A text or a list of texts that end an answer."""
@@ -203,11 +203,11 @@ class Member(Record, frozen=True, kw_only=True):
 
 
 JudgeTokens = Annotated[
-    int, Meta(ge=64, le=131_072), Help("Most tokens that the judge reads; longer answers lose their middle.", group="models")
+    int, Meta(ge=64, le=131_072), Help("Maximum tokens that the judge reads; longer answers lose their middle.", group="models")
 ]
 Wait = Annotated[
     Literal["until-decided", "all"],
-    Help("Whether all candidates are waited for, or only those whose answers can still change the outcome.", group="models"),
+    Help("Wait for all candidates, or only for those whose answers can still change the outcome.", group="models"),
 ]
 
 
@@ -227,8 +227,8 @@ class Choosing(Record, frozen=True, kw_only=True):
     """What is decided by the answers that are there ends the others, so that the turn ends with them."""
 
 
-CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question candidates get.", group="models")]
-Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Most tokens of prompt and answer together.", group="models")]
+CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question the candidates get.", group="models")]
+Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Maximum tokens of prompt and answer together.", group="models")]
 
 
 class Ensemble(Record, frozen=True, kw_only=True):

@@ -120,96 +120,101 @@ class Settings(Record, frozen=True, kw_only=True):
 
     ensemble_name: Annotated[
         _EnsembleName | None,
-        Help("An ensemble's name (the verb ensembles lists them) or file.", key="ensemble", group="models", placeholder="NAME"),
+        Help("An ensemble's name (the command ensembles lists them), or a file.", key="ensemble", group="models", placeholder="NAME"),
     ] = None
     """None leaves it to the choice of the engine."""
     models: Annotated[
         _Models,
         Help(
-            "An ensemble of these candidates, best first: models' names, or GGUF files for the embedded engine.",
+            "An ensemble of these candidates, best first: names of models, or GGUF files for the embedded engine.",
             group="models",
             placeholder="MODEL[,MODEL...]",
         ),
     ] = ()
-    judge: Annotated[_Model | None, Help("The judge beside --models; without one the order of the candidates counts.", group="models")] = (
-        None
-    )
-    promptimizer: Annotated[_Model | None, Help("The model that rewrites the question, beside --models.", group="models")] = None
+    judge: Annotated[
+        _Model | None, Help("The judge for --models; without one the order of the candidates decides.", group="models", placeholder="MODEL")
+    ] = None
+    promptimizer: Annotated[
+        _Model | None, Help("The model that rewrites the question, for --models.", group="models", placeholder="MODEL")
+    ] = None
     engine: Annotated[
-        Literal["auto", "ollama", "openai", "embedded"], Help("What runs the members that do not say it themselves.", group="models")
+        Literal["auto", "ollama", "openai", "embedded"], Help("What runs the members that name no engine of their own.", group="models")
     ] = "auto"
     ollama_host: Annotated[
         _OllamaHost,
-        Help("The Ollama server of members that have no url of their own.", also="OLLAMA_HOST", group="models", placeholder="HOST[:PORT]"),
+        Help("Ollama server for members without a URL of their own.", also="OLLAMA_HOST", group="models", placeholder="HOST[:PORT]"),
     ] = parse_host("")
     openai_host: Annotated[
         _OpenAIHost | None,
-        Help("The server of members with api: openai that have no url of their own.", group="models", placeholder="URL"),
+        Help("Server for members with api: openai and without a URL of their own.", group="models", placeholder="URL"),
     ] = None
-    seed: Annotated[Seed | None, Help("Seed of the sampling; drawn anew for each turn if not given.")] = None
-    optimize: Annotated[bool, Help("Rewrite the question before it is asked.")] = True
-    compute: Annotated[bool, Help("Let members answer by a program that is run here, in a sandbox.")] = True
-    program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Longest time for one such program.", group="limits")] = 1.0
-    program_memory: Annotated[int, Meta(ge=1, le=4096), Help("Megabytes that one program may use.", group="limits")] = 64
-    program_output: Annotated[int, Meta(ge=64, le=1 << 20), Help("Bytes that one program may print.", group="limits")] = 4096
+    seed: Annotated[Seed | None, Help("Sampling seed. (default: a new one for each turn)")] = None
+    optimize: Annotated[bool, Help("Rewrite the question before the candidates get it.")] = True
+    compute: Annotated[bool, Help("Let members answer with a program, which is run here in a sandbox.")] = True
+    program_seconds: Annotated[float, Meta(ge=0.05, le=60), Help("Maximum time for one program in the sandbox.", group="limits")] = 1.0
+    program_memory: Annotated[int, Meta(ge=1, le=4096), Help("Maximum memory of one program, in megabytes.", group="limits")] = 64
+    program_output: Annotated[int, Meta(ge=64, le=1 << 20), Help("Maximum output of one program, in bytes.", group="limits")] = 4096
     programs_at_once: Annotated[
-        int, Meta(ge=1, le=64), Help("Programs that run at the same time, each in a process of its own.", group="limits")
+        int, Meta(ge=1, le=64), Help("Programs that may run at the same time, each in its own process.", group="limits")
     ] = 2
     strict: Annotated[
-        bool, Help("Exit with 3 if a turn was incomplete: a model failed, the chosen answer is cut, or there was no verdict.")
+        bool, Help("Exit with 3 if a turn was incomplete: a model failed, the chosen answer was cut off, or there was no verdict.")
     ] = False
-    markdown: Annotated[bool, Help("Format answers on a terminal; in a pipe they never are.")] = True
-    watch: Annotated[bool, Help("Show the first choice's draft while it is written, on a terminal.")] = True
-    quiet: Annotated[bool, Help("Print the answer alone: no progress, nothing about who was chosen.")] = False
+    markdown: Annotated[bool, Help("Format answers on a terminal (never in a pipe).")] = True
+    watch: Annotated[bool, Help("Show the favourite's draft on the terminal while it is written.")] = True
+    quiet: Annotated[bool, Help("Print only the answer: no progress, no summary.")] = False
     history_tokens: Annotated[
-        _Tokens | None, Help("Maximum history that models are given, in tokens; what fits beside question and answer if not given.")
+        _Tokens | None, Help("Maximum history sent to the models, in tokens. (default: what fits beside question and answer)")
     ] = None
-    save: Annotated[bool, Help("Save the conversations of the prompt.")] = True
-    data: Annotated[FilePath | None, Help("Where conversations and what was typed are kept; ~/.local/state/gork if not given.")] = None
-    sessions: Annotated[FilePath | None, Help("Where conversations are saved; the folder sessions in that one if not given.")] = None
-    history: Annotated[bool, Help("Keep what is typed at the prompt in a file for the next time.")] = True
-    idle_exit: Annotated[_Idle, Help("Leave the prompt after this long without a key; 0 for never.", placeholder="SECONDS")] = 14_400.0
-    threads: Annotated[_Cores | None, Help("Cores to use; detected (CPU quota, affinity mask, machine) if not given.", group="models")] = (
-        None
+    save: Annotated[bool, Help("Save the conversations held at the prompt.")] = True
+    data: Annotated[FilePath | None, Help("Folder for conversations and the prompt's history. (default: ~/.local/state/gork)")] = None
+    sessions: Annotated[FilePath | None, Help("Folder for conversations. (default: sessions in the folder of --data)")] = None
+    history: Annotated[bool, Help("Keep what is typed at the prompt for the next time, in a file.")] = True
+    idle_exit: Annotated[_Idle, Help("Leave the prompt after this long without a key press; 0 for never.", placeholder="SECONDS")] = (
+        14_400.0
     )
-    cache: Annotated[FilePath | None, Help("Where weights are kept; ~/.cache/gork/weights if not given.", group="models")] = None
+    threads: Annotated[
+        _Cores | None, Help("CPU cores to use. (default: detected from CPU quota, affinity mask and machine)", group="models")
+    ] = None
+    cache: Annotated[FilePath | None, Help("Folder for weights. (default: ~/.cache/gork/weights)", group="models")] = None
     offline: Annotated[bool, Help("Download nothing.", group="models")] = False
     context: Context | None = None
     """This and the next three stand above the ensemble's own values, which are in `ensemble` with them."""
     candidates_see: CandidatesSee | None = None
     judge_tokens: JudgeTokens | None = None
     wait: Wait | None = None
-    timeout: Annotated[_Seconds, Help("Longest time for a turn.", group="limits")] = 300.0
-    rewrite_timeout: Annotated[_Seconds, Help("Longest time for the rewrite.", group="limits")] = 20.0
+    timeout: Annotated[_Seconds, Help("Maximum time for a turn.", group="limits")] = 300.0
+    rewrite_timeout: Annotated[_Seconds, Help("Maximum time for the rewrite.", group="limits")] = 20.0
     candidate_timeout: Annotated[
-        _Seconds, Help("Longest time for one candidate's answer; what it has written by then counts.", group="limits")
+        _Seconds, Help("Maximum time for one candidate's answer; what it has written by then counts.", group="limits")
     ] = 180.0
-    judge_timeout: Annotated[_Seconds, Help("Time that the judge has at least; it gets more if it reads slowly.", group="limits")] = 60.0
-    connect_timeout: Annotated[_Seconds, Help("Longest time for connecting to a server.", group="limits")] = 5.0
+    judge_timeout: Annotated[_Seconds, Help("Minimum time for the judge; it gets more if it reads slowly.", group="limits")] = 60.0
+    connect_timeout: Annotated[_Seconds, Help("Maximum time to connect to a server.", group="limits")] = 5.0
     gpu_layers: Annotated[
         _Layers | None,
-        Help("Layers of each embedded model on a GPU, where llama.cpp's build has one; all if not given, 0 for none.", group="models"),
+        Help(
+            "Layers of each embedded model to run on a GPU, where llama.cpp was built for one; 0 for none. (default: all)", group="models"
+        ),
     ] = None
     keep_alive: Annotated[
         _Duration,
         Help(
-            "How long an embedded model stays in memory without a question, as Ollama spells it; negative for ever.",
+            "How long an embedded model stays in memory without a question, spelled as in Ollama; negative for forever.",
             group="models",
             placeholder="DURATION",
         ),
     ] = "5m"
-    load_timeout: Annotated[_Seconds, Help("Longest time for loading a model into memory.", group="limits")] = 600.0
+    load_timeout: Annotated[_Seconds, Help("Maximum time to load a model into memory.", group="limits")] = 600.0
     first_token_timeout: Annotated[
-        _Seconds, Help("Longest wait for the first token, in addition to the time for reading the prompt.", group="limits")
+        _Seconds, Help("Maximum wait for the first token, in addition to the time for reading the prompt.", group="limits")
     ] = 60.0
-    prefill_rate: Annotated[
-        _Rate, Help("Tokens of a prompt that the slowest model reads in a second.", group="limits", placeholder="N")
-    ] = 10.0
-    idle_timeout: Annotated[_Seconds, Help("Longest wait from one token to the next.", group="limits")] = 30.0
-    drain_timeout: Annotated[_Seconds, Help("Time that running turns have to finish when the service is stopped.", group="serve")] = 30.0
+    prefill_rate: Annotated[_Rate, Help("Prompt tokens that the slowest model reads in a second.", group="limits", placeholder="N")] = 10.0
+    idle_timeout: Annotated[_Seconds, Help("Maximum wait from one token to the next.", group="limits")] = 30.0
     server: Annotated[
         _ServerUrl | None,
-        Help("Have a running service answer instead of models here; for questions and the prompt.", group="models", placeholder="URL"),
+        Help(
+            "Ask a running service instead of the models of this machine (for questions and the prompt).", group="models", placeholder="URL"
+        ),
     ] = None
     host: Annotated[
         _Hosts,
@@ -220,32 +225,33 @@ class Settings(Record, frozen=True, kw_only=True):
         ),
     ] = ("127.0.0.1",)
     port: Annotated[_Port, Help("Port to listen on; 0 for any free one.", group="serve")] = 8080
-    turns: Annotated[_Turns, Help("Turns at the same time; more than 1 where the models have processors of their own.", group="serve")] = 1
-    queue: Annotated[_Queue, Help("Turns that may wait for their start; more get 503.", group="serve")] = 16
-    prompts: Annotated[
-        _Queue, Help("Prompts beside the service that it has room for, in its own container; 0 for any number.", group="serve")
-    ] = 0
-    body_limit: Annotated[_Bytes, Help("Largest request that the service reads, in bytes.", group="serve")] = 2 << 20
+    turns: Annotated[
+        _Turns, Help("Turns that run at the same time; more than 1 where the models have their own processors.", group="serve")
+    ] = 1
+    queue: Annotated[_Queue, Help("Turns that may wait in the queue; more get 503.", group="serve")] = 16
+    prompts: Annotated[_Queue, Help("Maximum number of prompts in the service's own container; 0 for any number.", group="serve")] = 0
+    body_limit: Annotated[_Bytes, Help("Maximum size of a request, in bytes.", group="serve")] = 2 << 20
     request_timeout: Annotated[
         _Seconds,
-        Help("Longest time for a client to send a request's head, to send its body, and to take what it is sent.", group="serve"),
+        Help("Maximum time for a client to send a request's headers, to send its body, and to read what it is sent.", group="serve"),
     ] = 15.0
-    drafts: Annotated[bool, Help("Send other programs drafts and verdict as thinking, unless a request says otherwise.", group="serve")] = (
-        True
-    )
+    drain_timeout: Annotated[_Seconds, Help("Time for running turns to finish when the service is stopped.", group="serve")] = 30.0
+    drafts: Annotated[
+        bool, Help("Send drafts and verdict to other programs as thinking, unless a request says otherwise.", group="serve")
+    ] = True
     live_draft: Annotated[
         bool, Help("Send the favourite's draft there as it is written, the others when they are done.", group="serve")
     ] = False
     thinking_field: Annotated[
-        Literal["reasoning_content", "reasoning"], Help("Field of OpenAI's dialect in which drafts and verdict come.", group="serve")
+        Literal["reasoning_content", "reasoning"], Help("Field of OpenAI's dialect that carries drafts and verdict.", group="serve")
     ] = "reasoning_content"
     tools: Annotated[
-        Literal["ignore", "refuse"], Help("What to do with tools that a request offers: the models answer in words alone.", group="serve")
+        Literal["ignore", "refuse"], Help("What to do with tools that a request offers (the models only answer in words).", group="serve")
     ] = "ignore"
     cors: Annotated[
         _WebOrigins,
         Help(
-            "Origins whose pages may use the service, besides those of this machine and of desktop programs, separated by commas.",
+            "Origins whose pages may use the service, besides this machine's and those of desktop programs, separated by commas.",
             group="serve",
             placeholder="ORIGIN[,ORIGIN...]",
         ),
@@ -255,7 +261,7 @@ class Settings(Record, frozen=True, kw_only=True):
     log_prompts: Annotated[bool, Help("Log questions and answers.", group="serve")] = False
     token: Annotated[
         _Token | None,
-        Help("Bearer token that clients of the service must send (for /api, /v1 and /metrics); sent to --server.", group="serve"),
+        Help("Bearer token that clients of the service must send (for /api, /v1 and /metrics); also sent to --server.", group="serve"),
     ] = None
     hub_token: Annotated[_Token | None, Help("Token for the model hub.", group="models")] = None
 

@@ -35,10 +35,10 @@ def take_over(store: Store, say: Say) -> None:
         for at in range(0, len(new), _BATCH):
             counts += store.write(partial(_insert_all, files={session: files[session] for session in new[at : at + _BATCH]}))
     except OSError as error:
-        say(f"sessions of an earlier version cannot be taken over into {printable(str(store.path))}: {error.strerror}")
+        say(f"sessions of an earlier version cannot be imported into {printable(str(store.path))}: {error.strerror}")
     if taken := [skipped for skipped in counts if skipped is not None]:
         lost = f" ({sum(taken)} damaged lines left out)" if any(taken) else ""
-        say(f"sessions of an earlier version, now also in {store.path.name}: {len(taken)}{lost}; their files stay as they are")
+        say(f"imported sessions of an earlier version into {store.path.name}: {len(taken)}{lost}; their files stay as they are")
 
 
 def _files(folder: Path) -> dict[str, Path]:

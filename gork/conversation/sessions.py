@@ -113,7 +113,7 @@ class SessionLog:
                 self._hold = self._store.hold(self.id)
             self._store.write(lambda db: self._add(db, record, begins=begins))
         except OSError as error:
-            self.notice = f"this session is not saved from here on: {_reason(error, self._store.path)}"
+            self.notice = f"this session is no longer being saved: {_reason(error, self._store.path)}"
             self._say(self.notice)
 
     def _add(self, db: sqlite3.Connection, record: Record, *, begins: bool) -> None:
@@ -143,7 +143,7 @@ def open_new(folder: Path | None, say: Say, *, save: bool = True, before: Sequen
             why = _reason(error, folder)
     log = SessionLog(None if why else folder, say, before=before)
     if why:
-        log.notice = f"this session is not saved: {why}"
+        log.notice = f"this session is not being saved: {why}"
         say(log.notice)
     return log
 
@@ -162,7 +162,7 @@ def resume(wanted: str | None, folder: Path | None, say: Say, *, save: bool = Tr
             raise UsageError(f"no session can be continued: {_reason(error, folder)}") from None
         session, why = None, f"no session can be continued: {_reason(error, folder)}"
     else:
-        why = "there is no session to continue yet: a new one begins"
+        why = "there is no session to continue yet: starting a new one"
     if session is None or store is None:
         return Resumed(open_new(folder, say, save=save), Conversation(), (why,))
     hold, notices = _hold(store, session) if save else (None, [])
@@ -176,7 +176,7 @@ def resume(wanted: str | None, folder: Path | None, say: Say, *, save: bool = Tr
     else:
         log = open_new(folder, say, save=save, before=history.records)
         if save and log.notice is None:
-            notices.append(f"what follows is saved as a new session, {log.id}, which begins with the same {len(history.exchanges)} turns")
+            notices.append(f"from here on it is saved as a new session, {log.id}, with the same {len(history.exchanges)} turns")
     return Resumed(log, Conversation(history.exchanges), tuple(notices), session)
 
 
@@ -277,10 +277,10 @@ def _find(wanted: str | None, ids: list[str]) -> str | None:
         return matching[0]
     if matching:
         shown = ", ".join(matching[:5]) + (", ..." if len(matching) > 5 else "")
-        raise UsageError(f"{quoted(wanted)} is the beginning of {len(matching)} sessions ({shown}): give more of it")
+        raise UsageError(f"{quoted(wanted)} matches {len(matching)} sessions ({shown}): type more of it")
     newest = ids[:MOST_LISTED]
     near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5) or ids[:3]
-    there = f"near ones: {', '.join(near)}; --list shows all" if near else "there is none yet"
+    there = f"similar: {', '.join(near)}; --list shows all" if near else "there are none yet"
     raise UsageError(f"no session {quoted(wanted)} ({there})")
 
 

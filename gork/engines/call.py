@@ -98,7 +98,7 @@ class CallDeadline:
     def _move(self, phase: str, seconds: float) -> None:
         phase_end = self._clock() + seconds
         self.phase, self.allowed = (
-            (phase, seconds) if phase_end < self._end or self._limit is None else (f"{phase} within its turn", self._limit)
+            (phase, seconds) if phase_end < self._end or self._limit is None else (f"{phase} within its time limit", self._limit)
         )
         self._scope.reschedule(self._when(phase_end))
 
@@ -138,7 +138,7 @@ class CallDeadline:
         """A token came: from now on the idle deadline counts. Cheap, since it is called for every token."""
         self._heard = self._clock()
         if self._watch is None:
-            self.phase, self.allowed = "its next token within its turn", self._limit
+            self.phase, self.allowed = "its next token within its time limit", self._limit
             self._scope.reschedule(self._when(math.inf))
             self._watch = asyncio.get_running_loop().call_later(self._deadlines.idle, self._look)
 

@@ -440,14 +440,14 @@ async def _files(settings: Settings, members: Members, frontend: Frontend) -> di
         return {name: file for name, file in files.items() if file is not None}
     smaller = f"--ensemble {TINY} needs {size_of(load_ensemble(TINY)) / 1e6:,.0f} MB"
     if not settings.offline and (missing := missing_bytes(settings.ensemble, folder)) > LARGE:
-        frontend.say(f"{missing / 1e6:,.0f} MB of weights are fetched first, once; Ctrl-C stops that ({smaller})")
+        frontend.say(f"{missing / 1e6:,.0f} MB of weights are downloaded first, once; Ctrl-C cancels ({smaller})")
     fetched: dict[Weights, Path] = {}
     try:
         with frontend.progress() as progress:
             for weights in dict.fromkeys(wanted.values()):
                 fetched[weights] = await cache.fetch_in_background(weights, folder, progress, offline=settings.offline)
     except (asyncio.CancelledError, KeyboardInterrupt):
-        frontend.say(f"stopped; what has come is kept for the next start. Smaller: {smaller}")
+        frontend.say(f"cancelled; what was downloaded is kept for the next start. Smaller: {smaller}")
         raise
     return {name: fetched[weights] for name, weights in wanted.items()}
 

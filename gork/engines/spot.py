@@ -128,10 +128,10 @@ class Spot:
 _ABOUT_THE_REQUEST = (400, 422)
 _FAULTS: Mapping[FaultKind, tuple[type[ModelError], str, str]] = {
     FaultKind.NO_CONNECTION_IN_TIME: (Unreachable, "no connection in time", "{down}"),
-    FaultKind.UNKNOWN_HOST: (Unreachable, "its host name is not known", "check the URL"),
+    FaultKind.UNKNOWN_HOST: (Unreachable, "its host name is unknown", "check the URL"),
     FaultKind.NOT_SECURE: (Unreachable, "no secure connection ({})", "check the URL's scheme and its certificate"),
     FaultKind.NO_CONNECTION: (Unreachable, "{}", "{down}"),
-    FaultKind.PROXY: (Unreachable, "the proxy on the way cannot be used", "correct it or set NO_PROXY"),
+    FaultKind.PROXY: (Unreachable, "the proxy in between cannot be used", "correct it or set NO_PROXY"),
     FaultKind.SILENT: (TimedOut, "it does not reply in time", "is it overloaded?"),
     FaultKind.LATE: (TimedOut, "it does not reply in time", "is it overloaded?"),
     FaultKind.NOT_HTTP: (BadReply, "what answers there does not speak HTTP ({})", "check the URL"),

@@ -18,7 +18,7 @@ from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
 from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
 from gork.text.structure import FENCED, QUOTATION_MARKS, is_quoted
-from gork.turn import Message, Question, as_messages
+from gork.turn import Message, NotRewritten, Question, as_messages
 
 LONGEST = 6000
 """Characters of the longest prompt that is rewritten: longer ones need more context than small models have, and are clear enough."""
@@ -57,13 +57,13 @@ def worth_rewriting(text: str) -> str | None:
     """None if the promptimizer is to be asked about this prompt, else the reason why not.
 
     >>> worth_rewriting("capital of france pls"), worth_rewriting("for(;;){ x += f(x); }")
-    (None, 'it is mostly code')
+    (None, 'it is mostly code or quoted text')
     """
     if not any(char.isalnum() for char in text):
         return "it has no words"
     if len(text) > LONGEST:
         return f"it is longer than {LONGEST} characters"
-    return "it is mostly code" if _mostly_code(text) else None
+    return "it is mostly code or quoted text" if _mostly_code(text) else None
 
 
 def _mostly_code(text: str) -> bool:
@@ -119,7 +119,24 @@ def with_rewrite(question: Question, reply: Completion) -> Question:
     """The question with what the promptimizer made of it, or with the reason why that is refused."""
     rewrite = clean(reply.text, question.text)
     refused = refuse(question.text, rewrite, question.history) if reply.complete else "it was cut short"
-    return replace(question, rewrite_refused=refused) if refused else replace(question, rewrite=rewrite)
+    if refused:
+        return replace(question, rewrite_refused=refused, not_rewritten=NotRewritten.REJECTED)
+    return replace(question, rewrite=rewrite)
+
+
+def why_not_rewritten(question: Question) -> str | None:
+    """Why candidates are asked in the user's own words, for people; None if they are not, or if that was wanted.
+
+    >>> why_not_rewritten(Question(text="q", rewrite_refused="lost the number 3", not_rewritten=NotRewritten.REJECTED))
+    'asked in your own words: the rewrite was rejected (lost the number 3)'
+    >>> why_not_rewritten(Question(text="q", rewrite_refused="it is mostly code or quoted text", not_rewritten=NotRewritten.NOT_ASKED))
+    'asked in your own words: it is mostly code or quoted text'
+    """
+    why = question.rewrite_refused
+    if question.rewrite is not None or why is None:
+        return None
+    told = {NotRewritten.REJECTED: f"the rewrite was rejected ({why})", NotRewritten.FAILED: f"the rewrite failed ({why})"}
+    return f"asked in your own words: {why if question.not_rewritten is None else told.get(question.not_rewritten, why)}"
 
 
 def clean(reply: str, original: str = "") -> str:

@@ -51,7 +51,7 @@ class AdmissionQueue:
             self._inside += 1
             ticket.admit()
         elif ahead >= self.most_waiting:
-            raise QueueFull(f"{self._inside} running and {ahead} waiting, which is as many as there may be; ask again later")
+            raise QueueFull(f"{self._inside} running and {ahead} waiting, which is the limit; ask again later")
         else:
             self._line[ticket] = ahead
             ticket.tell(ahead)

@@ -221,7 +221,7 @@ class Connection(web.RequestHandler):
     def log_exception(self, *_: object, **kw: object) -> None:
         """Log what went wrong in aiohttp itself."""
         error = kw.get("exc_info")
-        note("something unforeseen went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
+        note("something unexpected went wrong", level=logging.ERROR, error=error if isinstance(error, BaseException) else None)
 
     def abort(self) -> None:
         """End it at once."""

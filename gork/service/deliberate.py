@@ -165,7 +165,7 @@ class DeliberateApi:
         """Have the judge say why a turn ended as it did, and send its words as they come."""
         explain = self._service.explain
         if explain is None:
-            raise NotFound("this ensemble has no judge that could explain anything")
+            raise NotFound("this ensemble has no judge to explain anything")
         turn = _turn((await read_body(request, ExplainRequest)).turn)
         async with self._service.calls.begin(lambda on_event: explain(turn, on_event)) as job:
             stream = Stream(request, "text/event-stream", {})

@@ -161,8 +161,8 @@ async def _admitted(ticket: Ticket, do: Callable[[OnEvent], Awaitable[T]], job: 
         except GorkError:
             raise
         except Exception as error:  # the edge of what is done for one client: others go on, and this one is told
-            note("something unforeseen went wrong", level=logging.ERROR, error=error)
-            raise InternalError("something went wrong that should not; the log of the service has it") from None
+            note("something unexpected went wrong", level=logging.ERROR, error=error)
+            raise InternalError("something unexpected went wrong; see the log of the service") from None
 
 
 async def within(do: Callable[[OnEvent], Awaitable[T]], on_event: OnEvent, *, limit_s: float, load_s: float, grace_s: float) -> T:
@@ -186,9 +186,7 @@ async def within(do: Callable[[OnEvent], Awaitable[T]], on_event: OnEvent, *, li
     except TimeoutError:
         if not clock.scope.expired():
             raise
-        raise TurnTimedOut(
-            f"it did not come to an end within {limit_s:g} s, which is all that a turn may take here; ask less at once"
-        ) from None
+        raise TurnTimedOut(f"it did not finish within {limit_s:g} s, which is all that a turn may take here; ask less at once") from None
 
 
 class _Clock:

@@ -230,7 +230,7 @@ class LiveTurn:
 
     def give_up(self) -> None:
         """Stop it, since nobody came back for it."""
-        self.job.give_up(TurnStopped("nobody read this turn any more, so it was stopped"))
+        self.job.give_up(TurnStopped("nobody was reading this turn any more, so it was stopped"))
 
     async def run(self, stack: AsyncExitStack, told: Callable[[GorkError], str]) -> None:
         """Log what happens until the turn is over; it counts as running until its readers have been given all."""

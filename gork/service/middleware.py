@@ -115,7 +115,7 @@ async def _answered(service: Service, context: RequestContext, request: web.Requ
     except Exception as error:  # the outermost edge: one request's bug is one request's
         if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             return context.reply or web.Response(status=499)  # the client has left
-        note("something unforeseen went wrong", level=logging.ERROR, route=context.route, error=error)
+        note("something unexpected went wrong", level=logging.ERROR, route=context.route, error=error)
         message = f"something went wrong that should not; the log has it as request {context.id}"
         reply = error_response(500, error_body(request.path, 500, message))
     if context.reply is None:

@@ -175,7 +175,7 @@ class _Observation:
                 self._reading_since.pop(member, None)
                 note("member is asked again", level=logging.WARNING, member=member, why=why)
             case Rewritten(question) if question.rewrite_refused is not None:
-                note("rewrite refused", level=logging.DEBUG, why=question.rewrite_refused)
+                note("not rewritten", level=logging.DEBUG, kind=question.not_rewritten, why=question.rewrite_refused)
             case Judged(verdict):
                 self._metrics.judged(verdict)
             case _:

@@ -10,23 +10,27 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from gork.config.ensemble import shipped_ensembles
 from gork.config.load import Setting
-from gork.config.schema import placeholder
+from gork.config.schema import placeholder, suggestion
 from gork.config.settings import SETTINGS
 from gork.errors import UsageError
 from gork.terminal import program
+from gork.terminal.layout import paragraph, two_columns
 from gork.terminal.session_options import LATEST
 
 GROUPS: Final = {"asking": "asking", "models": "models", "limits": "limits (seconds, unless said otherwise)", "serve": "the service"}
 """Headings of the settings' flags, by the group that a setting names."""
+_CONFIG = "A settings file (YAML)."
 SHELLS: Final = ("bash", "zsh", "fish")
 OWN: Final = ("question", "interactive", "json", "session", "list", "show_config", "version", "files", "only", "system", "options")
 """What a command line gives besides settings."""
 _WIDEST = 100
 _FLAGS_WIDTH = 26
+_LEAST_BESIDE = 60
+"""Columns from which on a flag and its help stand side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Verb:
     forms: tuple[tuple[str, ...], ...] = ((),)
     """The words that may follow: capitals stand for any word, a|b for one of both; the longest last."""
     groups: tuple[str, ...] = ()
-    """Of the settings that it uses."""
+    """Groups of the settings that it uses."""
     settings: tuple[str, ...] = ()
     """Single settings that it uses, where it needs few of a group."""
     as_json: bool = False
@@ -68,45 +72,48 @@ VERBS: Final = {
         Verb(
             name="serve",
             help="answer browsers and other programs over HTTP, at http://127.0.0.1:8080",
-            about="Runs until Ctrl-C or SIGTERM. Ollama's and OpenAI's APIs, and a page for browsers, at one address.",
+            about="Ollama's API, OpenAI's API and a page for browsers, all at one address, until Ctrl-C or SIGTERM.",
             groups=("serve", "models", "limits"),
+            settings=("seed", "optimize", "compute"),
             examples=("serve --port 9000", "serve --host 0.0.0.0 --token-file ./token"),
         ),
         Verb(
             name="doctor",
-            help="ask every model for ten tokens: what works, what is missing, how to fix it",
-            about="Exit codes: 0 all models answer, 3 a question is answered without some of them, 1 no question can be answered.",
+            help="test every model: what works, what is missing, how to fix it",
+            about="Each model writes ten tokens.\n"
+            "Exit codes: 0 all models work, 3 some do not but questions are answered without them, 1 no question can be answered.",
             groups=("models",),
             as_json=True,
-            timeout="Longest time for each model. (default: 120)",
+            timeout="Maximum time for each model. (default: 120)",
             examples=("doctor", "doctor --ensemble heavy-lite --json"),
         ),
         Verb(
             name="pull",
             help="download the models that are missing",
-            about="On Ollama, or weights for the embedded engine. Run it again to continue after an interruption.",
+            about="Ollama pulls them; for the embedded engine their weights are downloaded. Run it again to resume after an interruption.",
             settings=("ensemble", "engine", "ollama_host", "cache", "offline", "hub_token"),
             examples=("pull", "pull --engine embedded --ensemble heavy-lite"),
         ),
         Verb(
             name="wait",
             help="wait until the models can answer",
-            about="Exit codes: 0 all models are ready, or at least one candidate when the time is up; 1 none is.",
+            about="Exit codes: 0 all models are ready, or when the time is up at least one candidate is; 1 none is.",
             settings=("ensemble", "engine", "ollama_host", "connect_timeout"),
-            timeout="Longest wait. (default: 900)",
+            timeout="Maximum wait. (default: 900)",
             examples=("wait --timeout 60",),
         ),
         Verb(
             name="ensembles",
             help="list the ensembles: shipped ones and your own",
-            about="Your own are the YAML files in ~/.config/gork/ensembles; each can be named without its folder and ending.",
+            about="Your own are the YAML files in ~/.config/gork/ensembles; refer to one by its file name without .yaml.\n"
+            "show prints the file of an ensemble, to copy and change.",
             forms=((), ("show", "NAME")),
-            examples=("ensembles", "ensembles show starter > ~/.config/gork/ensembles/mine.yaml"),
+            examples=("ensembles", "ensembles show starter > mine.yaml"),
         ),
         Verb(
             name="weights",
             help="list the downloaded weights, their sizes and the ensembles that use them",
-            about="path prints where a file is (for ollama create), remove deletes it.",
+            about="path prints the path of a file (for ollama create), remove deletes the file.",
             forms=((), ("path|remove", "NAME")),
             settings=("ensemble", "cache"),
             examples=("weights", "weights remove SmolLM2-135M-Instruct.Q4_1"),
@@ -114,8 +121,9 @@ VERBS: Final = {
         Verb(
             name="completion",
             help="print a script that completes commands and options in your shell",
-            about='For bash: eval "$(gork completion bash)"; for zsh: gork completion zsh > a file _gork on your $fpath; '
-            "for fish: gork completion fish | source",
+            about='bash: eval "$(gork completion bash)"\n'
+            "zsh: gork completion zsh > a file _gork in a folder of your $fpath\n"
+            "fish: gork completion fish | source",
             forms=(("|".join(SHELLS),),),
             examples=("completion bash >> ~/.bashrc",),
         ),
@@ -123,21 +131,42 @@ VERBS: Final = {
 }
 
 
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST) - 2
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
-        super().__init__(prog, max_help_position=_FLAGS_WIDTH, width=width)
+        super().__init__(prog, max_help_position=_FLAGS_WIDTH if _width() >= _LEAST_BESIDE else 6, width=_width())
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return paragraph(text, width)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if isinstance(action, argparse.BooleanOptionalAction):
             short = "".join(f"{flag}, " for flag in action.option_strings if not flag.startswith("--"))
             return short + next(f"--[no-]{flag[2:]}" for flag in action.option_strings if flag.startswith("--"))
-        return super()._format_action_invocation(action)
+        return "\n      ".join(paragraph(super()._format_action_invocation(action), self._width - 4))
 
 
-def parser() -> argparse.ArgumentParser:
-    """All flags, and the words as `question`: what a command line is read with."""
-    made = argparse.ArgumentParser(prog=program.name(), usage=_usage(None), add_help=False, allow_abbrev=False)
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message.removeprefix("argument "), fix=f"see {program.name()} --help")
+
+
+def parsed(arguments: Sequence[str]) -> dict[str, Any]:
+    """The flags of a command line, and its words as `question`. Raises a `UsageError`."""
+    given, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        known = [flag for action in _parser()._actions for flag in action.option_strings]  # noqa: SLF001 - no public way to list them
+        flag = unknown[0].partition("=")[0]
+        near = suggestion(flag, known)
+        raise UsageError(f"there is no option {flag[:40]}{near}", fix=None if near else f"see {program.name()} --help")
+    return vars(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = _Parser(prog=program.name(), usage=_usage(None), add_help=False, allow_abbrev=False)
     made.add_argument("question", nargs="*")
     _add_own_flags(made)
     for name in GROUPS:
@@ -155,10 +184,10 @@ def verb_of(words: Sequence[str], arguments: Sequence[str]) -> Verb | None:
         return None
     verb = VERBS[words[0]]
     if not verb.takes(words[1:]):
-        quoted = " ".join(words)
+        typed = " ".join(words)
         raise UsageError(
-            f"{verb.name} cannot be followed by {' '.join(words[1:]) or 'nothing'}: {' or '.join(verb.usages)}",
-            fix=f'to ask this as a question: {program.call()} -- "{quoted}"',
+            f'"{typed}" is not a command; usage: {" or ".join(verb.usages)}',
+            fix=f'to ask it as a question: {program.call()} -- "{typed}"',
         )
     return verb
 
@@ -168,7 +197,7 @@ def help_for(arguments: Sequence[str]) -> str | None:
     before = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if not {"-h", "--help"} & set(before):
         return None
-    words = parser().parse_known_args([given for given in before if given not in {"-h", "--help"}])[0].question
+    words = _parser().parse_known_args([given for given in before if given not in {"-h", "--help"}])[0].question
     verb = VERBS.get(words[0]) if words else None
     return (_question_help() if verb is None else _verb_help(verb)).format_help()
 
@@ -210,21 +239,25 @@ def _question_help(prog: str | None = None) -> argparse.ArgumentParser:
         f'{call} -f notes.txt "Summarise this"': "a question about a file",
         call: "interactive chat",
     }
-    width = max(map(len, examples))
+    width = _width()
     about = [
-        "Several small local models answer your question; the best answer is picked.",
+        *paragraph("Several small local models answer your question; the best answer is picked.", width),
         "",
         "examples:",
-        *(f"  {example:<{width}}  {what}" for example, what in examples.items()),
+        *two_columns(examples.items(), width),
         "",
-        f"commands ({program.name()} COMMAND --help says more):",
-        *(f"  {verb.name:<11} {verb.help}" for verb in VERBS.values()),
-        f'  To ask a question that begins with one of these words: {call} -- "wait, what?"',
+        "commands:",
+        *two_columns(((verb.name, verb.help) for verb in VERBS.values()), width),
+        *paragraph(f"{program.name()} COMMAND --help describes a command and its options.", width, first="  ", indent="  "),
+        *paragraph(f'To ask a question that begins with such a word: {call} -- "wait, what?"', width, first="  ", indent="  "),
     ]
     ending = [
-        "exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 incomplete (only with --strict), 130 interrupted.",
-        "Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file",
-        f"(--config FILE, else ~/.config/gork/config.yaml). Options of the service: {program.name()} serve --help",
+        *paragraph("exit codes: 0 answered, 1 no answer, 2 wrong usage, 3 incomplete (only with --strict), 130 interrupted.", width),
+        *paragraph(
+            "Every setting is also an environment variable (GORK_SEED for --seed) and a key of a settings file (--config FILE, else "
+            "~/.config/gork/config.yaml).",
+            width,
+        ),
     ]
     made = argparse.ArgumentParser(
         prog=prog or program.name(),
@@ -233,7 +266,9 @@ def _question_help(prog: str | None = None) -> argparse.ArgumentParser:
         epilog="\n".join(ending),
         formatter_class=_Formatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    made.add_argument("-h", "--help", action="help", help="Show this help.")
     _add_own_flags(made)
     for name in ("asking", "models", "limits"):
         _add_settings(made.add_argument_group(GROUPS[name]), name)
@@ -242,25 +277,28 @@ def _question_help(prog: str | None = None) -> argparse.ArgumentParser:
 
 def _verb_help(verb: Verb) -> argparse.ArgumentParser:
     examples = ["examples:", *(f"  {program.call()} {example}" for example in verb.examples)]
+    about = [f"{verb.help[0].upper()}{verb.help[1:]}.", *verb.about.splitlines()]
     made = argparse.ArgumentParser(
         prog=program.name(),
         usage=_usage(verb),
-        description=f"{verb.help[0].upper()}{verb.help[1:]}.\n{verb.about}".strip(),
+        description="\n".join(line for part in about for line in paragraph(part, _width())),
         epilog="\n".join(examples),
         formatter_class=_Formatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    made.add_argument("-h", "--help", action="help", help="Show this help.")
     _add_verb_flags(made, verb)
     return made
 
 
 def _add_verb_flags(made: argparse.ArgumentParser, verb: Verb) -> None:
     if verb.as_json:
-        made.add_argument("--json", action="store_true", help="print JSON")
+        made.add_argument("--json", action="store_true", help="Print JSON.")
     if verb.timeout is not None:
         made.add_argument("--timeout", metavar="SECONDS", help=verb.timeout)
     if verb.groups or verb.settings:
-        made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
+        made.add_argument("--config", metavar="FILE", help=_CONFIG)
     for name in verb.settings:
         _add_setting(made, SETTINGS[name])
     for name in verb.groups:
@@ -269,28 +307,28 @@ def _add_verb_flags(made: argparse.ArgumentParser, verb: Verb) -> None:
 
 def _add_own_flags(made: argparse.ArgumentParser) -> None:
     """The flags that are no settings."""
-    made.add_argument("-i", "--interactive", action="store_true", help="interactive chat, line by line if the input is a pipe")
-    made.add_argument("--json", action="store_true", help="print the whole turn as one line of JSON (docs/turn.schema.json)")
+    made.add_argument("-i", "--interactive", action="store_true", help="Interactive chat; reads line by line if the input is a pipe.")
+    made.add_argument("--json", action="store_true", help="Print the whole turn as one line of JSON (docs/turn.schema.json).")
     made.add_argument(
-        "--continue", dest="session", nargs="?", const=LATEST, metavar="ID", help="continue the conversation used last, or this one"
+        "--continue", dest="session", nargs="?", const=LATEST, metavar="ID", help="Continue the last conversation, or the one with this ID."
     )
     made.add_argument(
-        "-f", "--file", dest="files", action="append", metavar="PATH", help="put a text file before the question (repeatable)"
+        "-f", "--file", dest="files", action="append", metavar="PATH", help="Put a text file before the question (repeatable)."
     )
-    made.add_argument("--system", metavar="TEXT", help="instructions for the candidates")
+    made.add_argument("--system", metavar="TEXT", help="Instructions for the candidates.")
     made.add_argument(
         "-o",
         "--option",
         dest="options",
         action="append",
         metavar="NAME=VALUE",
-        help="a sampling option, such as temperature=0 (repeatable)",
+        help="A sampling option, such as temperature=0 (repeatable).",
     )
-    made.add_argument("--only", metavar="NAME", help="ask this candidate alone, without rewriting")
-    made.add_argument("--list", action="store_true", help="list the saved conversations, those used last first")
-    made.add_argument("--config", metavar="FILE", help="a settings file (YAML)")
-    made.add_argument("--show-config", action="store_true", help="print every setting and where it comes from")
-    made.add_argument("--version", action="store_true", help="print the program's version")
+    made.add_argument("--only", metavar="NAME", help="Ask only this candidate, without rewriting.")
+    made.add_argument("--list", action="store_true", help="List the saved conversations, last used first.")
+    made.add_argument("--config", metavar="FILE", help=_CONFIG)
+    made.add_argument("--show-config", action="store_true", help="Print every setting and where it comes from.")
+    made.add_argument("--version", action="store_true", help="Print the version.")
 
 
 def _add_settings(made: argparse._ActionsContainer, group: str, *, without: Sequence[str] = ()) -> None:
@@ -314,7 +352,11 @@ def _described(setting: Setting) -> str:
     default = setting.default
     if default is None or default == ():
         return _escaped(setting.help)
-    shown = ("on" if default else "off") if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+    shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    elif isinstance(default, float):
+        shown = f"{default:g}"
     return _escaped(f"{setting.help} (default: {shown})")
 
 

@@ -27,7 +27,7 @@ def read(given: str) -> TextFile:
     try:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise UsageError(f"{shown} is {'a folder' if path.is_dir() else 'not a file' if path.exists() else 'not there'}")
+            raise UsageError(f"{shown} {'is a folder' if path.is_dir() else 'is not a file' if path.exists() else 'does not exist'}")
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:

@@ -54,7 +54,7 @@ def run(arguments: Sequence[str] | None, assemble: Assemble) -> int:
 def _run(arguments: list[str], assemble: Assemble) -> int:
     if (text := command_line.help_for(arguments)) is not None:
         return _print(text.rstrip("\n"))
-    given = vars(command_line.parser().parse_args(arguments))
+    given = command_line.parsed(arguments)
     own = {name: given.pop(name) for name in command_line.OWN}
     words = own["question"]
     verb = command_line.verb_of(words, arguments)
@@ -138,15 +138,17 @@ class Wish:
 async def main(settings: Settings, assemble: Assemble, wish: Wish) -> int:
     """Ask one question, or hold a conversation; returns the exit code. Raises a `GorkError`."""
     async with AsyncExitStack() as stack:
+        saved = session_options.SavedSessions(settings, _say)
+        stack.callback(saved.close)
+        # Before models are fetched and loaded: there may be no such conversation.
+        resumed = None if wish.session is None else saved.begin(wish.session)
         backend = None if settings.server is None else await _service(settings, stack, interactive=wish.prompt is None)
-        backend = backend or await _own_models(settings, assemble, stack, interactive=wish.prompt is None)
+        backend = backend or await _own_models(settings, assemble, stack, wish)
         ask, settings = backend.ask, backend.settings
         if wish.only is not None:
             alone(settings.ensemble, wish.only)  # is there one?
         if wish.prompt is None or wish.session is not None:
-            saved = session_options.SavedSessions(settings, _say)
-            stack.callback(saved.close)
-            log, conversation = saved.begin(wish.session)
+            log, conversation = resumed or saved.begin(None)
             if wish.prompt is None:
                 from gork.terminal import repl  # noqa: PLC0415 - a single question starts without it
 
@@ -170,6 +172,8 @@ async def main(settings: Settings, assemble: Assemble, wish: Wish) -> int:
 def _wants_repl(words: Sequence[str], *, interactive: bool, as_json: bool) -> bool:
     if interactive and (words or as_json):
         raise UsageError("-i reads its questions from the input: leave out the question and --json")
+    if as_json and not words and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("--json needs a question, on the command line or from a pipe")
     return interactive or (not words and sys.stdin is not None and sys.stdin.isatty())
 
 
@@ -183,9 +187,12 @@ def _prompt(words: Sequence[str], settings: Settings, files: Sequence[attachment
     return prompt_input.check_prompt(attachments.attached(files, prompt_input.join(piped, words)), context=context)
 
 
-async def _own_models(settings: Settings, assemble: Assemble, stack: AsyncExitStack, *, interactive: bool) -> Backend:
+async def _own_models(settings: Settings, assemble: Assemble, stack: AsyncExitStack, wish: Wish) -> Backend:
     """The models of this process: an engine is chosen, opened, and closed with `stack`."""
-    selected = await choose.select(settings, _frontend(_silence if settings.quiet else _say, interactive=interactive))
+    chosen = await choose.choose(settings)
+    if wish.only is not None:
+        alone(chosen.settings.ensemble, wish.only)  # is there one? Before anything is fetched for it
+    selected = await choose.prepare(chosen, _frontend(_silence if settings.quiet else _say, interactive=wish.prompt is None))
     settings = selected.settings
     engine = await stack.enter_async_context(selected.open())
     return Backend(

@@ -27,7 +27,7 @@ def first_words(environ: Mapping[str, str], settings: Settings) -> str | None:
     """What is said of such a prompt before anything is asked; None where there is nothing to say."""
     if not is_guest(environ) or not settings.save or is_kept(settings):
         return None
-    return f"this conversation lives as long as this {_thing(environ)}: GORK_DATA names no volume that it could be kept in"
+    return f"this conversation will be lost with this {_thing(environ)}: GORK_DATA names no volume that it could be kept in"
 
 
 def last_words(environ: Mapping[str, str], settings: Settings, session: str | None) -> str:

@@ -138,7 +138,7 @@ async def examine(chosen: Chosen, models: Mapping[str, Model], *, say: Say, each
         )
     programs, lacking = await _programs(compute=chosen.settings.compute)
     if lacking is not None:
-        warnings.append(f"programs cannot be run here ({lacking}): what could be computed is answered in words")
+        warnings.append(f"programs cannot be run here ({lacking}): questions that could be computed are answered in words")
     queues: dict[str, list[MemberReport]] = {}
     for member in ensemble.members:
         model = models.get(member.name)

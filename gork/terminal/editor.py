@@ -29,12 +29,12 @@ def editor_command(environ: Mapping[str, str]) -> list[str]:
         except ValueError as error:
             raise UsageError(f"${name} cannot be understood ({error}): {printable(given)}") from None
         if shutil.which(command[0], path=environ.get("PATH")) is None:
-            raise UsageError(f"${name} names an editor that is not there: {printable(command[0])}")
+            raise UsageError(f"${name} names an editor that does not exist: {printable(command[0])}")
         return command
     for name in _USUAL:
         if (found := shutil.which(name, path=environ.get("PATH"))) is not None:
             return [found]
-    raise UsageError("no editor was found: set $EDITOR to the one that you like")
+    raise UsageError("no editor was found: set $EDITOR")
 
 
 async def edit(text: str, environ: Mapping[str, str]) -> str:

@@ -28,13 +28,13 @@ def open_history(
         return InMemoryHistory(), None
     folder = folder or state_home(environ)
     if folder is None:
-        return InMemoryHistory(), "what you type is kept in memory only: there is no home folder (XDG_STATE_HOME or HOME)"
+        return InMemoryHistory(), "your input history is kept in memory only: there is no home folder (XDG_STATE_HOME or HOME)"
     path = folder / "history"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _tidy(path, most_bytes)
     except OSError as error:
-        return InMemoryHistory(), f"what you type is kept in memory only: {printable(str(path))}: {error.strerror}"
+        return InMemoryHistory(), f"your input history is kept in memory only: {printable(str(path))}: {error.strerror}"
     return _TypedHistory(path), None
 
 

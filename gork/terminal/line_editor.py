@@ -120,7 +120,7 @@ class EditingReader:
             if reading.done():
                 return reading.result()
             lost.result()
-            return Ended("nobody reads this terminal any more: leaving")
+            return Ended("nobody is reading this terminal any more: leaving")
         finally:
             reading.cancel()
             lost.cancel()

@@ -86,7 +86,7 @@ def show_answer(text: str, *, prefix: str = "", markdown: bool) -> None:
         return
     made = _laid_out(text, prefix, sys.stdout, colour=able.colour)
     if made is None:
-        tell(sys.stderr, "the answer is too long or too deeply nested to be formatted: it is shown as it was written")
+        tell(sys.stderr, "the answer is too long or too deeply nested to be formatted: showing it as written")
         write(prefix + text)
     else:
         _print(made)
@@ -151,17 +151,17 @@ def cut(answer: Answer) -> str | None:
     """The line below an answer that its model did not bring to an end; None for a whole one.
 
     >>> cut(Answer(member="a", model="m", text="x", tokens=512, complete=False, stop="length"))
-    'this answer is cut: it reached the limit of its length (512 tokens)'
+    'this answer is cut off: it reached its length limit (512 tokens)'
     """
     if answer.complete:
         return None
     reasons = {
-        "length": f"it reached the limit of its length ({answer.tokens} tokens)",
-        "deadline": "its time was up",
-        "repetition": "its model had begun to repeat itself",
+        "length": f"it reached its length limit ({answer.tokens} tokens)",
+        "deadline": "it ran out of time",
+        "repetition": "its model had started to repeat itself",
         STOPPED: "it was stopped",
     }
-    return f"this answer is cut: {reasons.get(answer.stop, answer.stop)}"
+    return f"this answer is cut off: {reasons.get(answer.stop, answer.stop)}"
 
 
 def is_degraded(turn: Turn) -> bool:
@@ -181,7 +181,7 @@ def shortfall(turn: Turn) -> str | None:
         return None
     asked = len(turn.answers) + len(turn.failures) + len(turn.not_needed)
     parts = [f"{len(turn.answers)} of {asked} models answered"] if turn.failures else []
-    parts += [f"{failure.member} failed: {failure.message}" for failure in turn.failures]
+    parts += [f"failed: {failure.message}" for failure in turn.failures]
     parts += [f"{answer.member} was cut short by its deadline" for answer in turn.answers if answer.stop == "deadline"]
     return one_line("; ".join(parts)) or None  # of a missing verdict the line below the answer tells
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
+from gork.rewriting.prompt import why_not_rewritten
 from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
     Answer,
@@ -98,7 +99,7 @@ class PlainProgress:
                 cut = "" if answer.complete else f", cut short ({answer.stop})"
                 self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}{_ran(answer)}")
             case Failed(failure):
-                self._line(f"  {failure.member} failed: {failure.message}", _RED)
+                self._line(f"  failed: {failure.message}", _RED)
             case Notice(text, about_verdict=False):
                 self._line(f"  {text}", _YELLOW)
             case Notice() | Token() | Judged() | Finished():
@@ -136,9 +137,7 @@ def asked_as(event: Rewritten) -> str | None:
     question = event.question
     if question.rewrite is not None:
         return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
-    if question.rewrite_refused is not None:
-        return f"asked in your own words (rewrite rejected: {question.rewrite_refused})"
-    return None
+    return why_not_rewritten(question)
 
 
 class RowLine(NamedTuple):
@@ -245,7 +244,7 @@ class Rows:
                 self._drop_draft(failure.member)
             case Rewritten(question):
                 for row in self._of(Stage.REWRITE):
-                    row.text = question.rewrite or f"refused: {question.rewrite_refused}"
+                    row.text = question.rewrite or question.rewrite_refused or ""
             case Judged(verdict):
                 for row in self._of(Stage.JUDGE):
                     row.text = f"chose {verdict.winner}" if row.state is State.DONE and verdict.judge_calls else row.text

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TaskID, TextColumn, TransferSpeedColumn
 
+from gork.terminal.safe_text import wrapped
+
 _NARROW = 64
 _PER_SECOND = 8
 
@@ -25,9 +27,11 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def say(self, line: str) -> None:
-        """Show a line above the bars, without what a terminal would act on."""
+        """Show a line above the bars, broken at words, without what a terminal would act on."""
         plain = "".join(c if c.isprintable() or c == "\n" else " " for c in line)
-        self._progress.console.print(plain, markup=False, highlight=False, soft_wrap=True)
+        console = self._progress.console
+        broken = "\n".join(part for each in plain.split("\n") for part in wrapped(each, console.width))
+        console.print(broken, markup=False, highlight=False, soft_wrap=True)
 
     def at(self, name: str, done: int, total: int) -> None:
         """Move a job's bar."""

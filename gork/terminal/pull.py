@@ -103,7 +103,7 @@ async def pull(chosen: Chosen, progress: Progress) -> int:
     if "embedded" in parts:
         jobs += _missing_weights(chosen, parts["embedded"], progress.say)
     for member in parts.get("openai", ()):
-        progress.say(f"{member.name}: its server has its models: nothing to pull")
+        progress.say(f"{member.name}: its server has its own models: nothing to pull")
     failed += await bring_all(jobs, progress)
     if failed:
         progress.say(f"failed: {', '.join(failed)}")
@@ -115,7 +115,7 @@ async def _missing_models(settings: Settings, members: Sequence[Member], say: Sa
     wanted: dict[str, dict[str, str]] = {}
     for member in members:
         if member.model is None:
-            say(f"{member.name}: names no model, so its server's only one is asked: nothing to pull")
+            say(f"{member.name}: names no model, so its server's only one is used: nothing to pull")
         else:
             wanted.setdefault(member.url or settings.ollama_host, {}).setdefault(library.normal(member.model), member.model)
     jobs: list[Job] = []
@@ -162,4 +162,4 @@ async def pull_tags(host: str, tags: Sequence[str], progress: Progress) -> None:
     """Have one server fetch these models. Raises an `EngineError` if one of them cannot be had."""
     failed = await bring_all([from_ollama(host, tag, tag) for tag in tags], progress)
     if failed:
-        raise EngineError(f"{', '.join(failed)} could not be pulled; try again (it goes on where it was): {program.call()} pull")
+        raise EngineError(f"{', '.join(failed)} could not be pulled; to resume: {program.call()} pull")

@@ -17,6 +17,7 @@ from gork.conversation.thread import Conversation, announce
 from gork.errors import UsageError
 from gork.flow import Ask
 from gork.terminal import output
+from gork.terminal.safe_text import head
 from gork.terminal.screen import is_terminal
 from gork.terminal.session import ConversationHooks
 from gork.turn import OnEvent, Question, Turn
@@ -28,6 +29,8 @@ LATEST = ""
 """What `--continue` without an id stands for."""
 _ID = re.compile(r"[0-9a-z-]{1,32}")
 _PIPE_WIDTH = 200
+_LEAST_BESIDE = 60
+"""Columns of a window from which on a conversation's first question stands beside its id."""
 
 Say = Callable[[str], None]
 
@@ -62,7 +65,7 @@ class SavedSessions:
     def load(self, wanted: str) -> tuple[ConversationHooks, Conversation]:
         """Go on with another one; returns what keeps it up to date, and what was said in it. Raises a `UsageError` for an unknown id."""
         if self._log is not None and wanted == self._log.id:
-            raise UsageError(f"{wanted} is the conversation that is going on")
+            raise UsageError(f"{wanted} is the current conversation")
         log, conversation = self.begin(wanted)
         return hooks_of(log), conversation
 
@@ -101,7 +104,7 @@ def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog,
         say(notice)
     if resumed.session is not None:
         turns = len(resumed.conversation)
-        say(f"session {resumed.session} goes on after {turns} turn{'' if turns == 1 else 's'}")
+        say(f"continuing session {resumed.session} after {turns} turn{'' if turns == 1 else 's'}")
     return resumed.log, resumed.conversation
 
 
@@ -126,18 +129,20 @@ def print_list(settings: Settings, say: Say) -> int:
     folder = _folder(settings)
     found = sessions.listing(folder, say)
     if not found:
-        say(f"no session is saved{'' if folder is None else f' in {folder}'}")
+        say(f"there are no saved sessions{'' if folder is None else f' in {folder}'}")
         return 0
     width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _PIPE_WIDTH
     for session in found:
-        output.write(listed(session, width))
+        output.write("\n".join(listed(session, width)))
     return 0
 
 
-def listed(session: Listed, width: int) -> str:
-    """A saved conversation as one line of this width: its id, when it was used last, how many turns it has, its first question."""
-    line = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}  {session.first}"
-    return line if len(line) <= width else line[: width - 3] + "..."
+def listed(session: Listed, width: int) -> list[str]:
+    """A saved conversation: its id, when it was used last, how many turns it has, its first question; beside or below."""
+    about = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}"
+    if width >= _LEAST_BESIDE:
+        return [f"{about}  {head(session.first, width - len(about) - 2)}"]
+    return [session.id, f"  {head(session.first, width - 2)}"]
 
 
 def _folder(settings: Settings) -> Path | None:

@@ -99,7 +99,7 @@ async def _wait(chosen: Chosen, say: Say) -> int:
         names = [member.name for member in chosen.parts["embedded"] if choose.ready_file(member, chosen.settings) is None]
         if names:
             pull = program.pull(chosen.settings)
-            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and waiting fetches none: {pull}")
+            raise EngineError(f"the weights of {', '.join(names)} are not in the cache, and wait downloads nothing: {pull}")
     if list(chosen.parts) == ["embedded"]:
         say(f"nothing to wait for: the embedded engine runs in this process ({chosen.why})")
         return wait.READY

@@ -43,13 +43,13 @@ def short(model: str) -> str:
 
 def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     """The line over one answer; without a turn, of one that was stopped."""
-    remarks = [short(answer.model), f"{answer.tokens} tokens in {answer.seconds:.1f} s"]
+    remarks = [short(answer.model), f"{_count(answer.tokens, 'token')} in {answer.seconds:.1f} s"]
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
     if turn is not None and answer.member in turn.verdict.scores:
         remarks.append(f"the judge's reading {turn.verdict.scores[answer.member]:.2f}")
-    chosen = " <- chosen" if turn is not None and answer.member == turn.winner.member else ""
-    return f"--- {number}. {answer.member} ({', '.join(remarks)}){chosen}"
+    chosen = ", chosen" if turn is not None and answer.member == turn.winner.member else ""
+    return f"--- {number}. {answer.member}{chosen} ({', '.join(remarks)})"
 
 
 def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
@@ -69,7 +69,7 @@ def stats(counted: SessionStats) -> str:
     rows = [
         (name, *(str(count[name]) for count in (counted.wins, counted.answers, counted.failures, counted.not_needed))) for name in names
     ]
-    lines.append(table([("member", "won", "answered", "failed", "not needed"), *rows]))
+    lines.append(table([("member", "won", "answered", "failed", "unneeded"), *rows]))
     lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
     if not counted.turns:
         return "\n".join(lines)
@@ -127,6 +127,6 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
         yield in_fence(turn.computed.program, "python") + "\n"
         yield "</details>\n"
     for failure in turn.failures:
-        yield f"- {failure.member} failed: {first_line(failure.message, 200)}\n"
+        yield f"- failed: {first_line(failure.message, 200)}\n"
     if turn.not_needed:
         yield f"- not waited for: {', '.join(turn.not_needed)}\n"

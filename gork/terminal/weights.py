@@ -36,7 +36,7 @@ def table(folder: Path, chosen: Ensemble) -> str:
     found = cache.entries(folder)
     rows = [(entry.name, _size(entry.size), ", ".join(users.get(entry.file, ())) or "-") for entry in found]
     if waiting := cache.unfinished_bytes(folder):
-        rows.append(("(unfinished downloads)", _size(waiting), "go on with pull"))
+        rows.append(("(unfinished downloads)", _size(waiting), "resume with pull"))
     if not rows:
         return f"There are no weights in {folder}."
     rows = [("file", "size", "used by"), *rows]
@@ -63,7 +63,7 @@ def _named(name: str, folder: Path) -> cache.Entry:
     if len(meant) == 1:
         return meant[0]
     if meant:
-        raise UsageError(f"{name} means {len(meant)} files in {folder}: say which, {' or '.join(entry.file.name for entry in meant)}")
+        raise UsageError(f"{name} matches {len(meant)} files in {folder}: choose {' or '.join(entry.file.name for entry in meant)}")
     names = ", ".join(entry.name for entry in found) or "nothing"
     raise UsageError(
         f"there is no {printable(name)} in {folder} (there is {names})", fix=f"fetch it with: {program.call()} pull --ensemble NAME"

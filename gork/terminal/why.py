@@ -9,21 +9,21 @@ from gork.terminal.safe_text import one_line
 from gork.turn import Reason, Turn, Unmeasured, Verdict
 
 _WHY: Mapping[str, str] = {
-    "computed": "what was computed decides",
+    "computed": "the computed result decides",
     "favourite": "it is the favourite, and nothing that counts speaks against it",
     "prior": "it is the first of the configured order, and nothing that counts speaks against it",
-    Reason.CHECKS: "plain code refutes {favourite}'s answer and finds nothing against this one",
-    Reason.AGREEMENT: "others agree on an answer that is not {favourite}'s",
-    Reason.JUDGE: "the judge's reading is for it, and against {favourite}'s",
-    Reason.CHECKS_AND_JUDGE: "plain code refutes {favourite}'s answer, and the judge's reading is for this one",
-    Reason.AGREEMENT_AND_JUDGE: "others agree on an answer that is not {favourite}'s, and the judge with them",
-    Reason.CONFIDENCE: "its model was far surer of its words than {favourite} was",
+    Reason.CHECKS: "automatic checks refute {favourite}'s answer and find nothing against this one",
+    Reason.AGREEMENT: "others agree on an answer other than {favourite}'s",
+    Reason.JUDGE: "the judge prefers it to {favourite}'s",
+    Reason.CHECKS_AND_JUDGE: "automatic checks refute {favourite}'s answer, and the judge prefers this one",
+    Reason.AGREEMENT_AND_JUDGE: "others agree on an answer other than {favourite}'s, and so does the judge",
+    Reason.CONFIDENCE: "its model was far more confident in its words than {favourite}",
 }
 _SPEAKS: Mapping[Reason, str] = {
-    Reason.CHECKS: "plain code",
+    Reason.CHECKS: "automatic checks",
     Reason.AGREEMENT: "agreement of others",
     Reason.JUDGE: "the judge",
-    Reason.CHECKS_AND_JUDGE: "plain code and the judge",
+    Reason.CHECKS_AND_JUDGE: "automatic checks and the judge",
     Reason.AGREEMENT_AND_JUDGE: "agreement of others and the judge",
     Reason.CONFIDENCE: "confidence",
 }
@@ -55,7 +55,7 @@ def _favourite(said: Verdict) -> str:
         return f"favourite: {said.favourite}, the first whose answer can be used in the configured order (nothing was measured for this)"
     of = f"questions of this kind ({said.favourite_kind})" if said.favourite_kind is not None else "all questions together"
     sure = "" if said.sure is None else f"; the choice was right in {said.sure:.0%} of such questions"
-    return f"favourite: {said.favourite}, which was measured to be best for {of}{sure}"
+    return f"favourite: {said.favourite}, measured to be the best for {of}{sure}"
 
 
 def _against(said: Verdict) -> Iterator[str]:
@@ -63,17 +63,17 @@ def _against(said: Verdict) -> Iterator[str]:
     if not said.objections:
         yield "against its answer: nothing"
     for one in said.objections:
-        weight = "counts" if one.counts else "is not certified to be right more often, so it does not count"
+        weight = "counts" if one.counts else "does not count, since it was not measured to be right more often"
         yield f"against its answer, for {one.member}'s: {_SPEAKS[one.reason]}{f' ({one.detail})' if one.detail else ''}; this {weight}"
 
 
 def _judge(said: Verdict) -> Iterator[str]:
     """What the judge read."""
     if said.fallback is not None:
-        yield f"the judge had no say: {said.fallback.text}"
+        yield f"the judge did not decide: {said.fallback.text}"
     elif not said.scores:
         yield "the judge's word was not needed: it could not have changed the choice"
     else:
         own = "" if said.judge_answer is None else f', its own answer is "{one_line(said.judge_answer)}"'
         scores = ", ".join(f"{member} {score:.2f}" for member, score in sorted(said.scores.items(), key=lambda item: -item[1]))
-        yield f"the judge's reading{own}: {scores} (the higher, the more it is for that answer)"
+        yield f"the judge's reading{own}: {scores} (higher: more in favour of that answer)"

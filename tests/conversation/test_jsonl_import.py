@@ -71,7 +71,7 @@ def test_a_session_of_an_earlier_version_goes_on(folder):
 
     assert (SESSION, ()) == (resumed.session, resumed.notices)
     assert [*EXCHANGES, ("q4", "a4")] == folder.history()
-    assert ["sessions of an earlier version, now also in sessions.db: 1; their files stay as they are"] == folder.said
+    assert ["imported sessions of an earlier version into sessions.db: 1; their files stay as they are"] == folder.said
     assert SAMPLE == file.read_text()
 
 
@@ -167,5 +167,5 @@ def test_a_database_that_cannot_be_made_is_said(folder):
     (folder.path / "sessions.db").mkdir()
 
     resumed = resume(None, folder.path, folder.said.append)
-    assert "cannot be taken over" in folder.said[0]
+    assert "cannot be imported" in folder.said[0]
     assert (0, None) == (len(resumed.conversation), resumed.session)

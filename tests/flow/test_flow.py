@@ -13,7 +13,20 @@ from gork.config.ensemble import Choosing, Ensemble
 from gork.engines.call import Deadlines
 from gork.errors import Died, NoAnswer, Refused, Unreachable
 from gork.flow import Limits
-from gork.turn import Answered, Failed, Fallback, Finished, Judged, Notice, Question, Restarted, Rewritten, StageStarted, Turn
+from gork.turn import (
+    Answered,
+    Failed,
+    Fallback,
+    Finished,
+    Judged,
+    Notice,
+    NotRewritten,
+    Question,
+    Restarted,
+    Rewritten,
+    StageStarted,
+    Turn,
+)
 from tests.support.scripted_model import ScriptedModel
 
 
@@ -182,6 +195,7 @@ async def test_a_refused_rewrite_leaves_the_users_words_and_is_reported():
 
     assert turn.question.rewrite is None
     assert "3" in of_kind(events, Rewritten)[0].question.rewrite_refused
+    assert NotRewritten.REJECTED is turn.question.not_rewritten
     assert all("Name 3 cities of France." == model.asked[0][-1]["content"] for model in asked.candidates)
 
 
@@ -192,7 +206,19 @@ async def test_a_promptimizer_that_fails_does_not_fail_the_turn():
     turn, events = await run(team(*three("Lyon", "Paris", "Nice"), promptimizer=broken))
 
     assert "p at http://p: connection refused" == turn.question.rewrite_refused
+    assert NotRewritten.FAILED is turn.question.not_rewritten
     assert "p" == of_kind(events, Failed)[0].failure.member
+
+
+async def test_a_question_that_would_gain_nothing_is_not_given_to_the_promptimizer_and_that_is_no_rejection():
+    """The fact says that nobody was asked, in the turn as `--json` prints it."""
+    asked = team(*three("Lyon", "Paris", "Nice"), promptimizer=ScriptedModel("p"))
+
+    turn, events = await run(asked, "x = [1]; print(x[0])")
+
+    assert [] == asked.promptimizer.asked
+    assert NotRewritten.NOT_ASKED is of_kind(events, Rewritten)[0].question.not_rewritten
+    assert "not_asked" == turn.as_json()["question"]["not_rewritten"]
 
 
 async def test_without_optimizing_the_promptimizer_is_not_asked():

@@ -22,6 +22,7 @@ from gork.turn import (
     Failed,
     MemberState,
     Notice,
+    NotRewritten,
     Question,
     State,
     Turn,
@@ -263,7 +264,7 @@ class TestAnswerNow:
         turn, events = await turn_task
 
         assert (turn.answer, turn.not_needed) == ("Lyon", ("b",))
-        assert "nothing is written yet that could be taken: the first answer ends the waiting" in notices(events)
+        assert "nothing is written yet: the first answer will be taken" in notices(events)
 
     async def test_asked_for_again_it_takes_what_has_been_written_since(self):
         """A user who presses the key twice does not wait for a whole answer."""
@@ -312,6 +313,7 @@ class TestAnswerNow:
         turn, events = await turn_task
 
         assert (turn.question.rewrite, turn.question.rewrite_refused) == (None, "you wanted the answer now")
+        assert turn.question.not_rewritten is NotRewritten.ANSWER_NOW
         assert rewriter.stopped.is_set()
         assert asked.candidates[0].asked[0][-1]["content"] == "capital of france pls"
         assert (turn.answer, turn.not_needed, not_needed(events)) == ("Paris", ("b",), ["p", "b"])

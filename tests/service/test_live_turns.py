@@ -217,7 +217,7 @@ async def test_a_turn_for_which_nobody_comes_back_is_stopped():
         async with asyncio.timeout(5):
             await server.service.idle()
         async with asked.again() as reply:
-            assert "nobody read this turn any more" in (await reply.text())
+            assert "nobody was reading this turn any more" in (await reply.text())
 
 
 async def test_only_some_turns_go_on_without_a_reader(monkeypatch):

@@ -175,7 +175,7 @@ def test_a_traceback_is_below_its_line_and_cannot_look_like_one(log):
             try:
                 raise ValueError("x\n2026-01-01T00:00:00.000Z INFO forged")
             except ValueError as error:
-                note("something unforeseen went wrong", level=logging.ERROR, error=error)
+                note("something unexpected went wrong", level=logging.ERROR, error=error)
     *text, last = told(log)
     assert LINE.fullmatch(text[0])
     assert all(line.startswith("    ") for line in text[1:])

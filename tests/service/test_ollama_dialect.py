@@ -99,7 +99,7 @@ async def test_a_fallback_is_said_in_the_thinking_channel(server):
     lines = await lines_of(server, "/api/chat", chat())
 
     said = "".join(line["message"].get("thinking", "") for line in lines)
-    assert "judge failed: judge at a test: it will not\n" in said
+    assert "failed: judge at a test: it will not\n" in said
     assert "the judge had no say, the favourite decided: judge at a test: it will not\n" in said
     assert said.endswith("chosen: qwen (fallback)\n\n")
 

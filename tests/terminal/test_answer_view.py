@@ -275,7 +275,7 @@ DEAD = Failure(member="c", kind="died", message="c at http://c: its process\x1b[
         (turn_of(A, B, close=True), None, "chosen: a (two agree against b, a close call); answer 3.2 s, judge 0.4 s, total 3.6 s"),
         (
             turn_of(A, B, failures=(DEAD,)),
-            "2 of 3 models answered; c failed: c at http://c: its process ended badly",
+            "2 of 3 models answered; failed: c at http://c: its process ended badly",
             "chosen: a (two agree against b); answer 3.2 s, judge 0.4 s, total 3.6 s",
         ),
         (
@@ -308,7 +308,7 @@ def test_who_was_not_needed_counts_among_those_who_were_asked():
     """Where somebody else failed."""
     turn = dataclasses.replace(turn_of(A, failures=(DEAD,)), not_needed=("b",))
 
-    assert shortfall(turn).startswith("1 of 3 models answered; c failed")
+    assert shortfall(turn).startswith("1 of 3 models answered; failed: c at")
 
 
 def test_a_saved_conversation_says_which_answers_are_cut():
@@ -317,7 +317,7 @@ def test_a_saved_conversation_says_which_answers_are_cut():
 
     document = views.as_markdown([Exchange("q", turn.answer)], [turn])
 
-    assert "*this answer is cut: it reached the limit of its length (512 tokens)*" in document
+    assert "*this answer is cut off: it reached its length limit (512 tokens)*" in document
     assert "<summary>b (b, cut)</summary>" in document
 
 

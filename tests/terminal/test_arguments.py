@@ -37,7 +37,9 @@ def test_every_setting_is_in_the_help_of_questions_or_of_the_service():
         (["serve", "--help"], "--port N "),
         (["serve", "--help"], "(default: 8080)"),
         (["--port", "1", "serve", "-h"], "usage: final_script.py serve [OPTIONS]"),
-        (["doctor", "--help"], "Longest time for each model"),
+        (["doctor", "--help"], "Maximum time for each model"),
+        (["serve", "--help"], "(default: 127.0.0.1)"),
+        (["serve", "--help"], "--[no-]optimize"),
         (["weights", "--help"], "weights path|remove NAME"),
     ],
 )
@@ -50,14 +52,41 @@ def test_help_has_placeholders_defaults_and_a_page_for_each_verb(monkeypatch, as
     assert ("--port" in text) == ("serve" in asked)
 
 
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
 @pytest.mark.parametrize("verb", [None, *arguments.VERBS])
-def test_descriptions_of_options_are_wrapped_at_the_windows_width(monkeypatch, verb):
-    """Only a list of choices, which has no blank to be broken at, may be longer."""
-    monkeypatch.setenv("COLUMNS", "60")
+def test_the_help_is_broken_at_words_for_the_windows_width(monkeypatch, verb, columns):
+    """Descriptions, commands, options and the end of it; only what is typed, which must be copied as it is, may be longer."""
+    monkeypatch.setenv("COLUMNS", columns)
     text = arguments.help_for([*([verb] if verb else []), "-h"]) or ""
-    options = re.findall(r"^  -.*|^ {8,}.*", text, re.MULTILINE)
+    typed = re.compile(r"usage: | {7}\S+ \w+ |  (python )?\S+ (completion|doctor|ensembles|pull|serve|wait|weights) ")
 
-    assert [] == [line for line in options if len(line) > 60 and "{" not in line]
+    assert [] == [line for line in text.splitlines() if len(line) > int(columns) and not typed.match(line)]
+
+
+async def test_an_option_that_there_is_not_is_answered_with_the_nearest(run_here):
+    """In one line, with exit code 2; without a near one the help is named."""
+    code, out, err = await run_here("--quite", "hello")
+    unlike = await run_here("--zzzzzz", "hello")
+    missing = await run_here("--seed")
+
+    assert (2, b"", 1) == (code, out, err.count("\n"))
+    assert 'there is no option --quite, did you mean "--quiet"?' in err
+    assert "--help" in unlike[2]
+    assert "--seed: expected one argument" in missing[2]
+    assert "--help" in missing[2]
+
+
+async def test_what_cannot_be_continued_or_asked_is_said_before_weights_are_downloaded(tmp_path):
+    """Half a gigabyte for a mistyped name would be too much: nothing is said of an engine or of a download."""
+    program = Program(tmp_path)
+    offline = ("--engine", "embedded", "--ensemble", "tiny", "--offline", "--cache", str(tmp_path / "empty"))
+    session = await program.run(*offline, "--continue", "nope-id", "hello")
+    member = await program.run(*offline, "--only", "nobody", "hello")
+
+    assert (2, b"") == session[:2] == member[:2]
+    assert 'no session "nope-id"' in session[2]
+    assert 'no candidate "nobody"' in member[2]
+    assert "engine:" not in session[2] + member[2]
 
 
 @pytest.mark.parametrize(

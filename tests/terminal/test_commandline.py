@@ -52,8 +52,8 @@ async def test_json_prints_one_turn_that_follows_its_schema(program):
 
 
 CUT = {
-    "length": (Reply("It began when", done_reason="length"), "It began when", "it reached the limit of its length (3 tokens)"),
-    "repetition": (Reply(tokens=["It", *[" is"] * 31], unfinished=True), "It" + " is" * 31, "its model had begun to repeat itself"),
+    "length": (Reply("It began when", done_reason="length"), "It began when", "it reached its length limit (3 tokens)"),
+    "repetition": (Reply(tokens=["It", *[" is"] * 31], unfinished=True), "It" + " is" * 31, "its model had started to repeat itself"),
 }
 
 
@@ -68,7 +68,7 @@ async def test_a_chosen_answer_that_is_cut_is_told_of(program, server, flag, how
     code, out, err = await program.run(flag, "--strict", "tell me more")
 
     assert 3 == code
-    assert [f"this answer is cut: {why}"] == [line for line in err.splitlines() if "this answer is cut" in line]
+    assert [f"this answer is cut off: {why}"] == [line for line in err.splitlines() if "this answer is cut" in line]
     if flag == "--json":
         turn = json.loads(out)
         assert (written, [False] * 3) == (turn["answer"], [answer["complete"] for answer in turn["answers"]])
@@ -117,7 +117,7 @@ async def test_a_degraded_turn_is_answered_and_under_strict_ends_with_3(program,
     relaxed, strict = await program.run("capital of france pls"), await program.run("--strict", "capital of france pls")
 
     assert [(0, b"It is Paris.\n"), (3, b"It is Paris.\n")] == [relaxed[:2], strict[:2]]
-    assert "llama failed: llama at http://127.0.0.1:" in relaxed[2]
+    assert "failed: llama at http://127.0.0.1:" in relaxed[2]
     assert "out of luck" in relaxed[2]
 
 

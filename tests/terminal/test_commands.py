@@ -47,7 +47,7 @@ def turn(prompt: str = "capital?", winner: str = "qwen", **verdict: object) -> T
         question=Question(text=prompt),
         winner=next(answer for answer in answers if answer.member == winner),
         answers=answers,
-        failures=(Failure(member="tiny", kind="timeout", message="too late"),),
+        failures=(Failure(member="tiny", kind="timeout", message="tiny at http://tiny: too late"),),
         verdict=Verdict(**{**said, **verdict}),
         timings={"rewrite": 1.0, "answer": 2.0, "judge": 1.0, "total": 4.0},
         engine="embedded",
@@ -136,7 +136,7 @@ class TestReading:
         [
             ("/hlep", 'no command /hlep, did you mean "/help"'),
             ("/" + "x" * 500, "no command /" + "x" * 40),
-            ("/stats now", "/stats takes nothing after it"),
+            ("/stats now", "/stats takes no argument"),
             ("/show", "Usage: /show N|MEMBER"),
         ],
     )
@@ -213,8 +213,8 @@ class TestTurns:
         await desk.run("/answers")
 
         heads = [line for line in desk.lines if line.startswith("---")]
-        assert ["qwen-small", "qwen", "llama", "failed:"] == [head.split()[2] for head in heads]
-        assert ["<- chosen" in head for head in heads] == [False, True, False, False]
+        assert ["qwen-small", "qwen", "llama", "tiny"] == [head.split()[2].rstrip(",") for head in heads]
+        assert [", chosen" in head for head in heads] == [False, True, False, False]
         assert {"Nice", "Paris", "indeed"} <= set(desk.lines)
 
     @pytest.mark.parametrize("wanted", ["2", "qwen"])
@@ -269,7 +269,7 @@ class TestTurns:
         [
             (
                 {"fallback": Fallback("refused", "the judge is tired"), "judge_calls": 0},
-                "the judge had no say: the judge is tired",
+                "the judge did not decide: the judge is tired",
             ),
             ({"note": "one usable answer: nothing to judge", "judge_calls": 0}, "one usable answer: nothing to judge"),
         ],
@@ -285,7 +285,7 @@ class TestTurns:
         await desk.run("/why")
 
         assert says in desk.text
-        assert "nothing that it could explain" in desk.text
+        assert "nothing for the judge to explain" in desk.text
 
     async def test_retry_asks_the_last_question_again_in_its_place(self, tmp_path):
         """The same words in the same way; its answer replaces the last one, also for a saved session; the history is that before it."""
@@ -408,7 +408,7 @@ class TestSaving:
         text = (tmp_path / "my file.md").read_text()
         assert "## Answer (llama, llama:1b)\n\nNice\n" in text
         assert "````text\nParis\n```\nindeed\n````" in text
-        assert "- tiny failed: too late" in text
+        assert "- failed: tiny at http://tiny: too late" in text
 
     async def test_a_file_that_is_there_is_replaced_only_on_demand(self, desk, tmp_path):
         """It says how."""
@@ -548,7 +548,7 @@ class TestSetting:
         (tmp_path / "data").write_bytes(b"\xff\xff\x00\x01")
         await desk.run(f"/file {tmp_path / 'a b.txt'}")
         assert [TextFile("a b.txt", "Où ?\n")] == desk.session.files
-        for name, says in (("none", "not there"), (".", "a folder"), ("data", "binary file")):
+        for name, says in (("none", "does not exist"), (".", "a folder"), ("data", "binary file")):
             with pytest.raises(UsageError, match=says):
                 await desk.run(f"/file {tmp_path / name}")
         assert (len(f"{tmp_path}/a"), [f"{tmp_path}/a b.txt"]) == commands.words(desk.session, f"/file {tmp_path}/a")
@@ -589,7 +589,7 @@ class TestUsing:
             drafts(event)
         desk.session.stopped = drafts
         await desk.run("/answers")
-        assert {"Berlin", "Bonn", "--- c failed: c died"} <= set(desk.lines)
+        assert {"Berlin", "Bonn", "--- failed: c died"} <= set(desk.lines)
         await desk.run("/use 1")
 
         assert [("one", TEXTS["qwen"]), ("two", "Berlin")] == [(e.user, e.assistant) for e in desk.session.conversation.exchanges]
@@ -633,7 +633,7 @@ class TestUsing:
         with pytest.raises(UsageError, match="no code"):
             await desk.run("/copy code llama")
         desk.asked(finished=replace(turn(), winner=Answer(member="qwen", model="q", text="x" * 100_000)))
-        with pytest.raises(UsageError, match="too much"):
+        with pytest.raises(UsageError, match="too long"):
             await desk.run("/copy")
 
 
@@ -673,7 +673,7 @@ class TestNotNeeded:
             more,
         )
         assert [
-            "llama was not waited for: it is asked now",
+            "llama was not waited for: asking it now",
             "--- 3. llama (llama:1b, 3 tokens in 1.5 s, the judge's reading -0.50)",
             "Nice",
         ] == decided.lines

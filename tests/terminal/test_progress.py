@@ -21,7 +21,7 @@ from wcwidth import wcswidth
 from gork.config.ensemble import Ensemble, Member
 from gork.terminal import screen
 from gork.terminal.output import make_progress
-from gork.terminal.progress import PlainProgress, Rows
+from gork.terminal.progress import PlainProgress, Rows, asked_as
 from gork.turn import (
     Answer,
     Answered,
@@ -31,6 +31,7 @@ from gork.turn import (
     Judged,
     MemberState,
     Notice,
+    NotRewritten,
     Question,
     Restarted,
     Rewritten,
@@ -101,6 +102,20 @@ def test_a_row_shows_state_first_token_tokens_rate_and_seconds(clock):
         "b       waiting                         178s",
         "judge   waiting",
     ] == texts(rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "line"),
+    [
+        (NotRewritten.NOT_ASKED, "it is mostly code or quoted text", "asked in your own words: it is mostly code or quoted text"),
+        (NotRewritten.REJECTED, "lost the number 3", "asked in your own words: the rewrite was rejected (lost the number 3)"),
+        (NotRewritten.FAILED, "p: no connection", "asked in your own words: the rewrite failed (p: no connection)"),
+        (NotRewritten.ANSWER_NOW, "you wanted the answer now", "asked in your own words: you wanted the answer now"),
+    ],
+)
+def test_only_a_rewrite_that_was_written_is_said_to_be_rejected(kind, why, line):
+    """A question that was not rewritten says why, in a sentence for each way of it."""
+    assert asked_as(Rewritten(Question(text="q", rewrite_refused=why, not_rewritten=kind))) == line
 
 
 def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):
@@ -258,7 +273,7 @@ def test_plain_progress_is_one_line_for_each_change():
         "  a: first token after 0.0 s",
         "  b: waiting for a free slot",
         "  a: 50 tokens in 2.0 s, cut short (length)",
-        "  b failed: out of luck",
+        "  failed: out of luck",
         "  a: retrying (it died)",
         "  cut",
     ] == lines
@@ -268,8 +283,8 @@ def test_plain_progress_is_coloured_only_where_that_is_forced():
     """FORCE_COLOR in a pipe: the failure is red, and nothing moves a cursor."""
     failed = Failed(Failure(member="b", kind="error", message="out of luck\x1b[2J"))
 
-    assert ["\x1b[31m  b failed: out of luck\x1b[0m"] == plainly(failed, colour=True)
-    assert ["  b failed: out of luck"] == plainly(failed)
+    assert ["\x1b[31m  failed: out of luck\x1b[0m"] == plainly(failed, colour=True)
+    assert ["  failed: out of luck"] == plainly(failed)
 
 
 def test_a_stream_that_breaks_does_not_break_the_turn():
@@ -621,7 +636,7 @@ async def test_a_degraded_turn_says_so_above_the_answer(start, server):
         assert 0 == await terminal.exit_code()
 
         text = terminal.text
-        assert text.index("2 of 3 models answered; llama failed: ") < text.index("It is Paris.\n") < text.index("chosen: qwen (")
+        assert text.index("2 of 3 models answered; failed: llama") < text.index("It is Paris.\n") < text.index("chosen: qwen (")
 
 
 async def test_a_turn_without_a_verdict_says_so_below_the_answer(start, server):

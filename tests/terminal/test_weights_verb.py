@@ -43,7 +43,7 @@ def test_the_cache_is_listed_with_sizes_and_users(settings: Settings, capsys: py
     assert capsys.readouterr().out.splitlines() == [
         "file                    size  used by",
         "tiny.gguf               4 MB  mine",
-        "(unfinished downloads)  2 MB  go on with pull",
+        "(unfinished downloads)  2 MB  resume with pull",
         "",
         f"6 MB in {tmp_path / 'cache'}",
     ]

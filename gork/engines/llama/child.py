@@ -30,8 +30,8 @@ _NO_ENGINE = (
     "the embedded engine needs xllamacpp, which cannot be imported here ({what}): `pip install xllamacpp` gets it where there "
     "is a wheel for it; elsewhere install Ollama and use --engine ollama"
 )
-_ILLEGAL = "this processor lacks an instruction that the xllamacpp wheel was built for: use --engine ollama"
-_KILLED = "unless it was killed by hand, memory ran out: take smaller weights or a smaller context"
+_ILLEGAL = "this processor lacks an instruction that the xllamacpp wheel needs: use --engine ollama"
+_KILLED = "unless somebody killed it, it ran out of memory: use smaller weights or a smaller context"
 
 
 class NotStarted(Exception):
@@ -219,13 +219,13 @@ class Child:
             case {"error": "no_engine", "what": what}:
                 raise EngineError(_NO_ENGINE.format(what=what))
             case {"error": _}:
-                what = "llama.cpp cannot load this file: it is torn, not GGUF, or of an unknown kind"
+                what = "llama.cpp cannot load this file: it is damaged, not GGUF, or of an unknown kind"
                 raise NotStarted("refused", what, "fetch it again")
             case None:
                 how, fix = _ending(await self._process.wait())
                 raise NotStarted("died", f"its process ended while it loaded the file: {how}{self._said()}", fix)
             case _:
-                raise NotStarted("died", "its process said something else than where it listens" + self._said())
+                raise NotStarted("died", "its process did not say where it listens" + self._said())
 
     def _said(self) -> str:
         lines = self._last_words.decode("utf-8", "replace").split("\n")

@@ -277,10 +277,10 @@ class EmbeddedModel(Model):
         ending = await self.child.ended(_NEWS_OF_ITS_END_S)
         if ending is not None:
             how, fix = ending
-            raise self._error(Died, f"its process went away: {how}", fix)
+            raise self._error(Died, f"its process ended: {how}", fix)
         if fault is not None and fault.kind in (FaultKind.NO_CONNECTION, FaultKind.NO_CONNECTION_IN_TIME):
-            raise self._error(Unreachable, "its process runs and takes no connection")
-        raise self._error(Died, "the connection to its process broke off")
+            raise self._error(Unreachable, "its process is running but accepts no connection")
+        raise self._error(Died, "the connection to its process was lost")
 
     def _note_timings(self, reply: Mapping[str, Any]) -> None:
         timings = reply.get("timings")

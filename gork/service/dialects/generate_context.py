@@ -14,7 +14,7 @@ import msgspec
 
 from gork.wire import json_bytes
 
-FOREIGN_CONTEXT: Final = "the context of this request is not one that this service gave: it is left out"
+FOREIGN_CONTEXT: Final = "the context of this request is not from this service: it is ignored"
 LARGEST: Final = 256 << 10
 """Bytes of a conversation; beyond, the oldest turns are forgotten."""
 _MARK: Final = 0x67_6F_72  # "gor"

@@ -17,6 +17,7 @@ from aiohttp import web
 from gork.engines.call import Completion
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, PromptTooLong, Refused
 from gork.judging.json_form import misfit
+from gork.rewriting.prompt import why_not_rewritten
 from gork.service.dialects.requests import UnderstoodRequest, messages_for_member
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.request_context import current
@@ -384,7 +385,7 @@ class ThinkingChannel:
             case MemberState():
                 return None
             case Failed(failure):
-                return f"{failure.member} failed: {failure.message}"
+                return f"failed: {failure.message}"
             case Restarted(member, why):
                 return f"{member} is asked again: {why}"
 
@@ -406,12 +407,10 @@ class ThinkingChannel:
 def rewrite_line(question: Question) -> str | None:
     """How the rewrite stage ended.
 
-    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="lost the number 3"))
-    ('asked as: Q?', 'asked in your own words (lost the number 3)')
+    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="it has no words"))
+    ('asked as: Q?', 'asked in your own words: it has no words')
     """
-    if question.rewrite is not None:
-        return f"asked as: {question.rewrite}"
-    return None if question.rewrite_refused is None else f"asked in your own words ({question.rewrite_refused})"
+    return why_not_rewritten(question) if question.rewrite is None else f"asked as: {question.rewrite}"
 
 
 def heading(answer: Answer) -> str:

@@ -31,7 +31,7 @@ const SPEAKS = {
   checks: "plain code",
   agreement: "agreement of others",
   judge: "the judge",
-  "checks-and-judge": "plain code and the judge",
+  "checks-and-judge": "automatic checks and the judge",
   "agreement-and-judge": "agreement of others and the judge",
   confidence: "confidence",
 };

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from pathlib import Path
 
 from gork.config.schema import suggestion
 from gork.errors import UsageError
 from gork.terminal.commands import answers, asking, conversation
 from gork.terminal.commands.table import Command, Edited, Leave, Outcome
+from gork.terminal.layout import paragraph, two_columns
 from gork.terminal.session import Session
 
 __all__ = ["BY_WORD", "COMMANDS", "Command", "Edited", "Leave", "Outcome", "help_text", "read", "words"]
@@ -25,8 +25,6 @@ NOTES = (
     "Enter while the models work: answer now, with what there is. Ctrl-C stops an answer.",
     "exit, quit or Ctrl-D to leave. Tab completes commands.",
 )
-_SIDE_BY_SIDE = 60
-"""Columns from which on a command and its help stand side by side."""
 _MOST_PATHS = 50
 
 
@@ -45,18 +43,13 @@ def read(text: str) -> tuple[Command, str] | None:
 
 def help_text(width: int) -> str:
     """The table as text for a window of this width, for /help."""
-    room, lines = max(width - 1, 20), list[str]()
-    usages = max(len(command.usage) for command in COMMANDS) + 4
-    for command in COMMANDS:
-        also = f" Also: {', '.join('/' + alias for alias in command.aliases)}." if command.aliases else ""
-        beside = width >= _SIDE_BY_SIDE
-        first = f"  {command.usage}".ljust(usages) if beside else "    "
-        if not beside:
-            lines.append(f"  {command.usage}")
-        lines += textwrap.wrap(command.help + also, room, initial_indent=first, subsequent_indent=" " * (usages if beside else 4))
-    for note in NOTES:
-        lines += textwrap.wrap(note, room)
-    return "\n".join(lines)
+    room = max(width - 1, 20)
+    rows = [(command.usage, command.help + _also(command)) for command in COMMANDS]
+    return "\n".join([*two_columns(rows, room), *(line for note in NOTES for line in paragraph(note, room))])
+
+
+def _also(command: Command) -> str:
+    return f" Also: {', '.join('/' + alias for alias in command.aliases)}." if command.aliases else ""
 
 
 def words(session: Session, text: str) -> tuple[int, list[str]]:
@@ -100,26 +93,28 @@ async def _bye(_session: Session, _argument: str) -> Outcome:
 
 COMMANDS: tuple[Command, ...] = (
     Command(name="help", aliases=("?",), run=_help, help="Show this help."),
-    Command(name="answers", run=answers.answers, help="All answers to the last question."),
+    Command(name="answers", run=answers.answers, help="Show all answers to the last question."),
     Command(
         name="show",
         argument="N|MEMBER",
         run=answers.show,
         words=answers.members_to_show,
-        help="One of them; a member that was not waited for is asked now.",
+        help="Show one of them; asks a member that was not waited for.",
     ),
     Command(
-        name="use", argument="N|MEMBER", run=answers.use, words=answers.members, help="Make one of them the answer, also after Ctrl-C."
+        name="use", argument="N|MEMBER", run=answers.use, words=answers.members, help="Use one of them as the answer, also after Ctrl-C."
     ),
     Command(name="copy", argument="[code] [N|MEMBER]", run=answers.copy, help="Copy the answer, or only its code, to the clipboard."),
-    Command(name="why", run=answers.why, help="Why that one was chosen: the numbers, then the judge's explanation."),
+    Command(name="why", run=answers.why, help="Show why that one was chosen, and the judge's explanation."),
     Command(name="retry", run=answers.retry, help="Ask the last question again, with another seed."),
-    Command(name="raw", argument="[TEXT]", run=answers.raw, help="Ask this, or the next question, without rewriting."),
-    Command(name="edit", argument="[TEXT]", run=answers.edit, help="Write in your editor ($VISUAL, $EDITOR), from the last question on."),
-    Command(name="file", argument="[PATH]", run=asking.file, path=True, help="Attach a text file to the next question."),
-    Command(name="system", argument="[TEXT|none]", run=asking.system, help="Instructions for the candidates, for this session."),
+    Command(name="raw", argument="[TEXT]", run=answers.raw, help="Ask this (or the next question) without rewriting."),
     Command(
-        name="only", argument="[MEMBER|all]", run=asking.only, words=asking.candidates, help="Ask one candidate alone, or everyone again."
+        name="edit", argument="[TEXT]", run=answers.edit, help="Write in your editor ($VISUAL, $EDITOR), starting from the last question."
+    ),
+    Command(name="file", argument="[PATH]", run=asking.file, path=True, help="Attach a text file to the next question."),
+    Command(name="system", argument="[TEXT|none]", run=asking.system, help="Set instructions for the candidates, for this session."),
+    Command(
+        name="only", argument="[MEMBER|all]", run=asking.only, words=asking.candidates, help="Ask only one candidate, or everyone again."
     ),
     Command(
         name="watch",
@@ -135,7 +130,7 @@ COMMANDS: tuple[Command, ...] = (
         words=asking.settings,
         help="Show or change settings (timeout, seed, ...) and sampling (temperature, num_predict, ...) for this session.",
     ),
-    Command(name="models", run=asking.models, help="The members: role, model, address, and whether each can answer."),
+    Command(name="models", run=asking.models, help="Show the members: role, model, address, and whether each can answer."),
     Command(name="history", run=conversation.history, help="Show the conversation and which turns no longer fit."),
     Command(name="undo", run=conversation.undo, help="Take the last turn back."),
     Command(name="clear", run=conversation.clear, help="Forget the conversation."),
@@ -147,7 +142,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(name="sessions", run=conversation.sessions, help="List the saved conversations."),
     Command(name="load", argument="ID", run=conversation.load, words=conversation.ids, help="Continue a saved conversation."),
-    Command(name="stats", run=conversation.stats, help="This session: wins, failures, close calls, mean times."),
+    Command(name="stats", run=conversation.stats, help="Show counts for this session: wins, failures, close calls, mean times."),
     Command(name="bye", aliases=("exit", "quit"), run=_bye, help="Leave."),
 )
 BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}

@@ -46,7 +46,7 @@ async def answers(session: Session, _argument: str) -> Outcome:
     if turn is not None and turn.not_needed:
         session.say(f"--- {', '.join(turn.not_needed)}: not waited for (/show {turn.not_needed[0]} asks now)")
     for failure in turn.failures if turn is not None else session.stopped.failures if session.stopped is not None else ():
-        session.say(f"--- {failure.member} failed: {failure.message}")
+        session.say(f"--- failed: {failure.message}")
     if turn is None:
         session.say("The turn was not finished: /use N makes one of these the answer.")
     return None
@@ -64,7 +64,7 @@ async def show(session: Session, argument: str) -> Outcome:
 
 async def _ask_afterwards(session: Session, turn: Turn, member: str) -> None:
     """Ask a member that was not waited for, and add its answer to the turn. Raises a `GorkError` if there is none."""
-    session.say(f"{member} was not waited for: it is asked now")
+    session.say(f"{member} was not waited for: asking it now")
     how = structs.replace(session.settings, ensemble=alone(session.settings.ensemble, member), seed=turn.seed)
     question = replace(turn.question, history=session.before(turn).messages)  # a service's turn comes without it
     asked = await session.backend.ask(question, lambda event: _tell_wait(session, event), how)
@@ -115,19 +115,19 @@ async def use(session: Session, argument: str) -> Outcome:
 async def copy(session: Session, argument: str) -> Outcome:
     """Put an answer, or its code alone, into the clipboard of the terminal."""
     if session.copy is None:
-        raise UsageError("/copy needs a terminal that can be told what to copy")
+        raise UsageError("/copy needs a terminal with clipboard support")
     words = argument.split()
     code = "code" in words
     words = [word for word in words if word != "code"]
     answer = _found(session, words[0])[1] if words else last(session).winner if session.stopped is None else None
     if answer is None:
-        raise UsageError("the turn was not finished: say which answer, /copy N")
+        raise UsageError("the turn was not finished: choose an answer with /copy N")
     text = _code_of(answer.text) if code else answer.text
     encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
     if len(encoded) > _MOST_COPIED:
-        raise UsageError("that is too much for a terminal's clipboard; /save FILE has it all")
+        raise UsageError("that is too long for a terminal's clipboard; use /save FILE")
     session.copy(f"\x1b]52;c;{encoded}\x07")
-    session.say(f"copied {'the code' if code else 'the answer'} ({len(text)} characters), if your terminal lets programs copy")
+    session.say(f"copied {'the code' if code else 'the answer'} ({len(text)} characters), if your terminal allows it")
     return None
 
 
@@ -143,10 +143,10 @@ async def why(session: Session, _argument: str) -> Outcome:
     turn = last(session)
     session.tell(reasons(turn))
     if turn.verdict.note is not None or turn.verdict.fallback is not None:
-        session.say("nothing was chosen between answers, or the judge failed: there is nothing that it could explain")
+        session.say("There is nothing for the judge to explain: there was nothing to choose between, or the judge failed.")
         return None
     if session.backend.explain is None:
-        session.say("this ensemble has no judge that could explain it")
+        session.say("this ensemble has no judge to explain it")
         return None
     legend = ", ".join(f"{letter} is {member}" for member, letter in letters_of(turn).items())
     session.say(f"The judge's explanation, written afterwards ({legend}):")
@@ -164,7 +164,7 @@ async def why(session: Session, _argument: str) -> Outcome:
     finally:
         session.show_piece("\n")
     if not reason:
-        session.say("the judge said nothing")
+        session.say("the judge gave no explanation")
     return None
 
 
@@ -180,7 +180,7 @@ async def raw(session: Session, argument: str) -> Outcome:
     if argument.strip():
         return Request(argument, optimize=False)
     session.raw_next = True
-    session.say("the next question is asked without rewriting")
+    session.say("the next question will be asked without rewriting")
     return None
 
 
@@ -191,7 +191,7 @@ async def edit(session: Session, argument: str) -> Outcome:
     before = argument or (session.request.prompt if session.request is not None else "")
     text = await edit_text(before, session.environ)
     if not text.strip():
-        session.say("the text is empty: nothing is asked")
+        session.say("the text is empty: nothing was asked")
         return None
     return Edited(text)
 

@@ -43,7 +43,7 @@ async def set_(session: Session, argument: str) -> Outcome:
             session.say(_setting_line(session.settings, SETTINGS[known]))
         for option in session.options:
             session.say(_option_line(session, option))
-        session.say(f"sampling, as each member has it: {', '.join(option for option in OPTIONS if option not in session.options)}")
+        session.say(f"sampling (each member's own values): {', '.join(option for option in OPTIONS if option not in session.options)}")
     elif name in OPTIONS:
         if value:
             session.options = changed_options(session.options, name, value)
@@ -70,7 +70,7 @@ def changed_options(options: Mapping[str, object], name: str, text: str) -> dict
 
 def _option_line(session: Session, name: str) -> str:
     value = session.options.get(name)
-    return f"{name} = {value:g}  (/set)" if isinstance(value, int | float) else f"{name} = {_UNSET}  (as each member has it)"
+    return f"{name} = {value:g}  (/set)" if isinstance(value, int | float) else f"{name} = {_UNSET}  (each member's own)"
 
 
 def _setting(name: str) -> Setting:
@@ -111,7 +111,7 @@ async def system(session: Session, argument: str) -> Outcome:
     """Show or change the instructions for the candidates."""
     if argument.strip():
         session.system = "" if argument.strip().lower() == _UNSET else argument.strip()
-    session.say(f"instructions: {session.system}" if session.system else "the candidates have no instructions but their own")
+    session.say(f"instructions: {session.system}" if session.system else "no instructions besides the candidates' own")
     return None
 
 
@@ -124,7 +124,7 @@ async def only(session: Session, argument: str) -> Outcome:
         alone(session.settings.ensemble, name)  # is there one?
         session.only = name
     session.say(
-        "all candidates are asked" if session.only is None else f"only {session.only} is asked, without rewriting (/only all: everyone)"
+        "asking all candidates" if session.only is None else f"asking only {session.only}, without rewriting (/only all: everyone again)"
     )
     return None
 

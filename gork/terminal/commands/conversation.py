@@ -34,7 +34,7 @@ async def history(session: Session, _argument: str) -> Outcome:
 async def clear(session: Session, _argument: str) -> Outcome:
     """Forget the conversation."""
     session.clear()
-    session.say("the conversation is forgotten")
+    session.say("the conversation was cleared")
     return None
 
 
@@ -80,10 +80,11 @@ async def sessions(session: Session, _argument: str) -> Outcome:
     """List the saved conversations."""
     found = _saved(session).listing()
     for one in found[:_LISTED]:
-        session.say(session_options.listed(one, session.width() - 1))
+        for line in session_options.listed(one, session.width() - 1):
+            session.say(line)
     if len(found) > _LISTED:
         session.say(f"and {len(found) - _LISTED} older ones")
-    session.say("/load ID continues one of them." if found else "no conversation is saved yet")
+    session.say("/load ID continues one of them." if found else "there are no saved conversations yet")
     return None
 
 

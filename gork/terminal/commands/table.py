@@ -55,7 +55,7 @@ class Command:
     def check(self, argument: str) -> str:
         """Return the argument; raises `UsageError` if it is missing, or if the command takes none."""
         if argument and not self.argument:
-            raise UsageError(f"/{self.name} takes nothing after it")
+            raise UsageError(f"/{self.name} takes no argument")
         if self.argument and not argument and not self.argument.startswith("["):
             raise UsageError(f"Usage: {self.usage}")
         return argument
