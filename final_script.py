@@ -200,8 +200,7 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     else:
         on_event(StageStarted(Stage.REWRITE, (model.name,)))
         try:
-            options = {"seed": seed, **model.member.options}
-            messages = rewrite_messages(question, model.member)
+            options, messages = {"seed": seed, **model.member.options}, rewrite_messages(question, model.member)
             writing = model.chat(messages, options=options, on_event=on_event, limit_s=team.limits.rewrite)
             reply = await unless(team.answer_now, writing)
         except ModelError as error:
