@@ -359,9 +359,11 @@ def _read_list(make: Callable[[Any], Any], item: Any, notes: list[Any], place: L
 
 def _read_mapping(key: Any, item: Any, place: Located, mistakes: Mistakes) -> Any:  # noqa: ANN401 - as above
     """A mapping whose keys are of a type, too."""
-    known = {}
+    keys, known = {}, {}
+    for name, entry in (place.value if isinstance(place.value, dict) else {}).items():
+        made = _noted(functools.partial(_convert, key), name, entry, mistakes)
+        if made is not UNSET:
+            keys[name], known[name] = made, entry
     if isinstance(place.value, dict):
-        named = functools.partial(_convert, key)
-        known = {name: entry for name, entry in place.value.items() if _noted(named, name, entry, mistakes) is not UNSET}
         place = Located(known, place.line, place.path)
-    return read_keys(dict.fromkeys(known, item), place, mistakes)
+    return {keys[name]: value for name, value in read_keys(dict.fromkeys(known, item), place, mistakes).items()}

@@ -338,10 +338,15 @@ class TestFitting:
         assert 26 == coin.uncertified[Reason.AGREEMENT].wins
 
     def test_a_table_is_read_as_it_is_written(self, tmp_path):
-        """Every count, and the hashes of the members that it holds for."""
-        found = fit.table(many(120, "Lyon", "It is Paris", "Paris"), THREE, {"mine": "0" * 64})
+        """Every count, and the hashes of the members that it holds for; kinds and reasons are what they were, not their names."""
+        cases_ = [*many(30, "Lyon", "It is Paris", "Paris"), *many(100, "Paris", "Nice", "Lyon", prefix="f")]
+        found = fit.table(cases_, THREE, {"mine": "0" * 64})
 
-        assert found == read_measured(fit.written(found), "three.measured.yaml")
+        read = read_measured(fit.written(found), "three.measured.yaml")
+
+        assert found == read
+        assert {Reason.AGREEMENT: Reason} == {reason: type(reason) for reason in read.certified}
+        assert {Kind.FACT: Kind} == {kind: type(kind) for kind in read.favourites.by_kind}
         assert fingerprint(THREE.candidates[0]) == found.members["a"]
 
     def test_a_case_is_decided_by_a_table_that_never_saw_its_question(self):

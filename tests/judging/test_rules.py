@@ -7,10 +7,12 @@ from dataclasses import replace as changed
 import pytest
 from msgspec.structs import replace
 
-from gork.config.ensemble import Choosing, Ensemble, Member
+from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble
 from gork.config.measured import Certified, Favourites, Measured, Questions, Share, Wins, fingerprint
+from gork.judging.decide import asks_judge, weigh
+from gork.judging.objections import Contest, Reading
 from gork.judging.rules import WITHOUT_TABLE, ranking_of, rules_for
-from gork.turn import Kind, Question, Reason, Unmeasured
+from gork.turn import Answer, Kind, Question, Reason, Unmeasured
 
 MEMBERS = tuple(Member(name=name, model=f"{name}:1b", system=f"You are {name}.") for name in ("a", "b", "c"))
 JUDGE = Member(name="judge", model="judge:1b")
@@ -123,3 +125,17 @@ def test_a_table_whose_favourite_has_changed_is_of_no_use():
 
     assert (("a", "b", "c"), WITHOUT_TABLE, False) == (said.ranking, said.may_overrule, said.measured)
     assert (Unmeasured.MEMBERS,) == said.unmeasured
+
+
+def test_the_starter_is_decided_by_the_table_that_it_is_shipped_with():
+    """It holds for the members as they are shipped; the judge, whose word it certifies, is asked and heard."""
+    starter = load_ensemble("starter")
+    rules = rules_for(OPEN, starter)
+    favourite, other = rules.ranking[:2]
+    answers = (Answer(member=favourite, model="m", text="Magic does."), Answer(member=other, model="m", text="Air scatters blue light."))
+    contest = Contest.of(OPEN, answers, rules.ranking, share_weights=True)
+
+    assert (True, ()) == (rules.measured, rules.unmeasured)
+    assert asks_judge(weigh(contest, rules, None), rules)
+    verdict = weigh(contest, rules, Reading(scores={favourite: 0.0, other: 1.0}))
+    assert (other, "judge") == (verdict.winner, verdict.policy)
