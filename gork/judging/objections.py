@@ -137,11 +137,12 @@ def agreement(contest: Contest, _: Reading | None, *, closed: bool = False) -> F
 
 
 def judge(contest: Contest, reading: Reading | None) -> Found | None:
-    """The judge's reading puts another answer first, one that does not say the same as the favourite's."""
+    """The judge's reading puts another answer first that plain code does not refute, and that does not say the same as the favourite's."""
     if reading is None:
         return None
-    favourite = contest.favourite.member
-    best = max(contest.answers, key=lambda answer: reading.scores.get(answer.member, 0.0))
+    favourite, asked = contest.favourite.member, contest.question.text
+    standing = [answer for answer in contest.answers if answer.member == favourite or not is_refuted(asked, answer.text)]
+    best = max(standing, key=lambda answer: reading.scores.get(answer.member, 0.0))
     lead = reading.scores.get(best.member, 0.0) - reading.scores.get(favourite, 0.0)
     return Found(best.member) if lead >= LEAST_LEAD and not contest.same(best.member, favourite) else None
 

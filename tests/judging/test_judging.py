@@ -82,6 +82,15 @@ class TestReasons:
         assert {} == found(three, Reading(scores={"a": 0.5, "b": 1.0, "c": 0.0}))
         assert {} == found(three, Reading(scores={"a": 0.4, "b": 0.4, "c": 0.6}))
 
+    def test_the_judge_speaks_for_no_answer_that_plain_code_refutes(self):
+        """However like its own it sounds: code was asked for, and there is none."""
+        asked = Question(text="python function that adds two numbers", kind=Kind.CODE)
+        two = contest(
+            asked, "```python\ndef add(a, b):\n    return a + b\n```", "You take the two numbers, and then you add them together."
+        )
+
+        assert {} == found(two, Reading(scores={"a": 0.0, "b": 1.0}))
+
     def test_confidence_counts_by_far_and_between_equal_weights_alone(self):
         """A program's confidence is none of its result's."""
         sure = {"sure": (-0.9, -0.1)}

@@ -31,7 +31,9 @@ _THING = (
 _ASKED = re.compile(
     r"\b(?:write|create|give me|show me|implement|provide|generate|define|code)\b"
     rf"(?:[^.?!\n:]{{0,60}}\b(?P<first>{_ANY})\b[^.?!\n:]{{0,30}}\b{_THING}\b|[^.?!\n:]{{0,60}}\b{_THING}\b[^.?!\n:]{{0,120}}\b(?:in"
-    rf"|using|with) (?P<second>{_ANY})\b)",
+    rf"|using|with) (?P<second>{_ANY})\b)"
+    rf"|\A\W{{0,5}}(?:(?:an?|the|simple|short|small)\s+){{0,3}}(?P<alone>{_ANY})\s+(?:\w+\s+){{0,2}}{_THING}\s+(?:that|to|which|for|returning"
+    r"|taking|with)\b",  # as people type it: "python function that checks if a number is prime"
     re.IGNORECASE,
 )
 _NO_CODE = re.compile(
@@ -98,12 +100,14 @@ def asked_language(question: str) -> str | None:
 
     >>> asked_language("Write a Python function that adds two numbers"), asked_language("What is Python?")
     ('python', None)
+    >>> asked_language("a short bash script to list files"), asked_language("python functions are slow for what reason?")
+    ('shell', None)
     """
     prose = QUOTED.sub("“”", split_code(question[:4000])[0])
     match = _ASKED.search(prose)
     if match is None or _NO_CODE.search(match[0]):
         return None
-    name = (match["first"] or match["second"]).lower()
+    name = (match["first"] or match["second"] or match["alone"]).lower()
     return next(language for language, pattern in _LANGUAGES if re.fullmatch(pattern, name, re.IGNORECASE))
 
 
