@@ -33,6 +33,8 @@ class InterruptHandler:
         """The signal that ends the session, once it has arrived."""
         self._stop: Callable[[], object] | None = None
         self._asked_at: float | None = None
+        self._early = False
+        """Whether a signal came between two things that are run, as right after a question was entered: it is for the second one."""
         self._restore: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
@@ -65,11 +67,14 @@ class InterruptHandler:
             self._restore.append(partial(signal.signal, number, before))
 
     def stop(self) -> None:
-        """Stop what is running, and nothing more than that."""
+        """Stop what is running, or will be in a moment, and nothing more than that."""
         now = self._loop.time()
-        if self._stop is None or (self._asked_at is not None and now - self._asked_at < REPEATED_S):
+        if self._asked_at is not None and now - self._asked_at < REPEATED_S:
             return
         self._asked_at = now
+        if self._stop is None:
+            self._early = True
+            return
         self._on_stop()
         self._stop()
 
@@ -81,7 +86,8 @@ class InterruptHandler:
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run `work` to its end. Raises `Stopped` when a signal stopped it; by then its clean-up is done too."""
-        if self.ending is not None:
+        early, self._early = self._early, False
+        if self.ending is not None or early:
             work.close()
             raise Stopped
         self._asked_at = None

@@ -36,7 +36,7 @@ async def test_a_context_from_elsewhere_is_not_passed_over_in_silence(context):
         status, reply = await server.ask("/api/generate", {"model": MODEL, "prompt": "hi", "stream": False, "context": context})
 
     assert 200 == status
-    assert "the context of this request is not one that this service gave" in reply["thinking"]
+    assert "the context of this request is not from this service" in reply["thinking"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -40,7 +40,7 @@ def test_a_draft_that_nobody_saw_being_written_comes_whole():
     [
         (answered(stop="length", complete=False), "(cut: length)\n\n"),
         (answered(text="97", computed=Computed(program="print(97)", output="97")), "printed when it was run:\n\n```text\n97\n```\n\n"),
-        (Failed(Failure(member="b", kind="died", message="gone at secret")), "b failed: gone at ...\n\n"),
+        (Failed(Failure(member="b", kind="died", message="gone at secret")), "failed: gone at ...\n\n"),
         (MemberState("b", State.NOT_NEEDED, "why"), "(not waited for)\n\n"),
     ],
 )

@@ -860,3 +860,16 @@ class TestHistory:
         history, why = open_history({}, wanted=True)
         history.append_string("typed")
         assert (["typed"], True) == (list(history.load_history_strings()), "no home folder" in str(why))
+
+
+async def test_a_ctrl_c_between_two_things_is_for_the_second():
+    """A question was entered and its turn has not begun: it does not begin. What is run after that runs."""
+    handler = InterruptHandler()
+    with handler:
+        await handler.run(asyncio.sleep(0))
+        handler.stop()
+        handler.stop()
+
+        with pytest.raises(Stopped):
+            await handler.run(asyncio.Event().wait())
+        assert await handler.run(asyncio.sleep(0, "done")) == "done"
