@@ -34,7 +34,7 @@ from final_script import Team
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, ensemble_file, own_ensembles
 from gork.config.folders import config_home
-from gork.config.measured import Measured, fingerprint, places
+from gork.config.measured import Measured, fingerprints, places
 from gork.config.settings import Settings, load_settings
 from gork.engines import choose
 from gork.engines.weights.progress import Lines
@@ -160,8 +160,8 @@ def _run(arguments: argparse.Namespace) -> int:
             loaded = kept.load(arguments.kept)
             found = runner.run(_from_kept(arguments, loaded, settings.ensemble, questions))
         else:
+            before = _before(arguments, settings.ensemble)  # a file of other members is told of before anything is downloaded or started
             selected = runner.run(_select(settings, arguments.at_once))
-            before = _before(arguments, settings.ensemble)
             path = arguments.cache or choose.cache_of(selected.settings) / "judge-replies.sqlite"
             with ReplyStore(path) as store:
                 found = runner.run(_measure(arguments, selected, store, questions, before))
@@ -246,7 +246,7 @@ def _before(arguments: argparse.Namespace, ensemble: Ensemble) -> kept.Kept | No
     """What the file that is to be written has already; it must be of the same members."""
     if arguments.keep is None or not arguments.keep.exists():
         return None
-    loaded, now = kept.load(arguments.keep), {member.name: fingerprint(member) for member in ensemble.members}
+    loaded, now = kept.load(arguments.keep), fingerprints(ensemble)
     if loaded.members != now:
         others = sorted(name for name in loaded.members.keys() | now.keys() if loaded.members.get(name) != now.get(name))
         raise ConfigError([f"{arguments.keep}: is of other members ({', '.join(others)} differ); name another file"])
@@ -275,7 +275,7 @@ def _to_keep(found: _Found, sets: Mapping[str, str]) -> kept.Kept:
         version=1,
         ensemble=team.ensemble.name,
         engine=team.engine,
-        members={member.name: fingerprint(member) for member in team.ensemble.members},
+        members=fingerprints(team.ensemble),
         sets=dict(sets),
         cases=tuple(kept.kept_case(one.case) for one in found.ready),
         judge=judge.identity if isinstance(judge, CachedModel) else "",

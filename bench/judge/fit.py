@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from bench.judge.contests import Ready
 from bench.judge.statistics import at_least, holm
 from gork.config.ensemble import Ensemble
-from gork.config.measured import Certified, Favourites, Measured, Questions, Share, Wins, fingerprint
+from gork.config.measured import Certified, Favourites, Measured, Questions, Share, Wins, fingerprints
 from gork.judging.rules import ENOUGH, Rules, rules_for
 from gork.turn import Kind, Reason
 
@@ -38,7 +38,7 @@ def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -
     losing = holm({kind: at_least(said.losses, said.wins) for kind, said in computed.items()})
     measured = Measured(
         ensemble=ensemble.name,
-        members={member.name: fingerprint(member) for member in ensemble.members},
+        members=fingerprints(ensemble),
         questions=Questions(count=len({(one.case.item.set, one.case.item.id) for one in found}), sets=dict(sets)),
         favourites=favourites,
         certified={reason: said for reason, said in counts.items() if reason in passed},

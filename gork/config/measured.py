@@ -21,7 +21,7 @@ from gork.config.yaml_file import Mistakes, read_document, read_file
 from gork.turn import Kind, Reason
 
 if TYPE_CHECKING:
-    from gork.config.ensemble import Member
+    from gork.config.ensemble import Ensemble, Member
 
 ENDING: Final = ".measured.yaml"
 _Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", title="a SHA-256 in hexadecimal digits")]
@@ -110,6 +110,11 @@ def fingerprint(member: Member) -> str:
         [member.program.system, member.program.request, dict(member.program.options)],
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def fingerprints(ensemble: Ensemble) -> dict[str, str]:
+    """By member the hash of what decides its words."""
+    return {member.name: fingerprint(member) for member in ensemble.members}
 
 
 def read_measured(text: str, source: str) -> Measured:
