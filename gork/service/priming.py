@@ -16,6 +16,7 @@ from gork.errors import ModelError
 from gork.rewriting.prompt import fixed_prefix
 from gork.service.logs import note
 from gork.service.service import Service
+from gork.waiting import meanwhile
 
 AGAIN_S = 60.0
 _LOOK_S = 2.0
@@ -44,9 +45,5 @@ async def primed(service: Service, *, again_s: float = AGAIN_S) -> AsyncIterator
                     known = False
             await asyncio.sleep(again_s if known else min(_LOOK_S, again_s))
 
-    task = asyncio.create_task(keep(), name="read the promptimizer's instructions")
-    try:
+    async with meanwhile(keep()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})

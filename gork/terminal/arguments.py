@@ -18,7 +18,7 @@ from gork.config.schema import placeholder, suggestion
 from gork.config.settings import SETTINGS
 from gork.errors import UsageError
 from gork.terminal import program
-from gork.terminal.layout import paragraph, two_columns
+from gork.terminal.layout import LEAST_BESIDE, paragraph, two_columns
 from gork.terminal.session_options import LATEST
 
 GROUPS: Final = {"asking": "asking", "models": "models", "limits": "limits (seconds, unless said otherwise)", "serve": "the service"}
@@ -29,8 +29,6 @@ OWN: Final = ("question", "interactive", "json", "session", "list", "show_config
 """What a command line gives besides settings."""
 _WIDEST = 100
 _FLAGS_WIDTH = 26
-_LEAST_BESIDE = 60
-"""Columns from which on a flag and its help stand side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +135,7 @@ def _width() -> int:
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=_FLAGS_WIDTH if _width() >= _LEAST_BESIDE else 6, width=_width())
+        super().__init__(prog, max_help_position=_FLAGS_WIDTH if _width() >= LEAST_BESIDE else 6, width=_width())
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return paragraph(text, width)

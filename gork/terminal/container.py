@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from gork.config.settings import Settings
 from gork.machine import in_pod
+from gork.waiting import meanwhile
 
 AGAIN_IN_POD = "kubectl exec -it deployment/final-script -- python final_script.py"
 _STUCK_S = 300
@@ -58,12 +59,10 @@ async def not_stuck() -> AsyncIterator[None]:
             signal.alarm(_STUCK_S)
             await asyncio.sleep(_BEAT_S)
 
-    task = asyncio.create_task(beat(), name="not stuck")
     try:
-        yield
+        async with meanwhile(beat()):
+            yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
         signal.alarm(0)
 
 

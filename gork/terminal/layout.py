@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-_LEAST_BESIDE = 60
+LEAST_BESIDE = 60
 """Columns of a window from which on the two stand side by side."""
 
 
@@ -24,7 +24,7 @@ def two_columns(rows: Iterable[tuple[str, str]], width: int, *, gap: int = 2) ->
     first = max((len(typed) for typed, _ in rows), default=0) + 2 + gap
     lines = list[str]()
     for typed, said in rows:
-        if width >= _LEAST_BESIDE:
+        if width >= LEAST_BESIDE:
             lines += paragraph(said, width, first=f"  {typed}".ljust(first), indent=" " * first)
         else:
             lines += [*paragraph(typed, width, first="  ", indent="    "), *paragraph(said, width, first="    ", indent="    ")]
