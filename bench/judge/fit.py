@@ -1,8 +1,10 @@
 """The table of an ensemble (`gork/config/measured.py`), counted on development questions; never on those that it is judged by.
 
 Favourites are counted where nothing was computed, since elsewhere they decide nothing. Each member's share in a kind is drawn towards its
-share over all by `PSEUDO` cases; kinds with fewer than `LEAST_CASES` questions are pooled. A reason may overrule the favourite if its wins
-over it are certified: the one-sided 95 % Clopper-Pearson bound of wins / (wins + losses) is above a half, with Holm's correction.
+share over all by `PSEUDO` cases; kinds with fewer than `LEAST_CASES` questions are pooled. Among near-equals the best of a small sample is
+the luckiest: so the first of the ensemble's `prior` gives way to a better member only if that one's wins over it are more than chance, and
+the favourite of all questions to that of a kind likewise. A reason may overrule the favourite if its wins over it are certified: the
+one-sided 95 % Clopper-Pearson bound of wins / (wins + losses) is above a half, with Holm's correction.
 """
 
 from __future__ import annotations
@@ -20,17 +22,19 @@ from bench.judge.contests import Ready
 from bench.judge.statistics import at_least, holm
 from gork.config.ensemble import Ensemble
 from gork.config.measured import Certified, Favourites, Measured, Questions, Share, Wins, fingerprints
-from gork.judging.rules import ENOUGH, Rules, rules_for
+from gork.judging.rules import ENOUGH, Rules, prior_order, rules_for
 from gork.turn import Kind, Reason
 
 PSEUDO: Final = 20
 LEAST_CASES: Final = 100
 FOLDS: Final = 10
+CHANCE: Final = 0.05
+"""How likely a member's wins over the one in its place may be by chance."""
 
 
 def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -> Measured:
     """The table that these cases give; `sets` are the question sets by name, with their hashes."""
-    names = [member.name for member in ensemble.candidates]
+    names = prior_order([member.name for member in ensemble.candidates], ensemble.choosing)
     favourites = _favourites([one for one in found if one.computed(names) is None], names)
     counts = _counted(found, favourites)
     passed = holm({reason: at_least(said.wins, said.losses) for reason, said in counts.items()})
@@ -54,26 +58,35 @@ def ranking_for(favourites: Favourites, kind: Kind) -> tuple[str, ...]:
 
 
 def _favourites(found: Sequence[Ready], names: Sequence[str]) -> Favourites:
-    """Who is best overall and by kind."""
+    """Who is best overall and by kind; `names` are the members in the order that holds where nothing else is known."""
 
     def share(cases: Sequence[Ready], name: str, *, towards: float | None = None) -> float:
         right = sum(one.case.right.get(name, False) for one in cases)
         return right / max(len(cases), 1) if towards is None else (right + PSEUDO * towards) / (len(cases) + PSEUDO)
 
-    def ranked(cases: Sequence[Ready]) -> tuple[str, ...]:
+    def ranked(cases: Sequence[Ready], incumbent: str) -> tuple[str, ...]:
         shrunk = {name: share(cases, name, towards=overall[name]) for name in names}
-        return tuple(sorted(names, key=lambda name: (-shrunk[name], names.index(name))))
+        best = sorted(names, key=lambda name: (-shrunk[name], names.index(name)))
+        first = next((name for name in best if name == incumbent or at_least(*_duel(cases, name, incumbent)) < CHANCE), incumbent)
+        return tuple(dict.fromkeys((first, *best)))
 
     overall = {name: share(found, name) for name in names}
+    everyone = ranked(found, names[0])
     kinds: dict[Kind, list[Ready]] = defaultdict(list)
     for one in found:
         kinds[one.case.question.kind].append(one)
     small = [kind for kind, cases in kinds.items() if len(cases) < LEAST_CASES]
     pool = [one for kind in small for one in kinds[kind]]
-    by_kind = {kind: ranked(cases) for kind, cases in kinds.items() if kind not in small}
+    by_kind = {kind: ranked(cases, everyone[0]) for kind, cases in kinds.items() if kind not in small}
     if len(pool) >= LEAST_CASES:
-        by_kind |= dict.fromkeys(small, ranked(pool))
-    return Favourites(overall=ranked(found), by_kind=dict(sorted(by_kind.items())))
+        by_kind |= dict.fromkeys(small, ranked(pool, everyone[0]))
+    return Favourites(overall=everyone, by_kind=dict(sorted(by_kind.items())))
+
+
+def _duel(cases: Sequence[Ready], one: str, other: str) -> tuple[int, int]:
+    """How often only the one was right, and only the other."""
+    rights = [(case.case.right.get(one, False), case.case.right.get(other, False)) for case in cases]
+    return rights.count((True, False)), rights.count((False, True))
 
 
 def _counted(found: Sequence[Ready], favourites: Favourites) -> dict[Reason, Certified]:

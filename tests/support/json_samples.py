@@ -24,7 +24,7 @@ def sample(schema: Any, root: Any = None) -> Any:
     """A value that a schema allows; the schema is one that engines keep."""
     root = schema if root is None else root
     match schema:
-        case True | {"const": None}:
+        case bool() | {"const": None}:
             return None
         case {"$ref": str(reference)}:
             there = root

@@ -26,7 +26,7 @@ from gork.engines.call import Completion, Deadlines, PartialCompletion
 from gork.engines.http import EventReader, Fault, FaultKind, HttpClient, Refusal, open_session, plain
 from gork.engines.labels import read_labels
 from gork.engines.llama.child import WORKER, Child, NotStarted
-from gork.engines.llama.protocol import GRAMMAR, encoded, llama_options, logprob_of, on_slot, top_of, whole
+from gork.engines.llama.protocol import encoded, grammar_schema, llama_options, logprob_of, on_slot, top_of, whole
 from gork.engines.model import Choice, Engine, Health, Model, Options
 from gork.errors import (
     BadReply,
@@ -137,7 +137,7 @@ class EmbeddedModel(Model):
         except ValueError as error:
             raise self._error(Refused, str(error)) from None
         if answer_format is not None:
-            body["json_schema"] = {**({"type": "object"} if answer_format == "json" else answer_format), **GRAMMAR}
+            body["json_schema"] = grammar_schema({"type": "object"} if answer_format == "json" else answer_format)
         with self._slot_of_ours() as slot:
             body |= {"prompt": await self.render(messages), "n_probs": int(logprobs)}
             last = await self._complete(slot, body, lambda event: partial.add(event["content"], logprob=logprob_of(event)))

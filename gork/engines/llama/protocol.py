@@ -30,9 +30,16 @@ _DEFAULTS: Mapping[str, OptionValue] = {
 """What Ollama does when an option is not given, so that a member behaves alike on both engines."""
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
 
-GRAMMAR: Mapping[str, object] = {"x-guidance": {"lenient": True, "whitespace_flexible": False}}
+_GUIDANCE: Mapping[str, object] = {"x-guidance": {"lenient": True, "whitespace_flexible": False}}
 """How a schema is made a grammar: what is not known in it is passed over (else the whole schema would be, in silence), and between its
 parts there is no white space, of which small models find no end."""
+_LARGEST_INTEGER = 10**15 - 1
+"""Without an end a small model may write digits until its limit; Ollama's grammar has sixteen of them at most."""
+_NAMED_SCHEMAS, _SCHEMA_LISTS, _SCHEMAS = (
+    {"properties", "$defs", "definitions"},
+    {"anyOf", "allOf", "prefixItems"},
+    {"items", "additionalProperties"},
+)
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 
@@ -60,6 +67,37 @@ def llama_options(options: Options) -> dict[str, Any]:
     translated["stop"] = [stop] if isinstance(stop, str) else list(stop)
     translated["n_predict"] = max(-1, translated["n_predict"])  # Ollama's -2, "until the context is full", is what -1 means here
     return translated
+
+
+def grammar_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema as the server's grammar wants it: with its settings, and with an end to every integer.
+
+    >>> grammar_schema({"type": "integer", "minimum": 0})["maximum"]
+    999999999999999
+    """
+    return {**_with_ends(schema), **_GUIDANCE}
+
+
+def _with_ends(schema: Any) -> Any:  # noqa: ANN401 - JSON
+    """Every integer in a schema has a least and a most that is as long as numbers are in practice."""
+    if not isinstance(schema, Mapping):
+        return schema
+    ended = dict(schema)
+    for key, inner in schema.items():
+        if key in _NAMED_SCHEMAS and isinstance(inner, Mapping):
+            ended[key] = {name: _with_ends(one) for name, one in inner.items()}
+        elif key in _SCHEMA_LISTS and isinstance(inner, list):
+            ended[key] = [_with_ends(one) for one in inner]
+        elif key in _SCHEMAS:
+            ended[key] = _with_ends(inner)
+    types = schema.get("type")
+    if "integer" in (types if isinstance(types, list) else [types]) and not {"enum", "const"} & schema.keys():
+        least, most = schema.get("minimum", schema.get("exclusiveMinimum", 0)), schema.get("maximum", schema.get("exclusiveMaximum", 0))
+        if not {"minimum", "exclusiveMinimum"} & schema.keys() and most > -_LARGEST_INTEGER:
+            ended["minimum"] = -_LARGEST_INTEGER
+        if not {"maximum", "exclusiveMaximum"} & schema.keys() and least < _LARGEST_INTEGER:
+            ended["maximum"] = _LARGEST_INTEGER
+    return ended
 
 
 def encoded(body: Mapping[str, object]) -> bytes:
