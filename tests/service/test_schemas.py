@@ -21,7 +21,7 @@ PERSON = {
         "plate": {**TEXT, "pattern": "^[A-Z]{1,3}[0-9]{4}$"},
         "children": {"type": "array", "items": {"$ref": "#"}, "minItems": 0, "maxItems": 10},
         "like": {"const": {"type": "car"}},
-        "free": True,
+        "free": {},
     },
     "required": ["name"],
     "additionalProperties": False,
@@ -57,6 +57,10 @@ def test_an_honest_schema_goes_through_as_it_is():
         ({"type": "array", "uniqueItems": True}, {"type": "array"}, "uniqueItems is not kept"),
         ({"type": "array", "uniqueItems": False}, {"type": "array"}, None),
         ({"type": "array", "items": [TEXT, {}]}, {"type": "array", "prefixItems": [TEXT, {}]}, None),
+        ({"type": "array", "prefixItems": [TEXT], "items": False}, {"type": "array", "prefixItems": [TEXT], "maxItems": 1}, None),
+        ({"type": "array", "items": [TEXT], "additionalItems": False}, {"type": "array", "prefixItems": [TEXT], "maxItems": 1}, None),
+        (True, {}, None),
+        ({"type": "object", "additionalProperties": False}, {"type": "object", "additionalProperties": False}, None),
         ({"not": {}}, {}, "not is not kept"),
         ({"oneOf": [TEXT, {"type": "null"}]}, {"anyOf": [TEXT, {"type": "null"}]}, None),
         ({"type": "STRING", "nullable": True, "format": None}, {"type": ["string", "null"]}, None),
@@ -69,7 +73,7 @@ def test_an_honest_schema_goes_through_as_it_is():
         ({**TEXT, "title": "X", "default": "y", "examples": ["z"], "$schema": "http://json-schema.org/draft-07/schema#"}, TEXT, None),
         ({"type": "integer", "exclusiveMinimum": True}, {"type": "integer"}, "exclusiveMinimum is not kept"),
     ],
-    ids=[str(number) for number in range(18)],
+    ids=[str(number) for number in range(22)],
 )
 def test_what_no_grammar_keeps_is_left_out_and_said(given, kept, note):
     """With the property's name, at any depth."""
@@ -93,6 +97,7 @@ def test_what_no_grammar_keeps_is_left_out_and_said(given, kept, note):
         ({"$ref": "#/$defs", "$defs": {"minItems": 10**9, "type": "array"}}, "is not a schema"),
         ({"$ref": "#/$defs/no"}, "which is not a schema in it"),
         ({"properties": {"a": "string"}}, "is not a schema"),
+        ({"properties": {"a": False}}, "properties/a is false: nothing fits it"),
         ({"properties": {str(n): {**TEXT, "minLength": 5000} for n in range(5)}}, "20,000 in all limits together"),
         ({"anyOf": [{}] * MOST_PARTS}, "more than 8,000 parts"),
         ({"enum": ["x" * LARGEST]}, "larger than 131,072 bytes"),
@@ -104,7 +109,7 @@ def test_what_no_grammar_keeps_is_left_out_and_said(given, kept, note):
         ({"required": "x"}, "has a required that is not a list of names"),
         ({"$ref": "http://127.0.0.1/x"}, "nothing is fetched"),
     ],
-    ids=[str(number) for number in range(19)],
+    ids=[str(number) for number in range(20)],
 )
 def test_what_says_nothing_that_an_engine_could_do_is_refused(schema, why):
     """With the reason and the place in the schema; a most that is out of reach is left out instead."""

@@ -75,8 +75,10 @@ class _Reduction:
     def schema(self, given: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
         """One schema, which may be a mapping or a boolean, at its path."""
         self._count(path)
-        if isinstance(given, bool):
-            return given
+        if given is True:
+            return {}  # the same, in the form that all engines know
+        if given is False:
+            self._refuse(path, "is false: nothing fits it")
         if not isinstance(given, Mapping):
             self._refuse(path, "is not a schema")
         kept: dict[str, Any] = {}
@@ -85,6 +87,8 @@ class _Reduction:
                 self._note(path, f"{key} is not kept")
             elif value is not None or key in _CONSTANTS:  # null is what clients write for what they leave open
                 self._keyword(key, value, path, kept)
+        if given.get("items") is False or given.get("additionalItems") is False:
+            kept.setdefault("maxItems", len(kept.get("prefixItems", ())))  # what it says, in the form that all engines know
         if "format" in kept:
             kept.pop("pattern", None)  # the grammar of a format that is known says the same, and better
         if "oneOf" in kept and "anyOf" not in kept:
@@ -110,6 +114,10 @@ class _Reduction:
             kept[key] = {name: self.schema(inner, (*path, key, name)) for name, inner in value.items()}
         elif key in _LISTS and isinstance(value, list):
             kept[key] = [self.schema(inner, (*path, key, str(index))) for index, inner in enumerate(value)]
+        elif key == "additionalProperties" and isinstance(value, bool):
+            kept[key] = value
+        elif key == "items" and value is False:
+            return  # nothing follows `prefixItems`: see `schema`
         elif key in _SCHEMAS:
             kept[key] = self.schema(value, (*path, key))
         elif key in _NAMED | _LISTS:
