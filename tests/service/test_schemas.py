@@ -10,6 +10,7 @@ from gork.errors import BadRequest
 from gork.service.dialects.json_schema import LARGEST, MOST_PARTS, kept_schema
 from gork.service.dialects.patterns import Unkeepable, whole_pattern
 from tests.support.scripted_service import scripted_service
+from tests.support.zod_patterns import ZOD_DATE, ZOD_UUID
 
 TEXT = {"type": "string"}
 PERSON = {
@@ -27,13 +28,6 @@ PERSON = {
     "additionalProperties": False,
     "$defs": {"pattern": TEXT},
 }
-UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
-ZOD_UUID = f"^({UUID}|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff)$"
-ZOD_DATE = (
-    r"^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-"
-    r"(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))"
-    r"T(?:(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:Z))$"
-)
 
 
 def test_an_honest_schema_goes_through_as_it_is():

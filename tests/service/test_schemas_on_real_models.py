@@ -19,9 +19,9 @@ from gork.engines.call import Deadlines
 from gork.engines.choose import ollama_engine
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.service.dialects.json_schema import kept_schema
-from tests.service.test_schemas import ZOD_DATE, ZOD_UUID
 from tests.support.json_samples import sample
 from tests.support.served import Served, serving
+from tests.support.zod_patterns import ZOD_DATE, ZOD_UUID
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
