@@ -199,7 +199,8 @@ class Settings(Record, frozen=True, kw_only=True):
     keep_alive: Annotated[
         _Duration,
         Help(
-            "How long an embedded model stays in memory without a question, spelled as in Ollama; negative for forever.",
+            "How long an embedded model stays in memory without a question, spelled as in Ollama; negative for forever. "
+            "If given, also for a local Ollama.",
             group="models",
             placeholder="DURATION",
         ),

@@ -339,6 +339,7 @@ def ollama_engine(settings: Settings, members: Members | None = None, *, at_once
         deadlines=deadlines_of(settings),
         load_options=options,
         context=ensemble.context,
+        keep_s=None if settings.origins["keep_alive"].layer is Layer.DEFAULT else of_setting(settings.keep_alive),
     )
 
 
