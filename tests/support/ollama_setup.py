@@ -26,9 +26,7 @@ def engine(
     **load_options: Any,
 ) -> OllamaEngine:
     """An engine on these members."""
-    return OllamaEngine(
-        members, host=host, deadlines=deadlines, load_options=load_options, context=context, keep_s=keep_s, limits=limits
-    )
+    return OllamaEngine(members, host=host, deadlines=deadlines, load_options=load_options, context=context, keep_s=keep_s, limits=limits)
 
 
 def asked(text: str = "What is up?") -> list[Message]:
