@@ -1,7 +1,8 @@
 """What runs in a child process: one llama.cpp server on one weights file, for as long as the parent holds our stdin open.
 
 Run by path, never imported by the parent. It knows nothing of the rest of the program, so that a child starts quickly and a crash in
-llama.cpp takes nothing else with it. With `--devices` it only says what layers of a model can be put on here. One JSON line in (see `child.py`), one JSON line out: the server's URL, or why there is none.
+llama.cpp takes nothing else with it. One JSON line in (see `child.py`), one JSON line out: the server's URL, or why there is none.
+With `--devices` it only says what layers of a model can be put on here.
 The parent is gone when stdin ends; that holds for every way in which a process can end.
 """
 
