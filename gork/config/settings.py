@@ -196,6 +196,13 @@ class Settings(Record, frozen=True, kw_only=True):
             "Layers of each embedded model to run on a GPU, where llama.cpp was built for one; 0 for none. (default: all)", group="models"
         ),
     ] = None
+    one_machine: Annotated[
+        bool,
+        Help(
+            "All members share one machine's processors, whatever their addresses say, as containers of one compose file do.",
+            group="models",
+        ),
+    ] = False
     keep_alive: Annotated[
         _Duration,
         Help(

@@ -263,7 +263,14 @@ async def prepare(chosen: Chosen, frontend: Frontend) -> Selected:
     chosen = await with_gpus(chosen)
     frontend.say(chosen.line if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
     opens = [await ENGINES[name].prepare(chosen, members, frontend) for name, members in chosen.parts.items()]
-    return Selected(chosen.settings, opens[0] if len(opens) == 1 else lambda: MixedEngine([open_one() for open_one in opens]))
+
+    def opened() -> Engine:
+        engine = opens[0]() if len(opens) == 1 else MixedEngine([open_one() for open_one in opens])
+        for model in engine.models.values():
+            model.one_machine = chosen.settings.one_machine
+        return engine
+
+    return Selected(chosen.settings, opened)
 
 
 async def with_gpus(chosen: Chosen) -> Chosen:
