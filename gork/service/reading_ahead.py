@@ -57,8 +57,9 @@ class ReadingAhead:
             self._task = None
 
     async def _bounded(self, question: Question, ensemble: Ensemble) -> None:
+        limit = asyncio.timeout(self._limit_s)
         try:
-            async with asyncio.timeout(self._limit_s) as limit:
+            async with limit:
                 await self._read(question, ensemble)
         except TimeoutError:
             if not limit.expired():

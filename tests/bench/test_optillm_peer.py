@@ -38,6 +38,7 @@ PROXY = """
             content = json.dumps({"model": asked["model"], "said": said, "written": drafts["usage"]["completion_tokens"]})
             body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(body)
 
@@ -68,13 +69,13 @@ def team():
 
 
 async def test_its_drafts_are_the_candidates_and_its_ratings_the_judges(tmp_path):
-    """n answers at once with the product's prompts, options and limit; what it asks the judge is asked as it is."""
+    """Several answers at once with the product's prompts, options and limit; what it asks the judge is asked as it is."""
     asked, candidates, judge = team()
     events = []
     async with optillm(environment(tmp_path, PROXY), asked, 40) as running:
         said = await running.ask("bon", Question(text="why is the sky blue"), 40, events.append)
 
-    assert said == '{"model": "bon-scale-model", "said": ["by a", "by b", "by c", "7"], "written": 3}'
+    assert said == '{"model": "bon-scale-model", "said": ["by a", "by b", "by c", "7"], "written": 6}'
     for number, model in enumerate(candidates):
         assert model.asked == [asked.messages(model.member, Question(text="why is the sky blue"))]
         assert model.options == [{"temperature": 0.5, "num_predict": 40, "seed": 1 + number}]

@@ -171,7 +171,7 @@ class OllamaModel(ServedModel):
             tag = await self._name()
             if await loaded_row(self._client, tag) is None:
                 return
-            body = self._body(tag, {}, messages=[], stream=False) | _kept(seconds)
+            body = {**self._body(tag, {}, messages=[], stream=False), **_kept(seconds)}
             await self._client.about(tag).ask("/api/chat", body, timeout_s=self._client.brief_s)
             if seconds == 0:
                 self._fresh_until = 0.0
