@@ -15,6 +15,7 @@ brought back to what they have read in idle time: their own instructions and not
     one token    the same, but the judge says one letter
     afterwards   the product, the judge asked when the answers are there
     ahead        the product, the judge asked with the candidates
+    bon, moa     optillm's, by its own proxy (bench/optillm_peer.py says how); left out, and said, where it is not installed
 
 "first word" is the first one of an answer that is shown: of the favourite's draft in the product (another answer may be chosen), of what
 the judge writes in `literal`, the whole answer in `one token`. Tokens are those that were really read (not from a cache) and written.
@@ -30,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,7 @@ from msgspec.structs import replace as changed
 
 import final_script
 from bench.judge.reply_cache import WrappedModel
+from bench.optillm_peer import APPROACHES, Optillm, lacking, optillm
 from gork.config.ensemble import Choosing, Ensemble, Member, load_ensemble, with_members
 from gork.config.settings import load_settings
 from gork.engines.call import Completion, Deadlines, RunningCall
@@ -251,7 +253,7 @@ WAYS: Final[Mapping[str, Way]] = {
 def judge_of(team: final_script.Team) -> MeteredModel:
     """The judge, which there is."""
     if not isinstance(team.judge, MeteredModel):
-        raise EngineError("the starter has no judge")
+        raise EngineError("the ensemble has no judge")
     return team.judge
 
 
@@ -285,15 +287,25 @@ async def first_tokens(text: str, team: final_script.Team, ensemble: Ensemble) -
 # --- the servers
 
 
-def roles(tokens: int) -> Ensemble:
-    """The starter's members, who answer in words; the judge is always asked."""
-    starter = load_ensemble(STARTER)
+def roles(name: str, tokens: int) -> Ensemble:
+    """An ensemble's members, who answer in words; the judge is always asked."""
+    shipped = load_ensemble(name)
 
     def short(member: Member) -> Member:
-        return changed(member, options={**member.options, "num_predict": tokens}) if member in starter.candidates else member
+        return changed(member, options={**member.options, "num_predict": tokens}) if member in shipped.candidates else member
 
-    ensemble = with_members(starter, short)
-    return changed(ensemble, choosing=Choosing(judge="always", prior=starter.choosing.prior), measured=None)
+    ensemble = with_members(shipped, short)
+    return changed(ensemble, choosing=Choosing(judge="always", prior=shipped.choosing.prior), measured=None)
+
+
+def peer(running: Optillm, approach: str) -> Way:
+    """One of optillm's ways; what it shows first is its whole answer."""
+
+    async def ask(question: Question, _: final_script.Team, clock: Clock, tokens: int) -> None:
+        await running.ask(approach, question, tokens, clock.heard)
+        clock.verdict = clock.now
+
+    return ask
 
 
 @contextmanager
@@ -346,19 +358,24 @@ async def measure(ensemble: Ensemble, weights: Path, given: argparse.Namespace, 
             with quota(engine, given.share if cpus == "own" else None):
                 limits = Limits(rewrite=ENOUGH_S, candidate=ENOUGH_S, judge=ENOUGH_S, turn=6 * ENOUGH_S)
                 team = replace(final_script.Team.of("latency", ensemble, models), limits=limits)
-                await _asked(team, ensemble, given, cpus)
+                async with AsyncExitStack() as stack:
+                    ways = dict(WAYS)
+                    if lacking(given.optillm) is None:
+                        running = await stack.enter_async_context(optillm(given.optillm, team, given.tokens))
+                        ways |= {approach: peer(running, approach) for approach in APPROACHES}
+                    await _asked(team, ensemble, ways, given, cpus)
 
 
-async def _asked(team: final_script.Team, ensemble: Ensemble, given: argparse.Namespace, cpus: str) -> None:
+async def _asked(team: final_script.Team, ensemble: Ensemble, ways: Mapping[str, Way], given: argparse.Namespace, cpus: str) -> None:
     idle = reader_ahead({model.name: model for model in metered(team)})
-    found: dict[str, list[Times]] = {name: [] for name in WAYS}
+    found: dict[str, list[Times]] = {name: [] for name in ways}
     second: list[dict[str, float]] = []
     for number, text in enumerate(QUESTIONS[: given.turns]):
-        names = list(WAYS)
+        names = list(ways)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             await idle(Question(text=""), ensemble)
             clock = Clock(team, team.candidates[0].name)
-            await WAYS[name](Question(text=text), team, clock, given.tokens)
+            await ways[name](Question(text=text), team, clock, given.tokens)
             found[name].append(clock.times())
         await idle(Question(text=""), ensemble)
         second.append(await first_tokens(text, team, ensemble))
@@ -388,12 +405,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=96, help="most tokens of an answer (96)")
     parser.add_argument("--share", type=float, default=0.35, help="of a processor, for each server with a share of its own (0.35)")
     parser.add_argument("--cpus", choices=("own", "shared", "both"), default="both", help="what the servers run on (both)")
+    parser.add_argument(
+        "--ensemble", default=STARTER, choices=(STARTER, "tiny"), help=f"whose members ({STARTER}; tiny only shows that it works)"
+    )
+    parser.add_argument("--optillm", type=Path, default=Path(".optillm"), help="the environment with optillm (.optillm)")
     given = parser.parse_args(arguments)
-    ensemble = roles(given.tokens)
+    ensemble = roles(given.ensemble, given.tokens)
     weights = ready_file(ensemble.candidates[0], load_settings({}, os.environ))
+    if (why := lacking(given.optillm)) is not None:
+        print(why)
     try:
         if weights is None:
-            raise EngineError(f"the {STARTER}'s weights are not there: `python final_script.py pull --ensemble {STARTER}`")
+            raise EngineError(f"the weights are not there: `python final_script.py pull --ensemble {given.ensemble}`")
         for cpus in ("own", "shared") if given.cpus == "both" else (given.cpus,):
             asyncio.run(measure(ensemble, weights, given, cpus))
     except EngineError as error:

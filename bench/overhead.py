@@ -81,7 +81,7 @@ def engine_at(url: str, tokens: int, parallel: int) -> tuple[Ensemble, OllamaEng
     judge = Member(name="judge", url=url, model="judge", parallel=parallel)
     rewriter = Member(name="promptimizer", url=url, model="promptimizer", parallel=parallel, options={"num_predict": 10})
     ensemble = Ensemble(name="bench", promptimizer=rewriter, candidates=tuple(members), judge=judge, choosing=Choosing(judge="always"))
-    return ensemble, OllamaEngine(ensemble.members, host=url, deadlines=Deadlines(), load_options={}, context=4096)
+    return ensemble, OllamaEngine(ensemble.members, host=url, deadlines=Deadlines(connect=60.0, brief=60.0), load_options={}, context=4096)
 
 
 async def turns(url: str, *, tokens: int, count: int, at_once: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -40,6 +40,8 @@ from gork.turn import (
 from gork.wire import Accepted, Broken, Explained, Held, Queued, WireEvent
 
 _T = TypeVar("_T")
+READ_AHEAD_S: Final = 1200.0
+"""For reading a conversation, loading the models included; the service has limits of its own."""
 REPLY_S: Final = 10.0
 """For what a service knows of itself, once it is connected to."""
 _MOST_MEMBERS = MOST_CANDIDATES + 2
@@ -162,6 +164,12 @@ class Remote:
         finally:
             passing_on.cancel()
             await asyncio.wait({passing_on})
+
+    async def read_ahead(self, question: Question, ensemble: Ensemble) -> None:
+        """Have the models there read what stands before a question; leaving it ends that. Fails silently, as with models here."""
+        body = {name: value for name, value in _conversation(question, ensemble, self.settings.ensemble).items() if name != "question"}
+        with suppress(ServiceError):
+            await self._client.post("/api/read-ahead", body, within_s=READ_AHEAD_S)
 
     async def explain(self, turn: Turn, on_event: OnEvent) -> str:
         """Have the judge there say why a turn ended as it did. Raises a `ServiceError`."""
@@ -304,28 +312,34 @@ def _ensemble(said: _Members, client: ServiceClient) -> Ensemble:
     )
 
 
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # a session's file may hold lone surrogates
+
+
+def _conversation(question: Question, ensemble: Ensemble, there: Ensemble) -> dict[str, Any]:
+    """What the members that take part read."""
+    history = [{"role": message["role"], "content": _whole(message["content"])} for message in question.history]
+    body: dict[str, Any] = {"question": _whole(question.text), "history": history}
+    if question.system:
+        body["system"] = _whole(question.system)
+    if (asked := [member.name for member in ensemble.candidates]) != [member.name for member in there.candidates]:
+        body["members"] = asked
+    return body
+
+
 def _body(question: Question, how: Settings, there: Ensemble) -> dict[str, Any]:
     """The request for a turn: of the settings only what was said, since the service has its own; of its members those that take part."""
-
-    def whole(text: str) -> str:
-        return text.encode("utf-8", "replace").decode()  # a session's file may hold lone surrogates
-
-    history = [{"role": message["role"], "content": whole(message["content"])} for message in question.history]
-    body: dict[str, Any] = {"question": whole(question.text), "history": history}
-    if question.system:
-        body["system"] = whole(question.system)
+    body = _conversation(question, how.ensemble, there)
     if question.options:
         body["options"] = dict(question.options)
     if how.seed is not None:
         body["seed"] = how.seed
-    if (asked := [member.name for member in how.ensemble.candidates]) != [member.name for member in there.candidates]:
-        body["members"] = asked
     optimize = how.optimize and (how.ensemble.promptimizer is not None or there.promptimizer is None)
     if not optimize or how.origins["optimize"].layer is not Layer.DEFAULT:
         body["optimize"] = optimize
     if not how.compute:
         body["compute"] = False
     if question.program is not None:
-        body["program"] = whole(question.program)
+        body["program"] = _whole(question.program)
     body |= {name: getattr(how, name) for name in _TIMEOUTS if how.origins[name].layer is not Layer.DEFAULT}
     return body

@@ -96,6 +96,11 @@ class ServiceClient:
         async with self._http() as http, http.reply(path, b"", headers=headers, timeout_s=within_s):
             pass
 
+    async def post(self, path: str, body: object, *, within_s: float) -> None:
+        """Send a request whose reply has nothing to say but that it is done. Leaving it closes the connection. Raises a `ServiceError`."""
+        async with self._http() as http, http.reply(path, msgspec.json.encode(body), timeout_s=within_s):
+            pass
+
     def _event(self, kind: str, data: bytes) -> WireEvent | None:
         try:
             return decode(kind, data)

@@ -196,10 +196,18 @@ class Settings(Record, frozen=True, kw_only=True):
             "Layers of each embedded model to run on a GPU, where llama.cpp was built for one; 0 for none. (default: all)", group="models"
         ),
     ] = None
+    one_machine: Annotated[
+        bool,
+        Help(
+            "All members share one machine's processors, whatever their addresses say, as containers of one compose file do.",
+            group="models",
+        ),
+    ] = False
     keep_alive: Annotated[
         _Duration,
         Help(
-            "How long an embedded model stays in memory without a question, spelled as in Ollama; negative for forever.",
+            "How long an embedded model stays in memory without a question, spelled as in Ollama; negative for forever. "
+            "If given, also for a local Ollama.",
             group="models",
             placeholder="DURATION",
         ),

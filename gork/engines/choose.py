@@ -23,6 +23,7 @@ from gork.config.weights import Weights
 from gork.engines.call import Deadlines
 from gork.engines.footprint import files_of, missing_bytes, shortage, size_of
 from gork.engines.http import is_here
+from gork.engines.llama.devices import devices
 from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import Engine, MixedEngine
 from gork.engines.ollama import library
@@ -86,6 +87,8 @@ class Chosen:
     """Of the local Ollama, if it answers."""
     about_ensemble: str = ""
     """What users should know of the ensemble that was chosen."""
+    gpus: tuple[str, ...] = ()
+    """What llama.cpp can put layers on here, once it was asked (`with_gpus`)."""
 
     @property
     def parts(self) -> dict[EngineName, tuple[Member, ...]]:
@@ -126,13 +129,23 @@ class Chosen:
         return " + ".join(ENGINES[name].title for name in self.parts)
 
     @property
+    def gpu(self) -> str:
+        """How many layers of embedded models go to a GPU, and to which; why none where somebody asked for it; empty where nobody did."""
+        layers = self.settings.gpu_layers
+        if layers == 0 or (layers is None and not self.gpus):
+            return ""
+        if not self.gpus:
+            return f"no layers on a GPU (llama.cpp reports none here, so --gpu-layers {layers} does nothing)"
+        return f"{'all layers' if layers is None else _counted(layers, 'layer')} on {', '.join(self.gpus)}"
+
+    @property
     def line(self) -> str:
         """Engine and ensemble in full, and why."""
         settings, here = self.settings, self.parts.get("embedded", ())
         size = sum(weights.size or 0 for weights in {member.weights for member in here} if weights is not None)
         if not here:
             return f"engine: {self.title}, ensemble {settings.ensemble.name} ({self.why})"
-        threads = _counted(cores_for(settings).count, "thread")
+        threads = _counted(cores_for(settings).count, "thread") + (f", {self.gpu}" if self.gpu else "")
         about = f"\n  {self.about_ensemble}" if self.about_ensemble else ""
         large = f", {size / 1e9:.1f} GB" if size else ""
         return f"engine: {self.title}, ensemble {settings.ensemble.name}{large} ({self.why}); {threads}{about}"
@@ -150,7 +163,8 @@ class Chosen:
         about = f"{_counted(count, 'model')}{f', {size / 1e9:.1f} GB' if size else ''}"
         if len(parts) > 1:
             about = _counted(len(ensemble.members), "member")
-        return f"{ensemble.name} ({about}) on {self.title}, {_counted(cores_for(settings).count, 'thread')}{why}"
+        gpu = f", {self.gpu}" if self.gpu else ""
+        return f"{ensemble.name} ({about}) on {self.title}, {_counted(cores_for(settings).count, 'thread')}{gpu}{why}"
 
 
 def _counted(number: int, what: str) -> str:
@@ -246,9 +260,23 @@ async def prepare(chosen: Chosen, frontend: Frontend) -> Selected:
         raise EngineError(
             f"{chosen.why}, and the embedded engine is not installed: pip install xllamacpp, or start an Ollama (ollama serve)"
         )
+    chosen = await with_gpus(chosen)
     frontend.say(chosen.line if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
     opens = [await ENGINES[name].prepare(chosen, members, frontend) for name, members in chosen.parts.items()]
-    return Selected(chosen.settings, opens[0] if len(opens) == 1 else lambda: MixedEngine([open_one() for open_one in opens]))
+
+    def opened() -> Engine:
+        engine = opens[0]() if len(opens) == 1 else MixedEngine([open_one() for open_one in opens])
+        for model in engine.models.values():
+            model.one_machine = chosen.settings.one_machine
+        return engine
+
+    return Selected(chosen.settings, opened)
+
+
+async def with_gpus(chosen: Chosen) -> Chosen:
+    """The same, with what llama.cpp reports of GPUs; it is not asked where no layer would go there."""
+    asked = "embedded" in chosen.parts and has_llama() and chosen.settings.gpu_layers != 0
+    return replace(chosen, gpus=await devices()) if asked else chosen
 
 
 def open_available(chosen: Chosen) -> Engine:
@@ -339,6 +367,7 @@ def ollama_engine(settings: Settings, members: Members | None = None, *, at_once
         deadlines=deadlines_of(settings),
         load_options=options,
         context=ensemble.context,
+        keep_s=None if settings.origins["keep_alive"].layer is Layer.DEFAULT else of_setting(settings.keep_alive),
     )
 
 

@@ -112,6 +112,9 @@ class Model(abc.ABC):
         """Equal for models that share processors, as far as their addresses tell: "" is this machine."""
         return ""
 
+    one_machine = False
+    """Whether it shares this machine's processors whatever its address says: the user's word for it (`--one-machine`)."""
+
     @property
     def resident(self) -> bool:
         """Whether it stays in memory whether it is asked or not, so that reading ahead takes nothing from anybody."""

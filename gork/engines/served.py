@@ -91,9 +91,9 @@ class ServedModel(Model):
 
     @property
     def machine(self) -> str:
-        """The host of the server's URL."""
+        """The host of the server's URL; this machine, if the user says that it is that."""
         host = (self._client.base.host or "").casefold()
-        return "" if is_here(host) else host
+        return "" if self.one_machine or is_here(host) else host
 
     @property
     def context(self) -> int:

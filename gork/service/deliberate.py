@@ -70,6 +70,14 @@ class DeliberateRequest(msgspec.Struct):
     """Whether the turn goes on for a while when its client leaves, and can be read from any of its events on; each then has an `id`."""
 
 
+class ReadAheadRequest(msgspec.Struct):
+    """The body of `POST /api/read-ahead`: what stands before the next question, as it will be sent with it."""
+
+    history: list[HistoryMessage] = []
+    system: str | None = None
+    members: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)] | None = None
+
+
 class MemberList(msgspec.Struct):
     """What `GET /api/members` answers."""
 
@@ -98,6 +106,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         web.get("/api/deliberate/{turn}", api.read_on),
         web.post("/api/deliberate/{turn}/stop", api.stop),
         web.post("/api/deliberate/{turn}/answer-now", api.answer_now),
+        web.post("/api/read-ahead", api.read_ahead),
         web.get("/api/members", api.members),
         web.post("/api/explain", api.explain),
     ]
@@ -145,6 +154,22 @@ class DeliberateApi:
         if (context := current.get()) is not None:
             context.turn = turn.id
         return turn
+
+    async def read_ahead(self, request: web.Request) -> web.Response:
+        """Have the models read a conversation before its next question comes, if there is nothing else to do.
+
+        Replies when they have, or when something is asked; what fails is told by the question that meets it.
+        """
+        service = self._service
+        asked = await read_body(request, ReadAheadRequest)
+        coming = DeliberateRequest("?", asked.history, asked.system, members=asked.members)
+        question, how, _ = _understood(service, coming)
+        context = current.get()
+        if not (service.busy or service.stopping or (context is not None and context.half_closed)):
+            if context is not None:
+                context.wake = service.reading_ahead.give_up  # a half-closed connection: here nothing is sent that would tell
+            await service.reading_ahead.read(dataclasses.replace(question, text=""), how.ensemble)
+        return web.Response(status=204)
 
     async def members(self, _request: web.Request) -> web.Response:
         """List the members, and whether each can answer, as far as is known: a member that hangs holds up no reply."""

@@ -109,8 +109,9 @@ class ClientJob(Generic[T]):
 class Jobs:
     """All work that goes through one queue."""
 
-    def __init__(self, queue: AdmissionQueue, *, heartbeat_s: float) -> None:
-        self.queue = queue
+    def __init__(self, queue: AdmissionQueue, *, heartbeat_s: float, first: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`first` is done before any of them begins."""
+        self.queue, self._first = queue, first
         self.heartbeat_s = heartbeat_s
         """Seconds without an event after which there is a `Heartbeat`."""
         self._running: set[ClientJob[object]] = set()
@@ -124,6 +125,8 @@ class Jobs:
         Raises `QueueFull` or `Stopping` before anything began.
         """
         job: ClientJob[T] = ClientJob(self.heartbeat_s)
+        if self._first is not None:
+            await self._first()
         ticket = self.queue.enter(lambda ahead: job.on_event(Queued(ahead)))
         job.task = asyncio.create_task(_admitted(ticket, do, job))
         # A task that is cancelled before its first step runs nothing of itself, and the exception of another may never be asked for.

@@ -145,6 +145,7 @@ _OPERATIONS = (
     _Operation("/api/deliberate/{turn}", "Send a turn's events once more", _SSE, _NO_TURN | _NO_EVENT, None, (*_TURN, _FROM)),
     _Operation("/api/deliberate/{turn}/stop", "Stop a turn", {}, _NO_TURN, None, _TURN),
     _Operation("/api/deliberate/{turn}/answer-now", "End a turn with what is written", {}, _NO_TURN, None, _TURN),
+    _Operation("/api/read-ahead", "Have the models read what stands before a question", {}, _MISTAKES, deliberate.ReadAheadRequest),
     _Operation("/api/prompt", "Hold a place for a prompt in the service's own container, until either ends", _SSE, _NO_PLACE),
     _Operation("/api/members", "Say who answers, and whether each can", _json_of(deliberate.MemberList)),
     _Operation("/api/explain", "Have the judge say why a turn ended as it did", _SSE, _ASKING, deliberate.ExplainRequest),

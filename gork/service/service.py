@@ -18,12 +18,14 @@ from gork.engines.model import Engine, Model, Options
 from gork.errors import GorkError, QueueFull, Stopping
 from gork.flow import Ask, Explain
 from gork.health import roles_of
+from gork.reading_ahead import reader_ahead
 from gork.service.admission import AdmissionQueue, PromptPlaces
 from gork.service.health import Healths
 from gork.service.jobs import ClientJob, Jobs, within
 from gork.service.live_turns import LiveTurns
 from gork.service.metrics import Metrics
 from gork.service.observe import TurnObserver
+from gork.service.reading_ahead import ReadingAhead
 from gork.service.request_context import current
 from gork.service.turns import KeptTurn, TurnStore
 from gork.turn import AnswerFormat, Message, OnEvent, Question, Turn
@@ -48,6 +50,8 @@ class ServiceLimits:
     """Seconds that a connection may wait for its next request; proxies keep theirs for a minute."""
     unattended_s: float = 180.0
     """Seconds that a turn goes on without a reader, where its client asked for that: a page is reloaded, a laptop changes its network."""
+    read_ahead_s: float = 300.0
+    """Seconds for what models read before a question: loading them excluded, more than a full context takes on one processor."""
     last_words_s: float = 3.0
     """Seconds in which clients are told that their turn was given up, and prompts leave, when the service stops."""
     health_fresh_s: float = 5.0
@@ -84,9 +88,11 @@ class Service:
     ) -> None:
         self.ask, self.engine, self.settings, self.explain = ask, engine, settings, explain
         self.limits = limits or ServiceLimits()
+        self.reading_ahead = ReadingAhead(reader_ahead(engine.models), limit_s=self.limits.read_ahead_s)
+        """What models read for a prompt until somebody asks something."""
         turns, calls = (AdmissionQueue(settings.turns, settings.queue) for _ in range(2))
-        self.turns = Jobs(turns, heartbeat_s=self.limits.heartbeat_s)
-        self.calls = Jobs(calls, heartbeat_s=self.limits.heartbeat_s)
+        self.turns = Jobs(turns, heartbeat_s=self.limits.heartbeat_s, first=self.reading_ahead.stop)
+        self.calls = Jobs(calls, heartbeat_s=self.limits.heartbeat_s, first=self.reading_ahead.stop)
         """Calls of one member alone: a title for a chat does not wait for whole turns."""
         self.prompts = PromptPlaces(settings.prompts)
         self.metrics = Metrics(
@@ -217,6 +223,7 @@ class Service:
         """Accept nothing new; what runs goes on."""
         self.stopping = True
         self.prompts.close()
+        self.reading_ahead.close()
         self.turns.queue.close()
         self.calls.queue.close()
 

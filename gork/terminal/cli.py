@@ -278,6 +278,7 @@ async def _service(settings: Settings, stack: AsyncExitStack, *, interactive: bo
         settings=service.settings,
         check=service.check,
         explain=service.explain if service.settings.ensemble.judge is not None else None,
+        read_ahead=service.read_ahead,
         engine=service.engine,
         stopped=stopped,
     )

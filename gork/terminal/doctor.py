@@ -94,6 +94,8 @@ class DoctorReport:
             "why": self.chosen.why,
             "ensemble": settings.ensemble.name,
             "cores": {"count": self.cores.count, "why": self.cores.why},
+            "gpus": list(self.chosen.gpus),
+            "gpu_layers": self.chosen.settings.gpu_layers,
             "memory": None if memory is None else {"total": memory.total, "free": memory.free, "why": memory.why},
             "programs": self.programs,
             "cache": None if self.cache is None else str(self.cache),
@@ -306,6 +308,10 @@ def as_text(report: DoctorReport, width: int) -> str:
         f"ensemble  {chosen.settings.ensemble.name}",
         f"cores     {report.cores.count} ({report.cores.why})",
     ]
+    if "embedded" in chosen.parts:
+        lines.append(
+            f"gpu       {chosen.gpu or ('not used (--gpu-layers 0)' if chosen.settings.gpu_layers == 0 else 'llama.cpp reports none')}"
+        )
     if memory is not None:
         lines.append(f"memory    {memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free ({memory.why})")
     lines.append(f"programs  {report.programs}")

@@ -34,7 +34,7 @@ class Backend:
     explain: Explain | None = None
     """None without a judge."""
     read_ahead: ReadAhead | None = None
-    """None where models read for others too."""
+    """None where models read nothing before they are asked."""
     engine: str = "embedded"
     stopped: asyncio.Task[bool] | None = None
     """Ends with True when what answers is being stopped and this process with it; None where that cannot be."""

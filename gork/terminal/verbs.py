@@ -77,6 +77,7 @@ async def _serve(settings: Settings, assemble: Assemble, say: Say) -> int:
 async def _doctor(chosen: Chosen, *, as_json: bool, say: Say) -> int:
     from gork.terminal import doctor  # noqa: PLC0415 - only needed here
 
+    chosen = await choose.with_gpus(chosen)
     async with choose.open_available(chosen) as engine:
         report = await doctor.examine(chosen, engine.models, say=say, each_s=_seconds(chosen.settings, doctor.EACH_S))
     width = shutil.get_terminal_size().columns if screen.is_terminal(sys.stdout) else 200

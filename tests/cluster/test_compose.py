@@ -43,6 +43,13 @@ def test_there_is_a_server_for_each_member_and_the_service(services):
     assert {"service_healthy"} == {wanted["condition"] for wanted in services[SERVICE]["depends_on"].values()}
 
 
+def test_the_service_knows_that_its_members_share_one_machine(services):
+    """Their names are several; the judge would work beside the candidates, on their processors."""
+    environment = services[SERVICE]["environment"]
+
+    assert load_settings({}, {name: str(value) for name, value in environment.items()}).one_machine
+
+
 def test_images_are_those_of_the_manifest_and_come_from_its_dockerfiles(services):
     """`make images` and `docker compose build` make the same, of this release."""
     used = set(re.findall(r"image: (\S+)", MANIFEST.read_text()))

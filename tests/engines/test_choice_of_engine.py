@@ -10,6 +10,7 @@ from gork.engines.llama.engine import EmbeddedEngine
 from gork.engines.model import MixedEngine
 from gork.engines.ollama.engine import OllamaEngine
 from gork.engines.openai.engine import OpenAIEngine
+from gork.engines.weights.progress import Lines
 from gork.errors import ConfigError
 from tests.support.fake_ollama import FakeOllama
 from tests.support.tiny_models import write_tiny
@@ -168,3 +169,19 @@ candidates:
 
     assert all(session.closed for session in sessions)
     assert not kinds[EmbeddedEngine].children[0].up
+
+
+@pytest.mark.parametrize(("flags", "machines"), [({}, {"here.test", "there.test", ""}), ({"one_machine": True}, {""})])
+async def test_members_under_several_names_are_several_machines_unless_the_user_says_otherwise(settings_for, flags, machines):
+    """Containers of one compose file have names of their own and share the processors of one machine."""
+    text = """
+name: apart
+candidates:
+  - {name: a, api: openai, url: "http://here.test:8000/v1", model: m}
+  - {name: b, url: "http://there.test:11434", model: m}
+judge: {name: judge, api: openai, url: "http://127.0.0.1:8000/v1", model: m}
+"""
+    frontend = choose.Frontend(say=lambda line: None, progress=lambda: Lines(say=lambda line: None))
+    selected = await choose.select(settings_for(text, **flags), frontend)
+    async with selected.open() as engine:
+        assert {model.machine for model in engine.models.values()} == machines

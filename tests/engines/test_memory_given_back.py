@@ -1,18 +1,24 @@
-"""An embedded model that nobody asks gives its memory back, and is there again when it is asked."""
+"""A model that nobody asks gives its memory back, and is there again when it is asked: embedded ones, and those of a local Ollama."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
 from gork.config.ensemble import Choosing, Ensemble, Member
 from gork.config.settings import load_settings
 from gork.engines.call import Deadlines
+from gork.engines.choose import ollama_engine
 from gork.engines.llama.engine import EmbeddedEngine
+from gork.engines.model import MixedEngine
 from gork.turn import Token
-from tests.support.ollama_setup import Talk
+from tests.support.fake_ollama import FakeOllama
+from tests.support.ollama_setup import MODEL, Talk
+from tests.support.ollama_setup import engine as ollama_at
 from tests.support.served import serving
 from tests.support.tiny_models import write_tiny
 
@@ -117,3 +123,58 @@ async def test_for_ever_is_for_ever(file):
         await talk.chat(num_predict=2)
 
         assert talk.model.child._timer is None
+
+
+# --- a local Ollama
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(1800.0, 1800), (math.inf, -1), (0.5, 1), (0.0, 0)])
+async def test_what_the_user_says_of_keeping_goes_with_every_request_to_a_local_ollama(seconds, sent):
+    """As a number of seconds, since Ollama refuses "-1"; the preload too, else it would begin with another time."""
+    async with FakeOllama(MODEL) as server, ollama_at(Member(name="a", model=MODEL), host=server.url, keep_s=seconds) as one:
+        talk = Talk(one.models["a"])
+        await talk.chat()
+        await talk.choose()
+
+    bodies = server.bodies("/api/chat") + server.bodies("/api/generate")
+    assert [(body["keep_alive"], type(body["keep_alive"])) for body in bodies] == [(sent, int)] * 4
+
+
+@pytest.mark.parametrize(("flags", "sent"), [({}, None), ({"keep_alive": "30m"}, 1800), ({"keep_alive": "-1"}, -1)])
+async def test_a_laptops_ollama_keeps_its_own_default_unless_the_user_says_otherwise(flags, sent):
+    """The setting's default is for embedded models: it says nothing of those of another program."""
+    ensemble = Ensemble(name="one", candidates=(Member(name="a", model=MODEL),), choosing=Choosing())
+    async with FakeOllama(MODEL) as server:
+        settings = load_settings(flags, {"OLLAMA_HOST": server.url}).with_ensemble(ensemble)
+        async with ollama_engine(settings) as one:
+            await Talk(one.models["a"]).chat()
+
+    assert {body.get("keep_alive") for body in server.bodies("/api/chat")} == {sent}
+
+
+async def test_a_clients_keep_alive_reaches_a_local_ollama_and_no_other():
+    """After the answer, for what is loaded: members at URLs are kept for everybody, and nothing is loaded only to be told."""
+    near, far, idle = Member(name="near", model=MODEL), Member(name="far", model=MODEL), Member(name="idle", model="idle:1b")
+    async with FakeOllama(MODEL, "idle:1b") as here, FakeOllama(MODEL) as there:
+        ensemble = Ensemble(name="two", candidates=(near, replace(far, url=there.url)), choosing=Choosing())
+        settings = load_settings({"port": "0", "optimize": False, "seed": 1}, {}).with_ensemble(ensemble)
+        engines = MixedEngine([ollama_at(near, idle, host=here.url, num_thread=1), ollama_at(ensemble.candidates[1], host=there.url)])
+        async with engines as both, serving(settings, both) as at, aiohttp.ClientSession() as client:
+
+            async def ask(**more):
+                body = {"model": "gork-heavy-lite", "stream": False, "messages": [{"role": "user", "content": "Hi"}], **more}
+                async with client.post(f"{at.url}/api/chat", json=body) as reply:
+                    assert reply.status == 200
+
+            await ask(keep_alive="10m")
+            await here.until(lambda: here.bodies("/api/chat")[-1].get("keep_alive") == 600)
+            told = here.bodies("/api/chat")[-1]
+            await ask(messages=[], keep_alive=0)
+            await here.until(lambda: MODEL not in here.loaded)
+            await ask()
+
+    assert (told["messages"], told["options"]) == ([], {"num_ctx": 2048, "num_thread": 1})  # others would load it anew
+    assert {body["keep_alive"] for body in there.bodies("/api/chat")} == {-1}
+    assert "idle:1b" not in here.loaded
+    assert "keep_alive" not in here.chats[-1]
+    assert MODEL in here.loaded

@@ -69,9 +69,20 @@ def test_a_server_that_is_gone_is_waited_for_while_it_has_been_well_a_moment_ago
     assert most - 4.0 <= waited <= most
 
 
-def test_a_busy_server_is_asked_again_as_long_as_the_call_lasts():
-    """Whether or not it has ever answered."""
-    assert 170 < sum(pauses(Busy, well_at=None, limit_s=180.0)) < 180
+def test_a_busy_server_that_does_not_say_for_how_long_is_asked_a_few_times():
+    """Whether or not it has ever answered: for most of a minute and further and further apart, at different times by each caller."""
+    one, other = (pauses(Busy, well_at=None, limit_s=180.0, seed=seed) for seed in (1, 2))
+
+    assert one != other
+    assert 6 <= len(one) <= 9
+    assert 30 < sum(one) < 60
+    assert all(later > earlier for earlier, later in itertools.pairwise(one[:6]))
+
+
+@pytest.mark.parametrize(("limit_s", "most"), [(20.0, 20.0), (None, 60.0)])
+def test_a_busy_server_is_not_waited_for_beyond_the_call(limit_s, most):
+    """A rewrite has less time than a busy server may take; a call without a limit is bounded too."""
+    assert most / 2 < sum(pauses(Busy, well_at=None, limit_s=limit_s)) < most
 
 
 def test_what_a_server_asks_to_wait_is_waited():

@@ -103,6 +103,59 @@ async def test_an_error_status_is_translated(kind, server, told, call):
     assert "{" not in str(caught.value)
 
 
+FORMS = [
+    (429, b"request dropped: pool saturated", Busy),
+    (503, b"request expired in the queue", Busy),
+    (429, b"", Busy),
+    (503, {"object": "error", "message": "The request queue is full.", "type": "ServiceUnavailableError", "code": 503}, Busy),
+    (400, {"object": "error", "message": "The prompt exceeds the model's context", "param": None, "code": 400}, PromptTooLong),
+    (400, {"error": {"message": "You passed 900 tokens and 200 are wanted", "param": "input_tokens", "code": 400}}, PromptTooLong),
+    (404, {"detail": "Not Found"}, BadReply),
+    (400, {"detail": "Host not allowed"}, Refused),
+    (422, {"error": {"message": "Request cancelled", "trace": "Traceback (most recent call last) ..."}}, Refused),
+    (200, {"error": {"code": 429, "message": "Provider returned error", "metadata": {}}}, Busy),
+    (200, {"error": {"code": 503, "message": "No provider is available"}}, Busy),
+    (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, Busy),
+]
+"""Errors as llm-d (plain text), SGLang (flat), vLLM, text-generation-webui (`detail`), TabbyAPI, OpenRouter (in a 200) and llama-server
+give them.
+"""
+
+
+@pytest.mark.parametrize("call", ["chat", "choose"])
+@pytest.mark.parametrize(("kind", "told"), [(OPENAI, told) for told in FORMS], ids=[f"{status} {str(e)[:40]}" for status, e, _ in FORMS])
+async def test_an_error_is_read_in_whatever_form_it_comes(kind, server, told, call):
+    """Busy is told from gone, too long from refused, also by what stands beside the text or in it alone."""
+    status, error, means = told
+    raw, content = (error, "text/plain") if isinstance(error, bytes) else (json.dumps(error).encode(), "application/json")
+    server.pages[server.chat_path] = Reply(status=status, raw=raw, headers={"Content-Type": content})
+    async with talking(kind, server) as talk:
+        with pytest.raises(means) as caught:
+            await getattr(talk, call)()
+
+    assert isinstance(caught.value, means)
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", [b"", b"data: [DONE]\n\n"], ids=["no end mark", "an end mark"])
+@pytest.mark.parametrize(
+    ("error", "means"),
+    [
+        ({"error": {"message": "EngineDeadError: engine core has died", "code": 500}}, Died),
+        ({"error": {"message": "too many requests", "code": 429}}, Busy),
+        ({"error": {"message": "CUDA error", "trace": "Traceback"}}, Refused),
+        ({"error": "out of memory"}, Refused),
+    ],
+)
+async def test_an_error_in_a_stream_counts_whether_or_not_the_end_mark_follows(error, means, mark):
+    """VLLM and SGLang send the mark after it, llama-server and TabbyAPI do not: never is what came before an answer."""
+    chunk = b'data: {"choices": [{"delta": {"content": "Half an"}}]}\n\n'
+    async with OPENAI.fake() as server, talking(OPENAI, server) as talk:
+        server.pages[server.chat_path] = Reply(raw=chunk + b"data: " + json.dumps(error).encode() + b"\n\n" + mark)
+        with pytest.raises(means):
+            await talk.chat()
+
+
 @pytest.mark.parametrize(
     ("text", "means"), [(RUNNER, Died), (STOPPED, Died), (LONG, PromptTooLong), ("model 'x' not found", ModelMissing), ("what?", Refused)]
 )

@@ -83,6 +83,9 @@ class FakeOllama(FakeServer):
         model = body["model"]
         if model not in self.models:
             return web.json_response({"error": f"model '{model}' not found"}, status=404)
+        if not body.get("messages", True) and body.get("keep_alive") == 0:
+            self.loaded.pop(model, None)
+            return web.json_response({**self._head(model), "done": True, "done_reason": "unload"})
         if model not in self.loaded and model in self.load_gates:
             await self.load_gates[model].wait()
         self.loaded.setdefault(model, body["options"].get("num_ctx", 4096))

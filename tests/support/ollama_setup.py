@@ -17,10 +17,16 @@ SOON = Deadlines(connect=2.0, load=5.0, first_token=5.0, prefill_rate=1000.0, id
 
 
 def engine(
-    *members: Member, host: str, deadlines: Deadlines = SOON, context: int = 2048, limits: HttpLimits = STANDARD_LIMITS, **load_options: Any
+    *members: Member,
+    host: str,
+    deadlines: Deadlines = SOON,
+    context: int = 2048,
+    keep_s: float | None = None,
+    limits: HttpLimits = STANDARD_LIMITS,
+    **load_options: Any,
 ) -> OllamaEngine:
     """An engine on these members."""
-    return OllamaEngine(members, host=host, deadlines=deadlines, load_options=load_options, context=context, limits=limits)
+    return OllamaEngine(members, host=host, deadlines=deadlines, load_options=load_options, context=context, keep_s=keep_s, limits=limits)
 
 
 def asked(text: str = "What is up?") -> list[Message]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gork.terminal.line_editor import Presence
+from tests.support.heavy_lite import MODELS
 from tests.support.program import Program
 from tests.support.pty_program import CTRL_D, on_terminal
 from tests.support.served import serving_fake
@@ -137,3 +138,17 @@ class TestPresence:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await self.asked([])
+
+
+async def test_its_models_read_the_conversation_while_the_answer_is_read(program, service, server):
+    """The service's models read the new history at the prompt, and the next question begins with it; nothing is read twice."""
+    async with at_prompt(program, service.url) as terminal:
+        assert server.read_ahead == []  # nothing is loaded into a server that others use too
+        await terminal.ask("capital of france pls")
+        await server.until(lambda: len(server.read_ahead) >= len(MODELS) - 1, 20)  # all but the promptimizer, which was not asked
+        await terminal.ask("and of italy")
+        last = next(body["messages"] for body in reversed(server.chats) if body["model"] == "llama3.2:1b")
+
+    read = [body["messages"] for body in server.read_ahead if body["model"] == "llama3.2:1b"]
+    assert read.count(last[:-1]) == 1
+    assert "capital of france pls" in [message["content"] for message in last]

@@ -181,7 +181,7 @@ class Child:
                 stdin=theirs,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUTF8": "1"},
+                env=environment(),
                 start_new_session=True,  # a terminal's Ctrl-C and hang-up are ours alone
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -259,6 +259,11 @@ class Child:
         if self._listening is not None:
             await asyncio.wait({self._listening})
             self._listening = None
+
+
+def environment() -> dict[str, str]:
+    """What a process with llama.cpp in it is started with."""
+    return {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUTF8": "1"}
 
 
 def _ending(code: int) -> tuple[str, str | None]:

@@ -2,6 +2,7 @@
 
 Run by path, never imported by the parent. It knows nothing of the rest of the program, so that a child starts quickly and a crash in
 llama.cpp takes nothing else with it. One JSON line in (see `child.py`), one JSON line out: the server's URL, or why there is none.
+With `--devices` it only says what layers of a model can be put on here.
 The parent is gone when stdin ends; that holds for every way in which a process can end.
 """
 
@@ -19,6 +20,10 @@ def main() -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     said = _private_stdout()
+    if sys.argv[1:] == ["--devices"]:
+        said.write(json.dumps(reported()))
+        said.close()
+        os._exit(0)
     request = sys.stdin.buffer.readline()
     if not request.endswith(b"\n"):
         os._exit(1)  # the parent was gone before it had said what to do
@@ -55,6 +60,15 @@ def accelerators(reported: list[dict[str, Any]]) -> list[str]:
     """The devices that layers of a model can be put on, by their names for people, of those that llama.cpp reports."""
     kinds = ((str(getattr(device.get("type"), "name", "")), device) for device in reported)
     return [str(device.get("description") or device.get("name")) for kind, device in kinds if "GPU" in kind]  # also IGPU
+
+
+def reported() -> list[str]:
+    """The devices that llama.cpp reports here; none where there is no llama.cpp."""
+    try:
+        import xllamacpp  # noqa: PLC0415 - its absence is an answer, not a crash
+    except ImportError:
+        return []
+    return accelerators(xllamacpp.get_device_info())
 
 
 def layers_for(asked: int | None, devices: list[str]) -> int:

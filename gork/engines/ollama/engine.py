@@ -7,14 +7,17 @@ Rules that come from how Ollama works (read and tried at 0.32):
 - `shift` never: a value other than the one a model was loaded with reloads the model.
 - Options that belong to loading (`num_ctx`, `num_thread` ...) are the same in every call to a model, the preload included: another
   value, or a missing one, reloads it. Servers that members name by URL choose them for themselves: those get none.
-- `keep_alive` is the number -1 at configured URLs (the string is an error); a laptop's own server keeps its default.
+- `keep_alive` is the number -1 at configured URLs (the string is an error): those are there for us. The server of this machine has a
+  default of its own, which holds unless the user set another one or a client's request asks for one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gork.config.ensemble import LOAD_TIME, Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion, estimate_prompt
@@ -34,6 +37,8 @@ _TOP = 20
 """Ollama's most: how many tokens it lists for one place."""
 _LABEL_TOKENS = 16
 """For a label in quotes, and a grammar that lets a model write blanks around it."""
+_LONGEST_KEPT_S = 1e9
+"""Ollama counts in nanoseconds; whoever asks for more than thirty years means for ever."""
 
 
 class OllamaEngine(ServedEngine):
@@ -49,9 +54,12 @@ class OllamaEngine(ServedEngine):
         deadlines: Deadlines,
         load_options: Options,
         context: int,
+        keep_s: float | None = None,
         limits: HttpLimits = STANDARD_LIMITS,
     ) -> None:
+        """Plan it; nothing is asked yet. `keep_s` is how long `host` is to keep models without a question; None leaves that to it."""
         super().__init__(deadlines)
+        self._telling: set[asyncio.Task[None]] = set()
         local = {"num_ctx": context, **load_options}
         runners: dict[tuple[str, str], _Runner] = {}
         places: list[tuple[Member, ServerClient, _Runner]] = []
@@ -62,7 +70,24 @@ class OllamaEngine(ServedEngine):
             runner.load = {} if member.url else local
             places.append((member, client, runner))
         for member, client, runner in places:
-            self.models[member.name] = OllamaModel(member, client, deadlines, slots=runner.slots, load=runner.load, context=context)
+            self.models[member.name] = OllamaModel(
+                member, client, deadlines, slots=runner.slots, load=runner.load, context=context, keep_s=keep_s
+            )
+
+    def keep(self, member: str | None, seconds: float) -> None:
+        """Tell the server of this machine; what members find at their URLs is not ours to take out of memory."""
+        for name, model in self.models.items():
+            if isinstance(model, OllamaModel) and model.member.url is None and member in {None, name}:
+                task = asyncio.create_task(model.kept_for(seconds), name=f"keep {name}")
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
+    async def close(self) -> None:
+        """Also without what is still to be told."""
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+        await super().close()
 
 
 class _Runner(Shared):
@@ -81,11 +106,20 @@ class OllamaModel(ServedModel):
     get_one = "get one with `ollama pull MODEL`"
 
     def __init__(
-        self, member: Member, client: ServerClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, load: Options, context: int
+        self,
+        member: Member,
+        client: ServerClient,
+        deadlines: Deadlines,
+        *,
+        slots: asyncio.Semaphore,
+        load: Options,
+        context: int,
+        keep_s: float | None = None,
     ) -> None:
         asked = load.get("num_ctx")
         super().__init__(member, client, deadlines, slots=slots, context=asked if isinstance(asked, int) else context)
         self._load_options = load
+        self._keep_s = math.inf if member.url is not None else keep_s
         self._digest: str | None = None
 
     @property
@@ -130,6 +164,17 @@ class OllamaModel(ServedModel):
     async def reads_ahead(self) -> bool:
         """On a server that others use too only while it is loaded: to load it might push one of theirs out."""
         return self.resident or await self._is_loaded()
+
+    async def kept_for(self, seconds: float) -> None:
+        """Have the server keep the loaded model for so long without a question, until the next one; 0 gives its memory back at once."""
+        with contextlib.suppress(ModelError):  # the next question tells what is wrong there
+            tag = await self._name()
+            if await loaded_row(self._client, tag) is None:
+                return
+            body = {**self._body(tag, {}, messages=[], stream=False), **_kept(seconds)}
+            await self._client.about(tag).ask("/api/chat", body, timeout_s=self._client.brief_s)
+            if seconds == 0:
+                self._fresh_until = 0.0
 
     async def _is_loaded(self) -> bool:
         if self._is_fresh:
@@ -243,5 +288,20 @@ class OllamaModel(ServedModel):
     def _body(self, tag: str, options: Options, **fields: object) -> Record:
         """Put a request together; load-time options are the model's own, whatever a call says."""
         asked = {key: value for key, value in options.items() if key not in LOAD_TIME}
-        keep: Mapping[str, object] = {"keep_alive": -1} if self.member.url else {}
-        return {"model": tag, **fields, "think": False, "truncate": False, **keep, "options": {**asked, **self._load_options}}
+        return {
+            "model": tag,
+            **fields,
+            "think": False,
+            "truncate": False,
+            **_kept(self._keep_s),
+            "options": {**asked, **self._load_options},
+        }
+
+
+def _kept(seconds: float | None) -> dict[str, object]:
+    """The field that says how long a model is kept; none where that is left to the server.
+
+    >>> _kept(None), _kept(math.inf), _kept(300.0), _kept(0)
+    ({}, {'keep_alive': -1}, {'keep_alive': 300}, {'keep_alive': 0})
+    """
+    return {} if seconds is None else {"keep_alive": -1 if seconds > _LONGEST_KEPT_S else math.ceil(seconds)}

@@ -33,7 +33,14 @@ OPENAI = ServerKind(
             StillLoading,
             "wait until it has",
         ),
-        (re.compile(r"server busy|maximum pending requests|overloaded|saturated|rate.?limit|too many requests", re.IGNORECASE), *_LATER),
+        (  # llm-d says in plain text what became of a request in its line: "saturated", "evicted", "expired"
+            re.compile(
+                r"server busy|maximum pending requests|overloaded|saturated|rate.?limit|too many requests|queue is full"
+                r"|request.{0,40}(evicted|expired)",
+                re.IGNORECASE,
+            ),
+            *_LATER,
+        ),
         (
             re.compile(r"insufficient.{0,3}(quota|credit|balance)|payment required", re.IGNORECASE),
             Refused,
