@@ -192,6 +192,16 @@ def listing(folder: Path | None, say: Say) -> list[Listed]:
         raise UsageError(f"the saved sessions cannot be read: {_reason(error, store.path)}") from None
 
 
+def find(wanted: str, folder: Path | None, say: Say) -> str:
+    """The id of the session whose id begins with `wanted`. Raises a `UsageError` if there is none, or several."""
+    try:
+        found = _find(wanted, _ids(Store(folder, say) if folder is not None else None, say))
+    except OSError as error:
+        raise UsageError(f"no session can be continued: {_reason(error, folder)}") from None
+    assert found is not None  # noqa: S101 - only without a wish there may be none
+    return found
+
+
 class _History:
     """The turns that a session's records give, in order, the records that say so, and what could not be read."""
 

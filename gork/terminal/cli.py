@@ -60,6 +60,8 @@ def _run(arguments: list[str], assemble: Assemble) -> int:
     verb = command_line.verb_of(words, arguments)
     if own["version"]:
         return _print(__version__)
+    if words and (own["list"] or (own["show_config"] and verb is None)):
+        raise UsageError(f"{'--list' if own['list'] else '--show-config'} takes no words: {' '.join(words)[:40]}")
     if verb is not None and verb.name == "completion":
         return _print(command_line.completion(words[1]))
     settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
@@ -78,6 +80,7 @@ def _print(text: str) -> int:
 def _ask(own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
     """Answer one question or hold a conversation; returns the exit code. Raises a `GorkError`."""
     session, words = session_options.split_session_id(own["session"], own["question"])
+    words = [] if words == ["-"] else words  # standard input, which is read anyway
     if sys.stdout is None:
         raise OutputError("standard output is closed: there is nowhere to write an answer")
     interactive = _wants_repl(words, interactive=own["interactive"], as_json=own["json"])
@@ -99,7 +102,7 @@ def _options(given: Sequence[str]) -> dict[str, object]:
     options: dict[str, object] = {}
     for one in given:
         name, equals, value = one.partition("=")
-        if not equals:
+        if not (equals and name.strip()):
             raise UsageError(f"-o {one[:40]}: give NAME=VALUE, such as temperature=0")
         options = changed_options(options, name.strip(), value.strip())
     return options
@@ -107,8 +110,9 @@ def _options(given: Sequence[str]) -> dict[str, object]:
 
 def _do(verb: command_line.Verb, own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
     """Do what a verb says; returns the exit code. Raises a `GorkError`."""
-    if own["interactive"] or own["session"] is not None:
-        raise UsageError(f"-i and --continue go with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
+    of_questions = {"interactive": "-i", "session": "--continue", "files": "-f", "only": "--only", "system": "--system", "options": "-o"}
+    if (flag := next((flag for name, flag in of_questions.items() if own[name] is not None and own[name] is not False), None)) is not None:
+        raise UsageError(f"{flag} goes with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
     if own["json"] and not verb.as_json:
         raise UsageError(f"--json goes with a question or with doctor, not with {verb.name}")
     if settings.server is not None and (verb.name == "doctor" or _server_by_flag(settings)):

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
 from gork.rewriting.prompt import why_not_rewritten
-from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell, wrapped
+from gork.terminal.safe_text import columns_of, counted, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
     Answer,
     Answered,
@@ -97,7 +97,7 @@ class PlainProgress:
                     self._line(f"  {line}")
             case Answered(answer):
                 cut = "" if answer.complete else f", cut short ({answer.stop})"
-                self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}{_ran(answer)}")
+                self._line(f"  {answer.member}: {counted(answer.tokens, 'token')} in {answer.seconds:.1f} s{cut}{_ran(answer)}")
             case Failed(failure):
                 self._line(f"  failed: {failure.message}", _RED)
             case Notice(text, about_verdict=False):

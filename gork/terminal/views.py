@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
 from gork.terminal.output import cut
+from gork.terminal.safe_text import counted
 from gork.terminal.session import SessionStats
 from gork.terminal.why import why
 from gork.text.structure import in_fence
@@ -43,7 +44,7 @@ def short(model: str) -> str:
 
 def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     """The line over one answer; without a turn, of one that was stopped."""
-    remarks = [short(answer.model), f"{_count(answer.tokens, 'token')} in {answer.seconds:.1f} s"]
+    remarks = [short(answer.model), f"{counted(answer.tokens, 'token')} in {answer.seconds:.1f} s"]
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
     if turn is not None and answer.member in turn.verdict.scores:
@@ -60,26 +61,20 @@ def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
     return None
 
 
-def stats(counted: SessionStats) -> str:
+def stats(of: SessionStats) -> str:
     """A session's counts and mean times."""
-    lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
-    if not counted.turns and not counted.failures:
+    lines = [f"{counted(of.turns, 'turn')} answered, {of.stopped} stopped, {of.unanswered} without an answer"]
+    if not of.turns and not of.failures:
         return lines[0]
-    names = sorted(counted.answers | counted.failures | counted.not_needed, key=lambda name: (-counted.wins[name], name))
-    rows = [
-        (name, *(str(count[name]) for count in (counted.wins, counted.answers, counted.failures, counted.not_needed))) for name in names
-    ]
+    names = sorted(of.answers | of.failures | of.not_needed, key=lambda name: (-of.wins[name], name))
+    rows = [(name, *(str(count[name]) for count in (of.wins, of.answers, of.failures, of.not_needed))) for name in names]
     lines.append(table([("member", "won", "answered", "failed", "unneeded"), *rows]))
-    lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
-    if not counted.turns:
+    lines.append(f"{of.fallbacks} without a verdict, {counted(of.close, 'close call')}, {of.degraded} incomplete")
+    if not of.turns:
         return "\n".join(lines)
-    means = ", ".join(f"{stage} {seconds / counted.turns:.1f} s" for stage, seconds in counted.seconds.items())
+    means = ", ".join(f"{stage} {seconds / of.turns:.1f} s" for stage, seconds in of.seconds.items())
     lines.append(f"mean times: {means}")
     return "\n".join(lines)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def first_line(text: str, width: int = 72) -> str:

@@ -623,6 +623,7 @@ class TestAskingOtherwise:
             assert "after 1 turn" in await terminal.ask(f"/load {earlier}")
             await terminal.ask("three")
             assert "no session" in await terminal.ask("/load 2020")
+            assert f"{earlier} is the current session" in await terminal.ask(f"/load {earlier[:-2]}")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
 
