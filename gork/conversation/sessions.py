@@ -41,7 +41,10 @@ _RECORDS = """
     FROM record WHERE session = ? ORDER BY number DESC
 """
 _SESSIONS = """
-    SELECT id, used, (SELECT count(*) FROM record WHERE session = id AND turn),
+    SELECT id, used, (
+            SELECT coalesce(sum(turn - (json LIKE '{"kind":"retracted"%')), 0) FROM record WHERE session = id AND number >
+                (SELECT coalesce(max(number), 0) FROM record WHERE session = id AND json LIKE '{"kind":"cleared"%')
+        ),
         (SELECT CAST(json AS BLOB) FROM record WHERE session = id AND turn AND length(json) <= ? ORDER BY number LIMIT 1)
     FROM session ORDER BY used DESC, id DESC LIMIT ?
 """
@@ -54,6 +57,7 @@ class Listed:
     id: str
     used: dt.datetime
     turns: int
+    """Of its conversation: without those that were taken back or cleared away."""
     first: str
     """The first question, on one line, without what a terminal would act on."""
 
@@ -289,8 +293,9 @@ def _find(wanted: str | None, ids: list[str]) -> str | None:
         shown = ", ".join(matching[:5]) + (", ..." if len(matching) > 5 else "")
         raise UsageError(f"{quoted(wanted)} matches {len(matching)} sessions ({shown}): type more of it")
     newest = ids[:MOST_LISTED]
-    near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5) or ids[:3]
-    there = f"similar: {', '.join(near)}; --list shows all" if near else "there are none yet"
+    near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5)
+    there = f"{'similar' if near else 'the last ones'}: {', '.join(near or ids[:3])}; --list and /sessions show them all"
+    there = there if ids else "there are none yet"
     raise UsageError(f"no session {quoted(wanted)} ({there})")
 
 
@@ -300,11 +305,11 @@ def _listed(db: sqlite3.Connection) -> list[Listed]:
         prompt = parsed(data).get("prompt") if data is not None else None
         first = printable(" ".join(prompt[:2000].split())) if isinstance(prompt, str) else ""
         try:
-            when = dt.datetime.fromtimestamp(used, dt.UTC)
+            when, left = dt.datetime.fromtimestamp(used, dt.UTC), max(0, int(turns))
         except (TypeError, ValueError, OverflowError, OSError):  # the database is damaged
             continue
         if isinstance(session, str) and _ID.fullmatch(session):
-            found.append(Listed(session, when, turns, first))
+            found.append(Listed(session, when, left, first))
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
-from gork.rewriting.prompt import why_not_rewritten
+from gork.rewriting.prompt import asked_as
 from gork.terminal.safe_text import columns_of, counted, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
     Answer,
@@ -92,8 +92,8 @@ class PlainProgress:
                 self._changed(member, state, detail)
             case Restarted(member, why):
                 self._line(f"  {member}: retrying ({why})", _YELLOW)
-            case Rewritten():
-                if (line := asked_as(event)) is not None:
+            case Rewritten(question):
+                if (line := asked_as(question)) is not None:
                     self._line(f"  {line}")
             case Answered(answer):
                 cut = "" if answer.complete else f", cut short ({answer.stop})"
@@ -130,14 +130,6 @@ def _ran(answer: Answer) -> str:
     if answer.computed is None:
         return ""
     return f", its program printed {answer.text}" if answer.ran else f", its program gave no answer ({answer.computed.problem})"
-
-
-def asked_as(event: Rewritten) -> str | None:
-    """What the candidates are asked, where that differs from the question."""
-    question = event.question
-    if question.rewrite is not None:
-        return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
-    return why_not_rewritten(question)
 
 
 class RowLine(NamedTuple):
