@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from gork import __version__
-from gork.config.ensemble import alone
+from gork.config.ensemble import alone, load_ensemble
 from gork.config.settings import Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
+from gork.engines.footprint import size_of
 from gork.engines.ollama.offer import Offer
 from gork.engines.weights.progress import Progress
 from gork.errors import NoService, OutputError, UsageError
@@ -31,7 +32,7 @@ from gork.terminal import arguments as command_line
 from gork.terminal import attachments, container, oneshot, output, program, screen, session_options, verbs
 from gork.terminal import input as prompt_input
 from gork.terminal.commands.asking import changed_options
-from gork.terminal.safe_text import tell
+from gork.terminal.safe_text import counted, tell
 from gork.terminal.session import Backend, sampling
 from gork.turn import Question
 
@@ -235,15 +236,16 @@ async def _pull(host: str, tags: list[str]) -> None:
 
 async def _ask_remedy(host: str, tags: list[str], there: Offer | None) -> choose.Remedy:
     """Ask the user about models that the local Ollama lacks; the end of the input means quit."""
-    _say(f"Ollama at {host} does not have {len(tags)} models of this ensemble: {', '.join(tags)}")
+    _say(f"Ollama at {host} does not have {counted(len(tags), 'model')} of this ensemble: {', '.join(tags)}")
     remedies: dict[str, choose.Remedy] = {"p": "pull", "s": "starter", "q": "quit", "n": "quit", "": "pull"}
     take = ""
     if there is not None:
         _say(f"It has {there.about}")
         remedies["t"], take = "there", "[t]ake those that are there, "
+    starter = f"the small [s]tarter ensemble ({size_of(load_ensemble(choose.STARTER)) / 1e9:.1f} GB)"
     reader = prompt_input.PlainReader(sys.stdin.buffer, idle_s=0)
     while True:
-        answer = await reader.ask(f"[P]ull them now, {take}use the small [s]tarter ensemble, or [q]uit? [P] ")
+        answer = await reader.ask(f"[P]ull them now, {take}use {starter}, or [q]uit? [P] ")
         if answer is None:
             return "quit"
         for key, remedy in remedies.items():

@@ -33,7 +33,6 @@ from gork.turn import (
     Judged,
     MemberState,
     Notice,
-    Question,
     Restarted,
     Rewritten,
     State,
