@@ -294,7 +294,7 @@ def _find(wanted: str | None, ids: list[str]) -> str | None:
         raise UsageError(f"{quoted(wanted)} matches {len(matching)} sessions ({shown}): type more of it")
     newest = ids[:MOST_LISTED]
     near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5)
-    there = f"{'similar' if near else 'the last ones'}: {', '.join(near or ids[:3])}; --list and /sessions show them all"
+    there = f"{'similar' if near else 'the last ones'}: {', '.join(near or ids[:3])}; --list and /sessions show all"
     there = there if ids else "there are none yet"
     raise UsageError(f"no session {quoted(wanted)} ({there})")
 

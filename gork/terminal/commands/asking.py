@@ -30,7 +30,7 @@ _SET_ORIGIN = Origin(Layer.COMMAND, "/set")
 
 async def models(session: Session, _argument: str) -> Outcome:
     """Show the members and whether each can answer."""
-    session.tell(views.members(await session.backend.check()))
+    session.tell(views.members(await session.backend.check(), session.width()))
     return None
 
 

@@ -111,5 +111,5 @@ def ids(session: Session, before: Sequence[str]) -> Sequence[str]:
 
 async def stats(session: Session, _argument: str) -> Outcome:
     """Show the session's counts and times."""
-    session.tell(views.stats(session.stats))
+    session.tell(views.stats(session.stats, session.width()))
     return None
