@@ -566,9 +566,9 @@ class TestNotStarting:
         assert done.tokens == 3
 
     async def test_a_prompt_that_does_not_fit_says_how_long_it_is(self, tiny):
-        """Overflow is an error with numbers, not a silent cut."""
+        """Overflow is an error with numbers, not a silent cut; it names member and file, not the folder."""
         async with engine_on({"a": tiny()}, context=256) as engine:
-            with pytest.raises(PromptTooLong, match=r"has \d{3,} tokens, its context 256"):
+            with pytest.raises(PromptTooLong, match=rf"^a at {tiny().name}: the prompt has \d{{3,}} tokens, its context 256"):
                 await engine.models["a"].chat([{"role": "user", "content": "The cat. " * 300}], options={}, on_event=nothing)
 
 

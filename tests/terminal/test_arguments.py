@@ -132,7 +132,7 @@ async def test_a_question_may_follow_continue(run_here, server):
     code, _, err = await run_here("--no-optimize", "--continue", "and", "in", "Go?")
     assert (0, True) == (code, "there is no session to continue yet" in err)
     assert "and in Go?" == server.chats[-1]["messages"][-1]["content"]
-    for given in (["--continue", "nope"], ["--continue", "1999", "hello"]):
+    for given in (["--continue", "nope", "-i"], ["--continue", "1999", "hello"]):
         code, _, err = await run_here(*given)
         assert (2, True) == (code, f'no session "{given[1]}"' in err), err
 
