@@ -538,7 +538,7 @@ class TestNotStarting:
         error = await self.failure(tiny(), worker=worker)
 
         assert isinstance(error, Died)
-        assert all(word in str(error) for word in ("SIGILL", "--engine ollama", str(tiny())))
+        assert all(word in str(error) for word in ("SIGILL", "--engine ollama", tiny().name))
 
     @pytest.mark.parametrize("says", ["'x' * 100_000", "'no json'", "'[1]'", '\'{"url": "http://example.org"}\''])
     async def test_a_child_that_says_something_else_than_its_address_is_not_believed(self, tiny, tmp_path, says):

@@ -148,6 +148,14 @@ def test_the_layout_loses_no_letter(text, width):
         assert sorted(letters(text)) == sorted(letters(made))
 
 
+def test_an_address_for_which_a_table_has_no_room_stays_whole():
+    """The table is then shown as it was written, so that the address can be copied."""
+    address = "https://example.com/" + "path/" * 15
+    made = formatted(f"| a | b |\n|--|--|\n| 1 | {address} |\n", prefix="", width=80, colour=False)
+
+    assert f"| 1 | {address} |" in (made or "").splitlines()
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

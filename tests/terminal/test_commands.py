@@ -204,7 +204,7 @@ class TestTurns:
     @pytest.mark.parametrize("text", ["/answers", "/show 1", "/why", "/retry"])
     async def test_before_any_turn_it_says_so(self, desk, text):
         """There is nothing to show yet."""
-        with pytest.raises(UsageError, match="nothing has been (answered|asked) yet"):
+        with pytest.raises(UsageError, match=r"nothing has been (answered|asked) yet"):
             await desk.run(text)
 
     async def test_all_answers_are_shown_under_their_members(self, desk):
