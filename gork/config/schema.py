@@ -242,7 +242,7 @@ def what(kind: Any) -> str:  # noqa: ANN401 - as above
         return "one of " + ", ".join(choices)
     if base in {int, float}:
         low, high = _bound(notes, "ge"), _bound(notes, "le")
-        return f"a whole number from {low} to {high}" if base is int else f"a number from {low:g} to {high:g}"
+        return f"a whole number from {low} to {high}" if base is int else f"a number from {low:.12g} to {high:.12g}"
     return "true or false" if base is bool else "text"
 
 

@@ -166,9 +166,9 @@ class Settings(Record, frozen=True, kw_only=True):
     history_tokens: Annotated[
         _Tokens | None, Help("Maximum history sent to the models, in tokens. (default: what fits beside question and answer)")
     ] = None
-    save: Annotated[bool, Help("Save the conversations held at the prompt.")] = True
-    data: Annotated[FilePath | None, Help("Folder for conversations and the prompt's history. (default: ~/.local/state/gork)")] = None
-    sessions: Annotated[FilePath | None, Help("Folder for conversations. (default: sessions in the folder of --data)")] = None
+    save: Annotated[bool, Help("Save sessions: what is asked and answered at the prompt.")] = True
+    data: Annotated[FilePath | None, Help("Folder for sessions and the prompt's history. (default: ~/.local/state/gork)")] = None
+    sessions: Annotated[FilePath | None, Help("Folder for sessions. (default: sessions in the folder of --data)")] = None
     history: Annotated[bool, Help("Keep what is typed at the prompt for the next time, in a file.")] = True
     idle_exit: Annotated[_Idle, Help("Leave the prompt after this long without a key press; 0 for never.", placeholder="SECONDS")] = (
         14_400.0

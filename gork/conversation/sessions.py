@@ -41,7 +41,10 @@ _RECORDS = """
     FROM record WHERE session = ? ORDER BY number DESC
 """
 _SESSIONS = """
-    SELECT id, used, (SELECT count(*) FROM record WHERE session = id AND turn),
+    SELECT id, used, (
+            SELECT coalesce(sum(turn - (json LIKE '{"kind":"retracted"%')), 0) FROM record WHERE session = id AND number >
+                (SELECT coalesce(max(number), 0) FROM record WHERE session = id AND json LIKE '{"kind":"cleared"%')
+        ),
         (SELECT CAST(json AS BLOB) FROM record WHERE session = id AND turn AND length(json) <= ? ORDER BY number LIMIT 1)
     FROM session ORDER BY used DESC, id DESC LIMIT ?
 """
@@ -54,6 +57,7 @@ class Listed:
     id: str
     used: dt.datetime
     turns: int
+    """Of its conversation: without those that were taken back or cleared away."""
     first: str
     """The first question, on one line, without what a terminal would act on."""
 
@@ -192,6 +196,16 @@ def listing(folder: Path | None, say: Say) -> list[Listed]:
         raise UsageError(f"the saved sessions cannot be read: {_reason(error, store.path)}") from None
 
 
+def find(wanted: str, folder: Path | None, say: Say) -> str:
+    """The id of the session whose id begins with `wanted`. Raises a `UsageError` if there is none, or several."""
+    try:
+        found = _find(wanted, _ids(Store(folder, say) if folder is not None else None, say))
+    except OSError as error:
+        raise UsageError(f"no session can be continued: {_reason(error, folder)}") from None
+    assert found is not None  # noqa: S101 - only without a wish there may be none
+    return found
+
+
 class _History:
     """The turns that a session's records give, in order, the records that say so, and what could not be read."""
 
@@ -279,8 +293,9 @@ def _find(wanted: str | None, ids: list[str]) -> str | None:
         shown = ", ".join(matching[:5]) + (", ..." if len(matching) > 5 else "")
         raise UsageError(f"{quoted(wanted)} matches {len(matching)} sessions ({shown}): type more of it")
     newest = ids[:MOST_LISTED]
-    near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5) or ids[:3]
-    there = f"similar: {', '.join(near)}; --list shows all" if near else "there are none yet"
+    near = difflib.get_close_matches(wanted, newest, n=3, cutoff=0.5)
+    there = f"{'similar' if near else 'the last ones'}: {', '.join(near or ids[:3])}; --list and /sessions show all"
+    there = there if ids else "there are none yet"
     raise UsageError(f"no session {quoted(wanted)} ({there})")
 
 
@@ -290,11 +305,11 @@ def _listed(db: sqlite3.Connection) -> list[Listed]:
         prompt = parsed(data).get("prompt") if data is not None else None
         first = printable(" ".join(prompt[:2000].split())) if isinstance(prompt, str) else ""
         try:
-            when = dt.datetime.fromtimestamp(used, dt.UTC)
+            when, left = dt.datetime.fromtimestamp(used, dt.UTC), max(0, int(turns))
         except (TypeError, ValueError, OverflowError, OSError):  # the database is damaged
             continue
         if isinstance(session, str) and _ID.fullmatch(session):
-            found.append(Listed(session, when, turns, first))
+            found.append(Listed(session, when, left, first))
     return found
 
 

@@ -124,16 +124,20 @@ def with_rewrite(question: Question, reply: Completion) -> Question:
     return replace(question, rewrite=rewrite)
 
 
-def why_not_rewritten(question: Question) -> str | None:
-    """Why candidates are asked in the user's own words, for people; None if they are not, or if that was wanted.
+def asked_as(question: Question) -> str | None:
+    """What the candidates are asked, for people; None where it is the user's own words and that was wanted.
 
-    >>> why_not_rewritten(Question(text="q", rewrite_refused="lost the number 3", not_rewritten=NotRewritten.REJECTED))
+    >>> asked_as(Question(text="q", rewrite="Q?")), asked_as(Question(text="q a", rewrite="q  a"))
+    ('asked as: Q?', None)
+    >>> asked_as(Question(text="q", rewrite_refused="lost the number 3", not_rewritten=NotRewritten.REJECTED))
     'asked in your own words: the rewrite was rejected (lost the number 3)'
-    >>> why_not_rewritten(Question(text="q", rewrite_refused="it is mostly code or quoted text", not_rewritten=NotRewritten.NOT_ASKED))
+    >>> asked_as(Question(text="q", rewrite_refused="it is mostly code or quoted text", not_rewritten=NotRewritten.NOT_ASKED))
     'asked in your own words: it is mostly code or quoted text'
     """
+    if question.rewrite is not None:
+        return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
     why = question.rewrite_refused
-    if question.rewrite is not None or why is None:
+    if why is None:
         return None
     told = {NotRewritten.REJECTED: f"the rewrite was rejected ({why})", NotRewritten.FAILED: f"the rewrite failed ({why})"}
     return f"asked in your own words: {why if question.not_rewritten is None else told.get(question.not_rewritten, why)}"

@@ -137,7 +137,11 @@ class Service:
         if context is None or context.near:
             return text
         for model in self.models.values():
-            for place in (f" at {model.where}", model.where, str(Path(model.where).parent) if model.where.startswith("/") else ""):
+            for place in (
+                f" at {model.where}",
+                model.where,
+                str(Path(model.weights_id).parent) if model.weights_id.startswith("/") else "",
+            ):
                 text = text.replace(place, "") if place else text
         return text
 

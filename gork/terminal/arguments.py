@@ -154,7 +154,12 @@ class _Parser(argparse.ArgumentParser):
 
 def parsed(arguments: Sequence[str]) -> dict[str, Any]:
     """The flags of a command line, and its words as `question`. Raises a `UsageError`."""
-    given, unknown = _parser().parse_known_args(arguments)
+    given, rest = _parser().parse_known_args(arguments)
+    literal = rest[rest.index("--") + 1 :] if "--" in rest else []
+    rest = rest[: rest.index("--")] if "--" in rest else rest
+    unknown = [word for word in rest if word.startswith("-") and word != "-"]
+    # Words behind a flag are left over if there are words before it, too.
+    given.question += [*(word for word in rest if word not in unknown), *literal]
     if unknown:
         known = [flag for action in _parser()._actions for flag in action.option_strings]  # noqa: SLF001 - no public way to list them
         flag = unknown[0].partition("=")[0]
@@ -308,7 +313,7 @@ def _add_own_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("-i", "--interactive", action="store_true", help="Interactive chat; reads line by line if the input is a pipe.")
     made.add_argument("--json", action="store_true", help="Print the whole turn as one line of JSON (docs/turn.schema.json).")
     made.add_argument(
-        "--continue", dest="session", nargs="?", const=LATEST, metavar="ID", help="Continue the last conversation, or the one with this ID."
+        "--continue", dest="session", nargs="?", const=LATEST, metavar="ID", help="Continue the last session, or the one with this ID."
     )
     made.add_argument(
         "-f", "--file", dest="files", action="append", metavar="PATH", help="Put a text file before the question (repeatable)."
@@ -323,7 +328,7 @@ def _add_own_flags(made: argparse.ArgumentParser) -> None:
         help="A sampling option, such as temperature=0 (repeatable).",
     )
     made.add_argument("--only", metavar="NAME", help="Ask only this candidate, without rewriting.")
-    made.add_argument("--list", action="store_true", help="List the saved conversations, last used first.")
+    made.add_argument("--list", action="store_true", help="List the saved sessions, last used first.")
     made.add_argument("--config", metavar="FILE", help=_CONFIG)
     made.add_argument("--show-config", action="store_true", help="Print every setting and where it comes from.")
     made.add_argument("--version", action="store_true", help="Print the version.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gork.config.urls import printable
 from gork.errors import UsageError
-from gork.terminal.input import MOST_BYTES
+from gork.terminal.input import MOST_BYTES, check_characters
 from gork.terminal.text_encoding import decoded
 from gork.text.structure import in_fence
 
@@ -23,11 +23,13 @@ class TextFile:
 
 def read(given: str) -> TextFile:
     """Read a text file. Raises a `UsageError` for what is none, cannot be read, or is too large for any model."""
+    if given in {"", "-"}:
+        raise UsageError("give the path of a file (what is piped in is put before the question by itself)")
     shown = printable(given)
     try:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise UsageError(f"{shown} {'is a folder' if path.is_dir() else 'is not a file' if path.exists() else 'does not exist'}")
+            raise UsageError(f"{shown} {_not_a_file(path)}")
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
@@ -35,7 +37,18 @@ def read(given: str) -> TextFile:
         raise UsageError(f"{shown} cannot be read: {reason}") from None
     if len(data) > MOST_BYTES:
         raise UsageError(f"{shown} has more than {MOST_BYTES:,} bytes: too much for any model")
-    return TextFile(path.name, decoded(data, what=shown))
+    text = check_characters(decoded(data, what=shown), what=shown)
+    if not text.strip():
+        raise UsageError(f"{shown} is empty")
+    return TextFile(path.name, text)
+
+
+def _not_a_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder: attach its files one by one"
+    if path.exists():
+        return "is a pipe or a device, not a file: use it as standard input"
+    return "does not exist"
 
 
 def attached(files: Sequence[TextFile], prompt: str) -> str:

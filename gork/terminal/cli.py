@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from gork import __version__
-from gork.config.ensemble import alone
+from gork.config.ensemble import alone, load_ensemble
 from gork.config.settings import Layer, Settings, load_settings
 from gork.config.show import show_config
 from gork.engines import choose
+from gork.engines.footprint import size_of
 from gork.engines.ollama.offer import Offer
 from gork.engines.weights.progress import Progress
 from gork.errors import NoService, OutputError, UsageError
@@ -31,7 +32,7 @@ from gork.terminal import arguments as command_line
 from gork.terminal import attachments, container, oneshot, output, program, screen, session_options, verbs
 from gork.terminal import input as prompt_input
 from gork.terminal.commands.asking import changed_options
-from gork.terminal.safe_text import tell
+from gork.terminal.safe_text import counted, tell
 from gork.terminal.session import Backend, sampling
 from gork.turn import Question
 
@@ -60,6 +61,8 @@ def _run(arguments: list[str], assemble: Assemble) -> int:
     verb = command_line.verb_of(words, arguments)
     if own["version"]:
         return _print(__version__)
+    if words and (own["list"] or (own["show_config"] and verb is None)):
+        raise UsageError(f"{'--list' if own['list'] else '--show-config'} takes no words: {' '.join(words)[:40]}")
     if verb is not None and verb.name == "completion":
         return _print(command_line.completion(words[1]))
     settings = load_settings({name: value for name, value in given.items() if value is not None}, os.environ)
@@ -78,6 +81,7 @@ def _print(text: str) -> int:
 def _ask(own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
     """Answer one question or hold a conversation; returns the exit code. Raises a `GorkError`."""
     session, words = session_options.split_session_id(own["session"], own["question"])
+    words = [] if words == ["-"] else words  # standard input, which is read anyway
     if sys.stdout is None:
         raise OutputError("standard output is closed: there is nowhere to write an answer")
     interactive = _wants_repl(words, interactive=own["interactive"], as_json=own["json"])
@@ -99,7 +103,7 @@ def _options(given: Sequence[str]) -> dict[str, object]:
     options: dict[str, object] = {}
     for one in given:
         name, equals, value = one.partition("=")
-        if not equals:
+        if not (equals and name.strip()):
             raise UsageError(f"-o {one[:40]}: give NAME=VALUE, such as temperature=0")
         options = changed_options(options, name.strip(), value.strip())
     return options
@@ -107,8 +111,9 @@ def _options(given: Sequence[str]) -> dict[str, object]:
 
 def _do(verb: command_line.Verb, own: Mapping[str, Any], settings: Settings, assemble: Assemble) -> int:
     """Do what a verb says; returns the exit code. Raises a `GorkError`."""
-    if own["interactive"] or own["session"] is not None:
-        raise UsageError(f"-i and --continue go with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
+    of_questions = {"interactive": "-i", "session": "--continue", "files": "-f", "only": "--only", "system": "--system", "options": "-o"}
+    if (flag := next((flag for name, flag in of_questions.items() if own[name] is not None and own[name] is not False), None)) is not None:
+        raise UsageError(f"{flag} goes with questions, not with {verb.name}", fix=f"to ask that: {program.call()} -- {verb.name}")
     if own["json"] and not verb.as_json:
         raise UsageError(f"--json goes with a question or with doctor, not with {verb.name}")
     if settings.server is not None and (verb.name == "doctor" or _server_by_flag(settings)):
@@ -231,15 +236,16 @@ async def _pull(host: str, tags: list[str]) -> None:
 
 async def _ask_remedy(host: str, tags: list[str], there: Offer | None) -> choose.Remedy:
     """Ask the user about models that the local Ollama lacks; the end of the input means quit."""
-    _say(f"Ollama at {host} does not have {len(tags)} models of this ensemble: {', '.join(tags)}")
+    _say(f"Ollama at {host} does not have {counted(len(tags), 'model')} of this ensemble: {', '.join(tags)}")
     remedies: dict[str, choose.Remedy] = {"p": "pull", "s": "starter", "q": "quit", "n": "quit", "": "pull"}
     take = ""
     if there is not None:
         _say(f"It has {there.about}")
         remedies["t"], take = "there", "[t]ake those that are there, "
+    starter = f"the small [s]tarter ensemble ({size_of(load_ensemble(choose.STARTER)) / 1e9:.1f} GB)"
     reader = prompt_input.PlainReader(sys.stdin.buffer, idle_s=0)
     while True:
-        answer = await reader.ask(f"[P]ull them now, {take}use the small [s]tarter ensemble, or [q]uit? [P] ")
+        answer = await reader.ask(f"[P]ull them now, {take}use {starter}, or [q]uit? [P] ")
         if answer is None:
             return "quit"
         for key, remedy in remedies.items():

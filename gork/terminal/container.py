@@ -28,19 +28,19 @@ def first_words(environ: Mapping[str, str], settings: Settings) -> str | None:
     """What is said of such a prompt before anything is asked; None where there is nothing to say."""
     if not is_guest(environ) or not settings.save or is_kept(settings):
         return None
-    return f"this conversation will be lost with this {_thing(environ)}: GORK_DATA names no volume that it could be kept in"
+    return f"this session will be lost with this {_thing(environ)}: GORK_DATA names no volume that it could be kept in"
 
 
 def last_words(environ: Mapping[str, str], settings: Settings, session: str | None) -> str:
-    """What is said when the container is going; `session` is the conversation that has been saved."""
+    """What is said when the container is going; `session` is the id of the saved one."""
     again = f"`{AGAIN_IN_POD}" if in_pod(environ) else "`python final_script.py"
     kept = "" if session is None or not is_kept(settings) else f" --continue {session}"
-    lost = "" if kept or session is None else "; the conversation was not kept (GORK_DATA names no volume)"
+    lost = "" if kept or session is None else "; the session was not kept (GORK_DATA names no volume)"
     return f"this {_thing(environ)} is being stopped (a restart, another image): come back with {again}{kept}`{lost}"
 
 
 def is_kept(settings: Settings) -> bool:
-    """Whether conversations are kept in a place that was named for it."""
+    """Whether sessions are kept in a place that was named for it."""
     return settings.save and (settings.data is not None or settings.sessions is not None)
 
 

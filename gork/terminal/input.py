@@ -12,7 +12,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, TypeVar
 
@@ -30,7 +30,7 @@ FENCE = '"""'
 MOST_BYTES = 4 * 1024 * 1024
 """The most that is read as one prompt, from standard input, a line or an editor."""
 SILENCE_S = 1.0
-_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNUSABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 # --- prompts as a whole
@@ -52,14 +52,19 @@ def check_prompt(text: str, *, context: int, what: str = "the prompt") -> str:
     """
     if not text.strip():
         raise UsageError(f'{what} is empty: ask something, for example: {program.call()} "What is quantum computing?"')
-    if (bad := _UNUSABLE.search(text)) is not None:
-        raise UsageError(f"{what} has at character {bad.start() + 1} {_described(bad[0])}")
-    size = len(text.encode())
+    size = len(check_characters(text, what=what).encode())
     if size > context * LONGEST_TOKEN_BYTES:
         raise UsageError(
             f"{what} has {size:,} bytes, far more than the models' context of {context:,} tokens holds"
             f" (about {context * 4:,} characters): shorten it"
         )
+    return text
+
+
+def check_characters(text: str, *, what: str) -> str:
+    """Return the text unchanged; raises a `UsageError` for a character that is no part of a text."""
+    if (bad := _UNUSABLE.search(text)) is not None:
+        raise UsageError(f"character {bad.start() + 1:,} of {what} is {_described(bad[0])}")
     return text
 
 
@@ -140,14 +145,30 @@ class Reader(Protocol):
         """Discard what was typed so far during a turn: the turn is being stopped."""
 
 
+def show(text: str) -> None:
+    """Write where the prompt is, as it is; nothing happens where that is closed, so that a pipe's questions are answered nevertheless.
+
+    A terminal that is gone raises an `OSError`.
+    """
+    stream = shown_on()
+    if stream is None:
+        return
+    with nullcontext() if is_terminal(stream) else suppress(OSError):
+        stream.write(text)
+        stream.flush()
+
+
 def can_edit(environ: Mapping[str, str], stdin: TextIO, shown: TextIO) -> bool:
     """Whether there is a line editor: standard input and the prompt are on a terminal that says what it is and can move its cursor."""
     return stdin.isatty() and is_terminal(shown) and environ.get("TERM", "xterm" if sys.platform == "win32" else "") not in INCAPABLE
 
 
-def shown_on() -> TextIO:
-    """The stream for the prompt: standard error, since standard output is for answers, unless only standard output is a terminal."""
-    return sys.stdout if sys.stderr is None or (is_terminal(sys.stdout) and not is_terminal(sys.stderr)) else sys.stderr
+def shown_on() -> TextIO | None:
+    """The stream for the prompt: standard error, since standard output is for answers, unless only standard output is a terminal.
+
+    None if there is neither.
+    """
+    return sys.stdout if is_terminal(sys.stdout) and not is_terminal(sys.stderr) else sys.stderr
 
 
 def is_open(text: str) -> bool:
@@ -213,7 +234,7 @@ class PlainReader:
         return None if line is None else line.decode("utf-8", "replace").strip()
 
     async def _prompted(self, prompt: str) -> bytes | None:
-        print(prompt, end="", file=shown_on(), flush=True)
+        show(prompt)
         return await self._bytes.line()
 
     def during_turn(self, stop: Callable[[], None], hurry: Callable[[], None]) -> AbstractContextManager[None]:

@@ -16,7 +16,8 @@ from rich.style import Style
 from rich.text import Text
 
 from gork.config.ensemble import Ensemble
-from gork.terminal.progress import SKIPPED, PlainProgress, Rows, asked_as
+from gork.rewriting.prompt import asked_as
+from gork.terminal.progress import SKIPPED, PlainProgress, Rows
 from gork.terminal.safe_text import one_line
 from gork.terminal.screen import size, without_echo
 from gork.turn import Event, Notice, Restarted, Rewritten, StageStarted, State
@@ -92,8 +93,8 @@ class LiveProgress(PlainProgress):
         match event:
             case StageStarted():
                 self._live.refresh()
-            case Rewritten():
-                if (line := asked_as(event)) is not None:
+            case Rewritten(question):
+                if (line := asked_as(question)) is not None:
                     self.say(line)
             case Notice(text, about_verdict=False):
                 self.say(text)

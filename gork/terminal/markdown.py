@@ -14,10 +14,11 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, MarkdownElement
+from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, MarkdownElement, TableElement
 from rich.segment import Segment, Segments
 from rich.style import Style
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.theme import Theme
 
 from gork.terminal.safe_text import shown
@@ -173,6 +174,17 @@ class _List(ListElement):
             yield from item.render(console, options, indent)
 
 
+class _Table(TableElement):
+    """A table in which a word that is wider than its column goes on in the next line: rich would cut it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for made in super().__rich_console__(console, options):
+            if isinstance(made, Table):
+                for column in made.columns:
+                    column.overflow = "fold"
+            yield made
+
+
 class _Answer(Markdown):
     """An answer as rich lays it out, with the elements above."""
 
@@ -184,6 +196,7 @@ class _Answer(Markdown):
         "bullet_list_open": _List,
         "ordered_list_open": _List,
         "list_item_open": _Item,
+        "table_open": _Table,
     }
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -218,7 +231,7 @@ def _fits(tokens: Iterable[Token], width: int) -> bool:
 
 
 def _with_whole_tables(tokens: list[Token], lines: list[str], width: int) -> Iterator[Token]:
-    """The tokens, with a table as it was written where it has no room or has cells that the layout would leave out."""
+    """The tokens, with a table as it was written where its words have no room or it has cells that the layout would leave out."""
     rest = iter(tokens)
     for token in rest:
         if token.type != "table_open":
@@ -230,8 +243,9 @@ def _with_whole_tables(tokens: list[Token], lines: list[str], width: int) -> Ite
         first, end = token.map or (0, 0)
         source = "\n".join(lines[first:end])
         columns = sum(part.type == "th_open" for part in table)
-        kept = "".join(part.content for part in table if part.type == "inline")
-        if columns * _FOR_A_CELL <= width and _letters(kept) == _letters(source):
+        cells = [part.content for part in table if part.type == "inline"]
+        longest = [max((cell_len(word) for cell in cells[place::columns] for word in cell.split()), default=0) for place in range(columns)]
+        if sum(max(word, _FOR_A_CELL - 2) + 2 for word in longest) <= width and _letters("".join(cells)) == _letters(source):
             yield from table
         else:
             yield Token("code_block", "code", 0, content=source)

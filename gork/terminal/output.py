@@ -17,7 +17,7 @@ from typing import TextIO
 from gork.config.ensemble import Ensemble
 from gork.terminal import screen
 from gork.terminal.progress import PlainProgress, TurnProgress
-from gork.terminal.safe_text import one_line, shown, tell
+from gork.terminal.safe_text import counted, one_line, shown, tell
 from gork.turn import ANSWER_NOW, STOPPED, Answer, Computed, Turn, Verdict
 
 READER_LEFT = 141
@@ -156,7 +156,7 @@ def cut(answer: Answer) -> str | None:
     if answer.complete:
         return None
     reasons = {
-        "length": f"it reached its length limit ({answer.tokens} tokens)",
+        "length": f"it reached its length limit ({counted(answer.tokens, 'token')})",
         "deadline": "it ran out of time",
         "repetition": "its model had started to repeat itself",
         STOPPED: "it was stopped",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TextIO, assert_never
 
 from gork.config.ensemble import Ensemble
-from gork.rewriting.prompt import why_not_rewritten
-from gork.terminal.safe_text import columns_of, head, one_line, shown, tail, tell, wrapped
+from gork.rewriting.prompt import asked_as
+from gork.terminal.safe_text import columns_of, counted, head, one_line, shown, tail, tell, wrapped
 from gork.turn import (
     Answer,
     Answered,
@@ -92,12 +92,12 @@ class PlainProgress:
                 self._changed(member, state, detail)
             case Restarted(member, why):
                 self._line(f"  {member}: retrying ({why})", _YELLOW)
-            case Rewritten():
-                if (line := asked_as(event)) is not None:
+            case Rewritten(question):
+                if (line := asked_as(question)) is not None:
                     self._line(f"  {line}")
             case Answered(answer):
                 cut = "" if answer.complete else f", cut short ({answer.stop})"
-                self._line(f"  {answer.member}: {answer.tokens} tokens in {answer.seconds:.1f} s{cut}{_ran(answer)}")
+                self._line(f"  {answer.member}: {counted(answer.tokens, 'token')} in {answer.seconds:.1f} s{cut}{_ran(answer)}")
             case Failed(failure):
                 self._line(f"  failed: {failure.message}", _RED)
             case Notice(text, about_verdict=False):
@@ -130,14 +130,6 @@ def _ran(answer: Answer) -> str:
     if answer.computed is None:
         return ""
     return f", its program printed {answer.text}" if answer.ran else f", its program gave no answer ({answer.computed.problem})"
-
-
-def asked_as(event: Rewritten) -> str | None:
-    """What the candidates are asked, where that differs from the question."""
-    question = event.question
-    if question.rewrite is not None:
-        return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
-    return why_not_rewritten(question)
 
 
 class RowLine(NamedTuple):

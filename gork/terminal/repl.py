@@ -27,7 +27,7 @@ from gork.terminal.attachments import TextFile, attached
 from gork.terminal.commands import Edited, Leave, Outcome
 from gork.terminal.ctrl_c import InterruptHandler, Stopped
 from gork.terminal.drafts import Drafts
-from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, check_prompt, shown_on
+from gork.terminal.input import Cleared, Ended, Input, Line, PlainReader, Reader, can_edit, check_prompt, show, shown_on
 from gork.terminal.output import make_progress, show_turn
 from gork.terminal.safe_text import shown
 from gork.terminal.screen import keeping_output
@@ -140,7 +140,7 @@ class Repl:
                 return await self._interrupts.run(self._given(prefill))
         except Stopped:
             if self._session.interactive:
-                self._session.show_piece("\n")  # the cursor is still after the prompt
+                show("\n")  # the cursor is still after the prompt
             return Cleared(typed=self._interrupts.ending is not None)
 
     async def _read_ahead(self) -> None:
@@ -261,8 +261,8 @@ def _how(session: Session, request: Request = _ANY) -> Settings:
 
 
 def _open_reader(session: Session) -> Reader:
-    settings, shown = session.settings, shown_on()
-    if not can_edit(session.environ, sys.stdin, shown):
+    settings, stream = session.settings, shown_on()
+    if stream is None or not can_edit(session.environ, sys.stdin, stream):
         return PlainReader(sys.stdin.buffer, idle_s=settings.idle_exit)
     from gork.terminal.history import open_history  # noqa: PLC0415 - prompt_toolkit takes long to import
     from gork.terminal.line_editor import EditingReader  # noqa: PLC0415 - same
@@ -272,7 +272,7 @@ def _open_reader(session: Session) -> Reader:
         session.say(why)
     return EditingReader(
         sys.stdin,
-        shown,
+        stream,
         history=history,
         words=lambda text: commands.words(session, text),
         environ=session.environ,
@@ -285,7 +285,7 @@ def _open_reader(session: Session) -> Reader:
 def _copier() -> Callable[[str], None] | None:
     """What writes to a terminal that understands more than text; None if there is none."""
     stream = shown_on()
-    if not screen.abilities(stream, os.environ).moves:
+    if stream is None or not screen.abilities(stream, os.environ).moves:
         return None
 
     def write(sequence: str) -> None:
@@ -296,5 +296,6 @@ def _copier() -> Callable[[str], None] | None:
 
 
 def _show_piece(text: str) -> None:
-    sys.stderr.write(shown(text))
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.write(shown(text))
+        sys.stderr.flush()

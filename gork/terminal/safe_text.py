@@ -49,6 +49,15 @@ def one_line(text: str) -> str:
     return " ".join(shown(text).split())
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, for people.
+
+    >>> counted(1, "token"), counted(2, "token")
+    ('1 token', '2 tokens')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def columns_of(char: str) -> int:
     """The most columns that any terminal gives this character; a combining mark, which most put onto its neighbour, counts as one."""
     if char < "\x7f":

@@ -134,7 +134,7 @@ class Session:
     copy: Callable[[str], None] | None = None
     """Writes to the terminal what makes it copy; None where there is none that could."""
     saved: SavedSessions | None = None
-    """The conversations on disk."""
+    """The sessions on disk."""
     settings: Settings = field(init=False)
     system: str = ""
     """Instructions for the candidates, besides their own."""

@@ -17,7 +17,7 @@ from gork.conversation.thread import Conversation, announce
 from gork.errors import UsageError
 from gork.flow import Ask
 from gork.terminal import output
-from gork.terminal.safe_text import head
+from gork.terminal.safe_text import counted, head
 from gork.terminal.screen import is_terminal
 from gork.terminal.session import ConversationHooks
 from gork.turn import OnEvent, Question, Turn
@@ -30,7 +30,7 @@ LATEST = ""
 _ID = re.compile(r"[0-9a-z-]{1,32}")
 _PIPE_WIDTH = 200
 _LEAST_BESIDE = 60
-"""Columns of a window from which on a conversation's first question stands beside its id."""
+"""Columns of a window from which on a session's first question stands beside its id."""
 
 Say = Callable[[str], None]
 
@@ -40,16 +40,16 @@ def split_session_id(wanted: str | None, words: Sequence[str]) -> tuple[str | No
 
     >>> split_session_id("20261123-001519-k3f", ["and", "in", "Go?"])
     ('20261123-001519-k3f', ['and', 'in', 'Go?'])
-    >>> split_session_id("and in Go?", [])
-    ('', ['and in Go?'])
+    >>> split_session_id("and in Go?", []), split_session_id("and", ["in", "Go?"]), split_session_id("nope", [])
+    (('', ['and in Go?']), ('', ['and', 'in', 'Go?']), ('nope', []))
     """
-    if wanted is None or wanted == LATEST or _ID.fullmatch(wanted):
+    if wanted is None or wanted == LATEST or (_ID.fullmatch(wanted) and (wanted[0].isdigit() or not words)):
         return wanted, list(words)
     return LATEST, [wanted, *words]
 
 
 class SavedSessions:
-    """The conversations on disk, and the one of them that is going on."""
+    """The sessions on disk, and the one of them that is going on."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings, self._say = settings, say
@@ -64,9 +64,12 @@ class SavedSessions:
 
     def load(self, wanted: str) -> tuple[ConversationHooks, Conversation]:
         """Go on with another one; returns what keeps it up to date, and what was said in it. Raises a `UsageError` for an unknown id."""
-        if self._log is not None and wanted == self._log.id:
-            raise UsageError(f"{wanted} is the current conversation")
-        log, conversation = self.begin(wanted)
+        from gork.conversation import sessions  # noqa: PLC0415 - same
+
+        found = sessions.find(wanted, _folder(self._settings), self._say)
+        if self._log is not None and found == self._log.id:
+            raise UsageError(f"{found} is the current session")
+        log, conversation = self.begin(found)
         return hooks_of(log), conversation
 
     def listing(self) -> list[Listed]:
@@ -88,7 +91,7 @@ class SavedSessions:
 
 
 def hooks_of(log: SessionLog) -> ConversationHooks:
-    """What keeps a saved conversation up to date."""
+    """What keeps a saved session up to date."""
     return ConversationHooks(on_turn=log.append, on_drop=log.retracted, on_clear=log.cleared)
 
 
@@ -103,8 +106,7 @@ def begin(settings: Settings, wanted: str | None, say: Say) -> tuple[SessionLog,
     for notice in resumed.notices:
         say(notice)
     if resumed.session is not None:
-        turns = len(resumed.conversation)
-        say(f"continuing session {resumed.session} after {turns} turn{'' if turns == 1 else 's'}")
+        say(f"continuing session {resumed.session} after {counted(len(resumed.conversation), 'turn')}")
     return resumed.log, resumed.conversation
 
 
@@ -138,7 +140,7 @@ def print_list(settings: Settings, say: Say) -> int:
 
 
 def listed(session: Listed, width: int) -> list[str]:
-    """A saved conversation: its id, when it was used last, how many turns it has, its first question; beside or below."""
+    """A saved session: its id, when it was used last, how many turns it has, its first question; beside or below."""
     about = f"{session.id}  {session.used.astimezone():%Y-%m-%d %H:%M}  {session.turns:>3}"
     if width >= _LEAST_BESIDE:
         return [f"{about}  {head(session.first, width - len(about) - 2)}"]

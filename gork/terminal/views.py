@@ -9,27 +9,37 @@ from collections.abc import Iterator, Sequence
 from gork.conversation.thread import Exchange
 from gork.health import MemberRow
 from gork.terminal.output import cut
+from gork.terminal.safe_text import counted, head
 from gork.terminal.session import SessionStats
 from gork.terminal.why import why
 from gork.text.structure import in_fence
 from gork.turn import Answer, Turn
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns.
+def table(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Rows in aligned columns; where a window has no room for them, each row for itself, with the titles of the first row in it.
 
-    >>> print(table([("a", "b"), ("long", "c")]))
-    a     b
-    long  c
+    >>> print(table([("member", "won"), ("qwen", "1"), ("llama", "0")]))
+    member  won
+    qwen    1
+    llama   0
+    >>> print(table([("member", "won", "failed"), ("qwen", "1", "0"), ("llama", "0", "")], 18))
+    qwen: won 1, failed 0
+    llama: won 0
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(space) for cell, space in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if width is None or max(map(len, lines)) <= width:
+        return "\n".join(lines)
+    titles, *rest = rows
+    named = ((row[0], [f"{title} {cell}" for title, cell in zip(titles[1:], row[1:], strict=True) if cell]) for row in rest)
+    return "\n".join(f"{first}: {', '.join(cells)}" for first, cells in named)
 
 
-def members(rows: Sequence[MemberRow]) -> str:
+def members(rows: Sequence[MemberRow], width: int) -> str:
     """The members, one a row."""
     head = ("member", "role", "model", "where", "state")
-    return table([head, *((row.member, row.role, short(row.model), row.where, row.state) for row in rows)])
+    return table([head, *((row.member, row.role, short(row.model), row.where, row.state) for row in rows)], width)
 
 
 def short(model: str) -> str:
@@ -43,7 +53,7 @@ def short(model: str) -> str:
 
 def heading(number: int, answer: Answer, turn: Turn | None) -> str:
     """The line over one answer; without a turn, of one that was stopped."""
-    remarks = [short(answer.model), f"{_count(answer.tokens, 'token')} in {answer.seconds:.1f} s"]
+    remarks = [short(answer.model), f"{counted(answer.tokens, 'token')} in {answer.seconds:.1f} s"]
     if not answer.complete:
         remarks.append(f"cut short ({answer.stop})")
     if turn is not None and answer.member in turn.verdict.scores:
@@ -60,36 +70,29 @@ def find(answers: Sequence[Answer], wanted: str) -> tuple[int, Answer] | None:
     return None
 
 
-def stats(counted: SessionStats) -> str:
+def stats(of: SessionStats, width: int) -> str:
     """A session's counts and mean times."""
-    lines = [f"{_count(counted.turns, 'turn')} answered, {counted.stopped} stopped, {counted.unanswered} without an answer"]
-    if not counted.turns and not counted.failures:
+    lines = [f"{counted(of.turns, 'turn')} answered, {of.stopped} stopped, {of.unanswered} without an answer"]
+    if not of.turns and not of.failures:
         return lines[0]
-    names = sorted(counted.answers | counted.failures | counted.not_needed, key=lambda name: (-counted.wins[name], name))
-    rows = [
-        (name, *(str(count[name]) for count in (counted.wins, counted.answers, counted.failures, counted.not_needed))) for name in names
-    ]
-    lines.append(table([("member", "won", "answered", "failed", "unneeded"), *rows]))
-    lines.append(f"{counted.fallbacks} without a verdict, {_count(counted.close, 'close call')}, {counted.degraded} incomplete")
-    if not counted.turns:
+    names = sorted(of.answers | of.failures | of.not_needed, key=lambda name: (-of.wins[name], name))
+    rows = [(name, *(str(count[name]) for count in (of.wins, of.answers, of.failures, of.not_needed))) for name in names]
+    lines.append(table([("member", "won", "answered", "failed", "unneeded"), *rows], width))
+    lines.append(f"{of.fallbacks} without a verdict, {counted(of.close, 'close call')}, {of.degraded} incomplete")
+    if not of.turns:
         return "\n".join(lines)
-    means = ", ".join(f"{stage} {seconds / counted.turns:.1f} s" for stage, seconds in counted.seconds.items())
+    means = ", ".join(f"{stage} {seconds / of.turns:.1f} s" for stage, seconds in of.seconds.items())
     lines.append(f"mean times: {means}")
     return "\n".join(lines)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def first_line(text: str, width: int = 72) -> str:
-    r"""The beginning of a text as one line.
+    r"""The beginning of a text as one line of at most so many columns.
 
-    >>> first_line("one\n two", 6)
-    'one...'
+    >>> first_line("one\n two", 6), first_line("日本語日本語", 9)
+    ('one...', '日本語...')
     """
-    line = " ".join(text[: 4 * width].split())
-    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+    return head(text, width)
 
 
 def as_json(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> str:

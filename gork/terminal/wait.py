@@ -108,7 +108,7 @@ def state(health: Health) -> str:
     'connection refused'
     >>> state(Health(problem="qwen3:0.6b is not installed", fix="get it with `ollama pull qwen3:0.6b`", version="0.32.15"))
     'running, but qwen3:0.6b is not installed'
-    >>> state(Health(state="qwen3:0.6b is loaded", loaded=True, version="0.32.15"))
+    >>> state(Health(state="loaded", loaded=True, version="0.32.15"))
     'ready'
     """
     if health.problem is None:

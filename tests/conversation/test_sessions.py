@@ -460,6 +460,22 @@ def test_ids_sort_by_time_and_are_safe_as_file_names(folder):
     assert sorted(session[:15] for session in ids) == [session[:15] for session in ids]
 
 
+@pytest.mark.parametrize(
+    ("what", "turns"),
+    [(("turn", "turn"), 2), (("turn", "retracted", "turn"), 1), (("turn", "retracted"), 0), (("turn", "cleared", "turn"), 1)],
+)
+def test_the_list_counts_the_turns_that_would_be_continued(folder, what, turns):
+    """Not those that were taken back or cleared away, so that both places say the same."""
+    log = folder.new()
+    act = {"turn": lambda: log.append("question", turn("question", "answer")), "retracted": log.retracted, "cleared": log.cleared}
+    for one in what:
+        act[one]()
+    log.close()
+
+    (listed,) = listing(folder.path, folder.said.append)
+    assert (turns, turns) == (listed.turns, len(folder.history()))
+
+
 def test_the_list_shows_each_session_on_one_clean_line(folder):
     """Turns and the first question, without what a terminal would act on; other files are not listed."""
     log = folder.saved(("first\n\x1b[2Jquestion\u202e", "a"), ("second", "a"))

@@ -118,7 +118,7 @@ async def test_models_that_are_named_run_on_any_engine(files):
 
     assert engines(chosen) == {"a": "openai", "x": "embedded", "judge": "openai"}
     assert (engine.models["a"].model, engine.models["a"].where) == ("a", "http://127.0.0.1:8000/v1")
-    assert engine.models["x"].where == str(files["x"])
+    assert engine.models["x"].where == files["x"].name
 
 
 @pytest.fixture

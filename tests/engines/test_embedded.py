@@ -420,7 +420,7 @@ class TestDying:
             with pytest.raises(Died, match=r"SIGKILL") as caught:
                 await engine.models["a"].chat(QUESTION, options=self.OPTIONS, on_event=killer(engine.models["a"], events, times=2))
 
-        assert str(tiny()) in str(caught.value)
+        assert tiny().name in str(caught.value)
         assert caught.value.member == "a"
 
     async def test_the_death_of_a_shared_child_costs_each_member_one_restart(self, tiny):
@@ -538,7 +538,7 @@ class TestNotStarting:
         error = await self.failure(tiny(), worker=worker)
 
         assert isinstance(error, Died)
-        assert all(word in str(error) for word in ("SIGILL", "--engine ollama", str(tiny())))
+        assert all(word in str(error) for word in ("SIGILL", "--engine ollama", tiny().name))
 
     @pytest.mark.parametrize("says", ["'x' * 100_000", "'no json'", "'[1]'", '\'{"url": "http://example.org"}\''])
     async def test_a_child_that_says_something_else_than_its_address_is_not_believed(self, tiny, tmp_path, says):
@@ -566,9 +566,9 @@ class TestNotStarting:
         assert done.tokens == 3
 
     async def test_a_prompt_that_does_not_fit_says_how_long_it_is(self, tiny):
-        """Overflow is an error with numbers, not a silent cut."""
+        """Overflow is an error with numbers, not a silent cut; it names member and file, not the folder."""
         async with engine_on({"a": tiny()}, context=256) as engine:
-            with pytest.raises(PromptTooLong, match=r"has \d{3,} tokens, its context 256"):
+            with pytest.raises(PromptTooLong, match=rf"^a at {tiny().name}: the prompt has \d{{3,}} tokens, its context 256"):
                 await engine.models["a"].chat([{"role": "user", "content": "The cat. " * 300}], options={}, on_event=nothing)
 
 

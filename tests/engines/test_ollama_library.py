@@ -28,8 +28,8 @@ async def test_check_tells_a_loaded_model_from_one_that_is_there(server):
         await Talk(model).chat()
         after = await model.check()
 
-    assert (before.ok, before.loaded, before.version) == (True, False, "0.32.15")
-    assert (after.ok, after.loaded) == (True, True)
+    assert (before.ok, before.loaded, before.version, before.state) == (True, False, "0.32.15", "installed, not loaded yet")
+    assert (after.ok, after.loaded, after.state) == (True, True, "loaded")
     assert len(server.bodies("/api/chat")) == 2  # preload and chat
 
 

@@ -493,6 +493,17 @@ async def test_a_member_whose_process_dies_twice_is_an_error():
 
 
 @pytest.mark.parametrize(("headers", "told"), [({}, True), ({"X-Forwarded-For": "203.0.113.7"}, False)])
+async def test_clients_from_elsewhere_are_told_no_folder_of_ours(headers, told):
+    """A file of weights that is at fault is named to them without it."""
+    failing = Refused("it is damaged", member="a", where="a test", fix="delete /home/me/weights/a.gguf and fetch it again")
+    async with scripted_service(answers={"a": failing}) as server:
+        server.models["a"]._weights = "/home/me/weights/a.gguf"
+        _, reply = await server.ask(PATH, {**chat(), "model": "a"}, **headers)
+
+    assert (True, told) == ("a.gguf" in reply["error"]["message"], "/home/me" in reply["error"]["message"])
+
+
+@pytest.mark.parametrize(("headers", "told"), [({}, True), ({"X-Forwarded-For": "203.0.113.7"}, False)])
 async def test_clients_from_elsewhere_are_told_no_address_of_ours(headers, told):
     """In errors and in the thinking channel; the log has them."""
     failing = Refused("out of luck", member="a", where="a test")

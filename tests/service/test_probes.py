@@ -43,7 +43,7 @@ async def test_readyz_says_who_can_answer():
     assert status == 200
     assert body["ready"] is True
     assert list(body["members"]) == ["rewriter", "a", "b", "c", "judge"]
-    assert body["members"]["judge"] == {"role": "judge", "ok": True, "detail": "judge is there, not loaded yet"}
+    assert body["members"]["judge"] == {"role": "judge", "ok": True, "detail": "installed, not loaded yet"}
 
 
 @pytest.mark.parametrize(("there", "status"), [(("a",), 200), (("rewriter", "judge"), 503), ((), 503)])

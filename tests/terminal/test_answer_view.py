@@ -126,6 +126,9 @@ WORDS = st.lists(
 @given(WORDS, st.integers(20, 120))
 @example("| a | b |\n|--|--|\n| 1 | 2 | three |\n", 80)
 @example("".join("| column " for _ in range(15)) + "|\n" + "|--" * 15 + "|\n" + "".join(f"| cell {n} " for n in range(15)) + "|\n", 40)
+@example("| name | value | text |\n|--|--|--|\n| alpha | 1 | the first one of them all |\n", 20)
+@example("| a | b |\n|--|--|\n| 1 | https://example.com/" + "x/" * 50 + " |\n", 80)
+@example("| a | b |\n|--|--|\n| " + "word " * 20 + "| " + "x" * 60 + " |\n", 80)
 @example("[a]: /u", 80)
 @example("```3. \nx\n```", 80)
 @example('[b](http://ü.de/ö "Title") ![d](e "Title")', 80)
@@ -143,6 +146,14 @@ def test_the_layout_loses_no_letter(text, width):
         assert letters(text) == letters(made)
     elif made is not None:
         assert sorted(letters(text)) == sorted(letters(made))
+
+
+def test_an_address_for_which_a_table_has_no_room_stays_whole():
+    """The table is then shown as it was written, so that the address can be copied."""
+    address = "https://example.com/" + "path/" * 15
+    made = formatted(f"| a | b |\n|--|--|\n| 1 | {address} |\n", prefix="", width=80, colour=False)
+
+    assert f"| 1 | {address} |" in (made or "").splitlines()
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,61 @@ async def test_what_cannot_be_continued_or_asked_is_said_before_weights_are_down
     """Half a gigabyte for a mistyped name would be too much: nothing is said of an engine or of a download."""
     program = Program(tmp_path)
     offline = ("--engine", "embedded", "--ensemble", "tiny", "--offline", "--cache", str(tmp_path / "empty"))
-    session = await program.run(*offline, "--continue", "nope-id", "hello")
+    session = await program.run(*offline, "--continue", "1999-nope", "hello")
     member = await program.run(*offline, "--only", "nobody", "hello")
 
     assert (2, b"") == session[:2] == member[:2]
-    assert 'no session "nope-id"' in session[2]
+    assert 'no session "1999-nope"' in session[2]
     assert 'no candidate "nobody"' in member[2]
     assert "engine:" not in session[2] + member[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["what", "--seed", "1", "is", "-q", "this"], ["what", "is", "this"]),
+        (["what", "--seed", "1", "--", "is", "--list"], ["what", "is", "--list"]),
+        (["--", "-x"], ["-x"]),
+        (["-", "-q"], ["-"]),
+        (["doctor", "--json", "llama"], ["doctor", "llama"]),
+    ],
+)
+def test_words_stand_before_between_and_behind_flags(given, words):
+    """They are one question in their order, or a verb with its words; behind -- all are words."""
+    assert words == arguments.parsed(given)["question"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--list", "extra"], "--list takes no words: extra"),
+        (["ensembles", "--list"], "--list takes no words: ensembles"),
+        (["--show-config", "extra"], "--show-config takes no words: extra"),
+        (["doctor", "-f", "x"], "-f goes with questions, not with doctor"),
+        (["pull", "--system", "x"], "--system goes with questions, not with pull"),
+        (["serve", "--only", "qwen"], "--only goes with questions, not with serve"),
+        (["wait", "-o", "temperature=0"], "-o goes with questions, not with wait"),
+        (["-o", "=1", "hello"], "give NAME=VALUE"),
+        (["-f", "-", "hello"], "give the path of a file"),
+    ],
+)
+async def test_nothing_that_was_given_is_left_unused(run_here, server, given, says):
+    """Where a word or a flag would be ignored, that is said, with exit code 2, and nobody is asked."""
+    code, out, err = await run_here(*given)
+
+    assert (2, b"", [], 1) == (code, out, server.requests, err.count("\n"))
+    assert says in err
+
+
+async def test_a_question_may_follow_continue(run_here, server):
+    """What stands alone behind it, or begins with a digit, is a session's id; other words are the question."""
+    await run_here("--no-optimize", "--save", "one")
+    code, _, err = await run_here("--no-optimize", "--continue", "and", "in", "Go?")
+    assert (0, True) == (code, "there is no session to continue yet" in err)
+    assert "and in Go?" == server.chats[-1]["messages"][-1]["content"]
+    for given in (["--continue", "nope", "-i"], ["--continue", "1999", "hello"]):
+        code, _, err = await run_here(*given)
+        assert (2, True) == (code, f'no session "{given[1]}"' in err), err
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,14 @@ async def test_an_output_that_takes_nothing_is_one_line(program, arguments, redi
     assert "Exception" not in err
 
 
+@pytest.mark.parametrize("redirection", ["2>&-", "2</dev/null"])
+async def test_a_chat_whose_prompt_cannot_be_shown_is_held_nevertheless(program, redirection):
+    """Standard error is closed, or can only be read: the answers, and nothing else, are on standard output."""
+    code, out, _ = await in_shell(program, "-i --no-optimize", f"{redirection} <<<$'capital of france pls\nexit'")
+
+    assert (0, "Response: It is Paris.\n") == (code, out)
+
+
 @pytest.mark.parametrize("closed", ["2>&-", "<&-", "2>&- <&-"])
 @pytest.mark.parametrize("arguments", ["--show-config", "doctor", "hello", "-i"])
 async def test_other_closed_streams_change_nothing(program, arguments, closed):

@@ -84,11 +84,13 @@ async def test_standard_input_comes_first_then_the_argument(program, server):
 
 
 async def test_standard_input_alone_is_the_question(program, server):
-    """Without an argument the pipe is the prompt."""
-    code, out, _ = await program.run("--no-optimize", stdin="Où est la tour Eiffel ?\n".encode())
+    """Without an argument, or with a dash in its place, the pipe is the prompt."""
+    for dash in ((), ("-",)):
+        server.requests.clear()
+        code, out, _ = await program.run("--no-optimize", *dash, stdin="Où est la tour Eiffel ?\n".encode())
 
-    assert (0, b"It is Paris.\n") == (code, out)
-    assert "Où est la tour Eiffel ?" == server.chats[0]["messages"][-1]["content"]
+        assert (0, b"It is Paris.\n") == (code, out)
+        assert "Où est la tour Eiffel ?" == server.chats[0]["messages"][-1]["content"]
 
 
 async def test_a_silent_pipe_is_mentioned(program):

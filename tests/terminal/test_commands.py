@@ -204,7 +204,7 @@ class TestTurns:
     @pytest.mark.parametrize("text", ["/answers", "/show 1", "/why", "/retry"])
     async def test_before_any_turn_it_says_so(self, desk, text):
         """There is nothing to show yet."""
-        with pytest.raises(UsageError, match="in this session"):
+        with pytest.raises(UsageError, match=r"nothing has been (answered|asked) yet"):
             await desk.run(text)
 
     async def test_all_answers_are_shown_under_their_members(self, desk):
@@ -467,6 +467,9 @@ class TestSetting:
         ("text", "attribute", "value"),
         [
             ("optimize off", "optimize", False),
+            ("optimize=off", "optimize", False),
+            ("--history-tokens = 0", "history_tokens", 0),
+            ("parameter seed 5", "seed", 5),
             ("seed 5", "seed", 5),
             ("timeout 20", "timeout", 20.0),
             ("history_tokens 0", "history_tokens", 0),
@@ -493,6 +496,7 @@ class TestSetting:
             ("sede 5", 'no setting sede, did you mean "seed"'),
             ("context 5", "context can only be set at start-up .--context."),
             ("timeout nan", "timeout must be"),
+            ("system Be brief.", "/system does that"),
         ],
     )
     async def test_a_wrong_change_is_told_and_changes_nothing(self, desk, text, says):
@@ -543,12 +547,22 @@ class TestSetting:
             await desk.run("/watch lama")
 
     async def test_files_are_attached_to_the_next_question(self, desk, tmp_path):
-        """Text in any of its encodings; what is none is told."""
+        """Text in any of its encodings; what is none is told, and a pipe that nobody writes to is not waited for."""
         (tmp_path / "a b.txt").write_bytes("Où ?\r\n".encode("utf-16"))
         (tmp_path / "data").write_bytes(b"\xff\xff\x00\x01")
         await desk.run(f"/file {tmp_path / 'a b.txt'}")
         assert [TextFile("a b.txt", "Où ?\n")] == desk.session.files
-        for name, says in (("none", "does not exist"), (".", "a folder"), ("data", "binary file")):
+        (tmp_path / "blank").write_text(" \n")
+        (tmp_path / "bell").write_text("a\x07b")
+        os.mkfifo(tmp_path / "pipe")
+        for name, says in (
+            ("none", "does not exist"),
+            (".", "a folder"),
+            ("data", "binary file"),
+            ("blank", "is empty"),
+            ("bell", "character 2 of .*bell is the control character U.0007"),
+            ("pipe", "a pipe or a device, not a file"),
+        ):
             with pytest.raises(UsageError, match=says):
                 await desk.run(f"/file {tmp_path / name}")
         assert (len(f"{tmp_path}/a"), [f"{tmp_path}/a b.txt"]) == commands.words(desk.session, f"/file {tmp_path}/a")
@@ -625,13 +639,15 @@ class TestUsing:
         assert [f"\x1b]52;c;{base64.b64encode(copied.encode()).decode()}\x07"] == sent
 
     async def test_what_cannot_be_copied_is_told(self, desk):
-        """No terminal, no code, too much."""
+        """No terminal, no code, too much, several at once."""
         desk.asked()
         with pytest.raises(UsageError, match="needs a terminal"):
             await desk.run("/copy")
         desk.session.copy = lambda _: None
         with pytest.raises(UsageError, match="no code"):
             await desk.run("/copy code llama")
+        with pytest.raises(UsageError, match="no answer 1 2"):
+            await desk.run("/copy 1 2")
         desk.asked(finished=replace(turn(), winner=Answer(member="qwen", model="q", text="x" * 100_000)))
         with pytest.raises(UsageError, match="too long"):
             await desk.run("/copy")

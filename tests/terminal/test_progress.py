@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from gork.config.ensemble import Ensemble, Member
+from gork.rewriting.prompt import asked_as
 from gork.terminal import screen
 from gork.terminal.output import make_progress
-from gork.terminal.progress import PlainProgress, Rows, asked_as
+from gork.terminal.progress import PlainProgress, Rows
 from gork.turn import (
     Answer,
     Answered,
@@ -115,7 +116,7 @@ def test_a_row_shows_state_first_token_tokens_rate_and_seconds(clock):
 )
 def test_only_a_rewrite_that_was_written_is_said_to_be_rejected(kind, why, line):
     """A question that was not rewritten says why, in a sentence for each way of it."""
-    assert asked_as(Rewritten(Question(text="q", rewrite_refused=why, not_rewritten=kind))) == line
+    assert asked_as(Question(text="q", rewrite_refused=why, not_rewritten=kind)) == line
 
 
 def test_a_failure_a_restart_a_rewrite_and_a_verdict_stand_in_the_tail(clock):

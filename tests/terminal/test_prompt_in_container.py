@@ -35,7 +35,7 @@ async def at_prompt(program: Program, url: str, **env: str):
 async def test_an_idle_prompt_is_told_that_its_pod_is_going_and_how_to_come_back(program, service):
     """And that it would be so, beforehand, and that the conversation is lost; the service waits until it has left."""
     async with at_prompt(program, service.url) as terminal:
-        assert "this conversation will be lost with this pod" in terminal.text
+        assert "this session will be lost with this pod" in terminal.text
         await terminal.ask("capital of france pls")
         service.service.stop_taking()
 
@@ -43,7 +43,7 @@ async def test_an_idle_prompt_is_told_that_its_pod_is_going_and_how_to_come_back
         await service.service.idle()
     told = " ".join(terminal.text.split())
     assert "this pod is being stopped (a restart, another image)" in told
-    assert "`kubectl exec -it deployment/final-script -- python final_script.py`; the conversation was not kept" in told
+    assert "`kubectl exec -it deployment/final-script -- python final_script.py`; the session was not kept" in told
     assert service.service.prompts.taken == 0
 
 

@@ -473,12 +473,12 @@ def whole_words(lines: list[str], text: str) -> bool:
 class TestReading:
     @pytest.mark.parametrize("columns", [80, 40])
     async def test_everything_is_broken_at_words(self, program, server, columns):
-        """Help, answers that were not chosen, the line about the choice, errors."""
+        """Help, answers that were not chosen, the line about the choice, errors; a table that has no room names its columns in each row."""
         server.say("llama3.2:1b", LONG)
         async with on_terminal(program, "--no-optimize", columns=columns, rows=60) as terminal:
             await terminal.prompt()
             await terminal.ask("capital of france pls")
-            for text in ("/help", "/answers", "/why", "/hlep", "/set context 5", "/history", "/models"):
+            for text in ("/help", "/answers", "/why", "/hlep", "/set context 5", "/history", "/models", "/stats"):
                 shown = (await terminal.ask(text)).splitlines()
                 assert all(len(line) <= columns for line in shown)
                 if text == "/answers":
@@ -487,6 +487,22 @@ class TestReading:
                     assert all(whole_words(shown, command.help) for command in COMMANDS)
                 if text == "/set context 5":
                     assert whole_words(shown, "context can only be set at start-up (--context)")
+                if text == "/stats":
+                    row = "qwen: won 1, answered 1, failed 0, unneeded 0" if columns == 40 else "qwen 1 1 0 0"
+                    assert whole_words(shown, row)
+
+    @pytest.mark.parametrize("columns", [80, 40])
+    async def test_the_history_has_a_line_for_each_question_and_answer(self, program, server, columns):
+        """However wide their letters are."""
+        server.say("qwen2.5-coder:1.5b", "日本の首都は東京です。" * 9)
+        async with on_terminal(program, "--no-optimize", "--only", "qwen", columns=columns) as terminal:
+            await terminal.prompt()
+            await terminal.ask("日本 👋 " * 20)
+            await terminal.ask("/history")
+            lines = terminal.lines
+
+        first = next(number for number, line in enumerate(lines) if line.startswith("1. 日本"))
+        assert ["   qwen: 日本", PROMPT[:5]] == [lines[first + 1][:11], lines[first + 2][:5]]
 
     async def test_a_conversation_begins_with_one_line(self, program, server):
         """Which ensemble, on what, and how to get help."""
@@ -623,6 +639,7 @@ class TestAskingOtherwise:
             assert "after 1 turn" in await terminal.ask(f"/load {earlier}")
             await terminal.ask("three")
             assert "no session" in await terminal.ask("/load 2020")
+            assert f"{earlier} is the current session" in await terminal.ask(f"/load {earlier[:-2]}")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
 

@@ -157,7 +157,7 @@ class Child:
         await self._stop()  # what is left of the one before
         self.rested = False
         if not self.path.is_file():
-            raise NotStarted("missing", "there is no such file", "fetch the weights again or correct the path")
+            raise NotStarted("missing", f"there is no file {self.path}", "fetch the weights again or correct the path")
         started = False
         try:
             await self._spawn()
@@ -220,7 +220,7 @@ class Child:
                 raise EngineError(_NO_ENGINE.format(what=what))
             case {"error": _}:
                 what = "llama.cpp cannot load this file: it is damaged, not GGUF, or of an unknown kind"
-                raise NotStarted("refused", what, "fetch it again")
+                raise NotStarted("refused", what, f"delete {self.path} and fetch it again")
             case None:
                 how, fix = _ending(await self._process.wait())
                 raise NotStarted("died", f"its process ended while it loaded the file: {how}{self._said()}", fix)

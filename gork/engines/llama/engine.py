@@ -80,8 +80,8 @@ class EmbeddedModel(Model):
 
     @property
     def where(self) -> str:
-        """The weights file."""
-        return str(self._path)
+        """The weights file's name: its folder is only of interest where the file itself is at fault, and is said there."""
+        return self._path.name
 
     @property
     def context(self) -> int:
@@ -99,7 +99,7 @@ class EmbeddedModel(Model):
             return Health(problem="xllamacpp is not installed", fix="pip install xllamacpp, or use --engine ollama")
         version = importlib.metadata.version("xllamacpp")
         if not self._path.is_file():
-            return Health(problem=f"there is no weights file {self._path}", fix="fetch it again or correct the path", version=version)
+            return Health(problem=f"there is no weights file {self.child.path}", fix="fetch it again or correct the path", version=version)
         if not self.child.up:
             ended = f"ended after {in_words(self.child.keep_s)} without a question, starts again when it is asked"
             return Health(state=ended if self.child.rested else "starts when it is first asked", version=version)

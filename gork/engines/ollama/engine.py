@@ -137,11 +137,10 @@ class OllamaModel(ServedModel):
         version = None
         try:
             version = await version_of(self._client)
-            tag = await self._present()
-            loaded = await loaded_row(self._client, tag) is not None
+            loaded = await loaded_row(self._client, await self._present()) is not None
         except ModelError as error:
             return Health(problem=error.what, fix=error.fix, version=version)
-        return Health(state=f"{tag} is {'loaded' if loaded else 'there, not loaded yet'}", loaded=loaded, version=version)
+        return Health(state="loaded" if loaded else "installed, not loaded yet", loaded=loaded, version=version)
 
     async def _present(self) -> str:
         """Give the tag if the server has it now."""

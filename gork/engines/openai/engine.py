@@ -164,7 +164,7 @@ class OpenAIModel(ServedModel):
         except ModelError as error:
             return Health(problem=error.what, fix=error.fix, version=self._version)
         here = self._known.flavour.resident or self._is_fresh
-        return Health(state=f"{name} is {'loaded' if here else 'there'}", loaded=here, version=self._version)
+        return Health(state="loaded" if here else "available", loaded=here, version=self._version)
 
     async def _tags(self) -> Sequence[str]:
         return [_id(row) for row in await self._listed()]

@@ -17,7 +17,7 @@ from aiohttp import web
 from gork.engines.call import Completion
 from gork.errors import BadRequest, GorkError, NoAnswer, NotFound, PromptTooLong, Refused
 from gork.judging.json_form import misfit
-from gork.rewriting.prompt import why_not_rewritten
+from gork.rewriting.prompt import asked_as
 from gork.service.dialects.requests import UnderstoodRequest, messages_for_member
 from gork.service.jobs import ClientJob, Heartbeat
 from gork.service.request_context import current
@@ -33,7 +33,6 @@ from gork.turn import (
     Judged,
     MemberState,
     Notice,
-    Question,
     Restarted,
     Rewritten,
     State,
@@ -394,7 +393,7 @@ class ThinkingChannel:
             case Queued(ahead):
                 return f"waiting: {ahead} before this turn" if ahead else "waiting: this turn is the next"
             case Rewritten(question):
-                return rewrite_line(question)
+                return asked_as(question)
             case Judged(verdict):
                 return chosen(verdict, told=self._verdict_told)
             case Notice(text, about_verdict):
@@ -402,15 +401,6 @@ class ThinkingChannel:
                 return text
             case _:
                 return None
-
-
-def rewrite_line(question: Question) -> str | None:
-    """How the rewrite stage ended.
-
-    >>> rewrite_line(Question(text="q", rewrite="Q?")), rewrite_line(Question(text="q", rewrite_refused="it has no words"))
-    ('asked as: Q?', 'asked in your own words: it has no words')
-    """
-    return why_not_rewritten(question) if question.rewrite is None else f"asked as: {question.rewrite}"
 
 
 def heading(answer: Answer) -> str:

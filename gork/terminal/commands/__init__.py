@@ -112,7 +112,7 @@ COMMANDS: tuple[Command, ...] = (
         name="edit", argument="[TEXT]", run=answers.edit, help="Write in your editor ($VISUAL, $EDITOR), starting from the last question."
     ),
     Command(name="file", argument="[PATH]", run=asking.file, path=True, help="Attach a text file to the next question."),
-    Command(name="system", argument="[TEXT|none]", run=asking.system, help="Set instructions for the candidates, for this session."),
+    Command(name="system", argument="[TEXT|none]", run=asking.system, help="Set instructions for the candidates, until you leave."),
     Command(
         name="only", argument="[MEMBER|all]", run=asking.only, words=asking.candidates, help="Ask only one candidate, or everyone again."
     ),
@@ -128,7 +128,7 @@ COMMANDS: tuple[Command, ...] = (
         argument="[NAME [VALUE]]",
         run=asking.set_,
         words=asking.settings,
-        help="Show or change settings (timeout, seed, ...) and sampling (temperature, num_predict, ...) for this session.",
+        help="Show or change settings (timeout, seed, ...) and sampling (temperature, num_predict, ...), until you leave.",
     ),
     Command(name="models", run=asking.models, help="Show the members: role, model, address, and whether each can answer."),
     Command(name="history", run=conversation.history, help="Show the conversation and which turns no longer fit."),
@@ -140,9 +140,9 @@ COMMANDS: tuple[Command, ...] = (
         run=conversation.save,
         help="Save the conversation with all answers, as Markdown (.md) or JSON (.json).",
     ),
-    Command(name="sessions", run=conversation.sessions, help="List the saved conversations."),
-    Command(name="load", argument="ID", run=conversation.load, words=conversation.ids, help="Continue a saved conversation."),
-    Command(name="stats", run=conversation.stats, help="Show counts for this session: wins, failures, close calls, mean times."),
+    Command(name="sessions", run=conversation.sessions, help="List the saved sessions."),
+    Command(name="load", argument="ID", run=conversation.load, words=conversation.ids, help="Continue a saved session."),
+    Command(name="stats", run=conversation.stats, help="Show counts since the start: wins, failures, close calls, mean times."),
     Command(name="bye", aliases=("exit", "quit"), run=_bye, help="Leave."),
 )
 BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}

@@ -28,7 +28,7 @@ _MOST_COPIED = 100_000
 def last(session: Session) -> Turn:
     """The last turn that was answered. Raises a `UsageError` if there is none."""
     if session.last is None:
-        raise UsageError("nothing has been answered yet in this session")
+        raise UsageError("nothing has been answered yet")
     return session.last
 
 
@@ -119,7 +119,7 @@ async def copy(session: Session, argument: str) -> Outcome:
     words = argument.split()
     code = "code" in words
     words = [word for word in words if word != "code"]
-    answer = _found(session, words[0])[1] if words else last(session).winner if session.stopped is None else None
+    answer = _found(session, " ".join(words))[1] if words else last(session).winner if session.stopped is None else None
     if answer is None:
         raise UsageError("the turn was not finished: choose an answer with /copy N")
     text = _code_of(answer.text) if code else answer.text
@@ -143,7 +143,7 @@ async def why(session: Session, _argument: str) -> Outcome:
     turn = last(session)
     session.tell(reasons(turn))
     if turn.verdict.note is not None or turn.verdict.fallback is not None:
-        session.say("There is nothing for the judge to explain: there was nothing to choose between, or the judge failed.")
+        session.say("There is nothing for the judge to explain: it did not choose this answer.")
         return None
     if session.backend.explain is None:
         session.say("this ensemble has no judge to explain it")
@@ -171,7 +171,7 @@ async def why(session: Session, _argument: str) -> Outcome:
 async def retry(session: Session, _argument: str) -> Outcome:
     """Ask the last question once more."""
     if session.request is None:
-        raise UsageError("nothing has been asked yet in this session")
+        raise UsageError("nothing has been asked yet")
     return replace(session.request, again=True)
 
 

@@ -30,14 +30,13 @@ _SET_ORIGIN = Origin(Layer.COMMAND, "/set")
 
 async def models(session: Session, _argument: str) -> Outcome:
     """Show the members and whether each can answer."""
-    session.tell(views.members(await session.backend.check()))
+    session.tell(views.members(await session.backend.check(), session.width()))
     return None
 
 
 async def set_(session: Session, argument: str) -> Outcome:
     """Show or change settings and sampling options."""
-    name, _, value = argument.strip().partition(" ")
-    name, value = name.lower().removeprefix("--").replace("-", "_"), value.strip()
+    name, value = _named(argument)
     if not name:
         for known in CHANGEABLE:
             session.say(_setting_line(session.settings, SETTINGS[known]))
@@ -54,6 +53,17 @@ async def set_(session: Session, argument: str) -> Outcome:
             session.settings = _changed(session.settings, field, value)
         session.say(_setting_line(session.settings, field))
     return None
+
+
+def _named(argument: str) -> tuple[str, str]:
+    """The name and the value of what is to be set, however it is spelled: as here, as on the command line, as in `ollama run`.
+
+    >>> _named("temperature 0"), _named("--judge-timeout=5"), _named("parameter seed 7"), _named("")
+    (('temperature', '0'), ('judge_timeout', '5'), ('seed', '7'), ('', ''))
+    """
+    spelled = argument.strip().removeprefix("parameter ").strip()
+    name, _, value = spelled.replace("=", " ", 1).partition(" ")
+    return name.lower().removeprefix("--").replace("-", "_"), value.strip()
 
 
 def changed_options(options: Mapping[str, object], name: str, text: str) -> dict[str, object]:
@@ -78,9 +88,12 @@ def _setting(name: str) -> Setting:
     if name in CHANGEABLE:
         return SETTINGS[name]
     can_set = f"here you can set {', '.join((*CHANGEABLE, *OPTIONS))}"
+    if name in {"system", "only", "file"}:
+        raise UsageError(f"/{name} does that")
     if name in SETTINGS:
         raise UsageError(f"{name} can only be set at start-up ({SETTINGS[name].flag}); {can_set}")
-    raise UsageError(f"there is no setting {name[:40]}{suggestion(name, (*CHANGEABLE, *OPTIONS))}; {can_set}")
+    near = suggestion(name, (*CHANGEABLE, *OPTIONS))
+    raise UsageError(f"there is no setting {name[:40]}{near or f'; {can_set}'}")
 
 
 def _setting_line(settings: Settings, field: Setting) -> str:

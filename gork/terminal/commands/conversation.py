@@ -10,6 +10,7 @@ from gork.config.urls import printable
 from gork.errors import UsageError
 from gork.terminal import session_options, views
 from gork.terminal.commands.table import Outcome
+from gork.terminal.safe_text import counted
 from gork.terminal.session import Session
 
 _REPLACE = "--replace"
@@ -43,8 +44,8 @@ async def undo(session: Session, _argument: str) -> Outcome:
     if not session.turns:
         raise UsageError("the conversation is empty: there is nothing to take back")
     taken = session.undo()
-    left = len(session.turns)
-    session.say(f"taken back: {views.first_line(taken.user, max(20, session.width() - 40))} ({left} turn{'' if left == 1 else 's'} left)")
+    left = counted(len(session.turns), "turn")
+    session.say(f"taken back: {views.first_line(taken.user, max(20, session.width() - 40))} ({left} left)")
     return None
 
 
@@ -77,19 +78,19 @@ def _write(path: Path, text: str, *, replacing: bool) -> None:
 
 
 async def sessions(session: Session, _argument: str) -> Outcome:
-    """List the saved conversations."""
+    """List the saved sessions."""
     found = _saved(session).listing()
     for one in found[:_LISTED]:
         for line in session_options.listed(one, session.width() - 1):
             session.say(line)
     if len(found) > _LISTED:
         session.say(f"and {len(found) - _LISTED} older ones")
-    session.say("/load ID continues one of them." if found else "there are no saved conversations yet")
+    session.say("/load ID continues one of them." if found else "there are no saved sessions yet")
     return None
 
 
 async def load(session: Session, argument: str) -> Outcome:
-    """Go on with a saved conversation in place of this one, which stays saved."""
+    """Go on with a saved session in place of this one, which stays saved."""
     hooks, conversation = _saved(session).load(argument.strip())
     session.replace(hooks, conversation)
     return None
@@ -97,12 +98,12 @@ async def load(session: Session, argument: str) -> Outcome:
 
 def _saved(session: Session) -> session_options.SavedSessions:
     if session.saved is None:
-        raise UsageError("conversations are not saved here")
+        raise UsageError("sessions are not saved here")
     return session.saved
 
 
 def ids(session: Session, before: Sequence[str]) -> Sequence[str]:
-    """Completions: the saved conversations."""
+    """Completions: the saved sessions."""
     if before or session.saved is None:
         return ()
     return [one.id for one in session.saved.listing()[:_LISTED]]
@@ -110,5 +111,5 @@ def ids(session: Session, before: Sequence[str]) -> Sequence[str]:
 
 async def stats(session: Session, _argument: str) -> Outcome:
     """Show the session's counts and times."""
-    session.tell(views.stats(session.stats))
+    session.tell(views.stats(session.stats, session.width()))
     return None
