@@ -116,7 +116,7 @@ class Team:
             return None
         programs = [model.name for model in self.candidates if self.sandbox is not None and asks_program(model.member, question)]
         rules = rules_for(question, self.ensemble)
-        return settled(question, answers, pending, rules=rules, programs=programs, share_weights=self.shares_weights)
+        return settled(question, answers, pending, rules=rules, programs=programs)
 
     def judge_session(self, on_event: OnEvent) -> JudgeSession:
         """The judge, ready to be asked for one verdict."""
@@ -282,7 +282,7 @@ async def judge(question: Question, answers: Sequence[Answer], team: Team, sessi
     rules = rules_for(question, team.ensemble)
     verdict = by_computed(question, tried.answers, rules.ranking) if rules.computed_decides else None
     if verdict is None:
-        contest = Contest.of(question, tried.answers, rules.ranking, share_weights=team.shares_weights)
+        contest = Contest.of(question, tried.answers, rules.ranking)
         verdict = await decide(contest, rules, session)
     if verdict.fallback is not None:
         on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))

@@ -229,8 +229,6 @@ class Reason(StrEnum):
     CHECKS_AND_JUDGE = "checks-and-judge"
     AGREEMENT_AND_JUDGE = "agreement-and-judge"
     """Both; also where the question offers the answers."""
-    CONFIDENCE = "confidence"
-    """The other was surer of its words by far, and both run on the same weights."""
 
     @property
     def asks_judge(self) -> bool:
@@ -271,7 +269,6 @@ _CLARITY: Final[Mapping[str, str]] = {
     Reason.JUDGE: "the judge prefers it to {favourite}",
     Reason.CHECKS_AND_JUDGE: "checks and judge against {favourite}",
     Reason.AGREEMENT_AND_JUDGE: "two agree against {favourite}, and so does the judge",
-    Reason.CONFIDENCE: "far more confident than {favourite}",
 }
 
 

@@ -31,7 +31,6 @@ class Ready:
 
     case: Case
     usable: tuple[Answer, ...]
-    share_weights: bool
     reading: Reading | None = None
     unread: bool = False
     """Whether the judge was asked and gave none."""
@@ -53,7 +52,7 @@ class Ready:
 
     def contest(self, ranking: Sequence[str]) -> Contest:
         """What is chosen among where nothing was computed."""
-        return Contest.of(self.case.question, self.usable, tuple(ranking), share_weights=self.share_weights)
+        return Contest.of(self.case.question, self.usable, tuple(ranking))
 
     def weighed(self, rules: Rules) -> Verdict:
         """The verdict as if nothing were computed."""
@@ -101,7 +100,7 @@ async def ready(
         usable = shortlist(case.question, case.answers).answers
         if team.sandbox is not None:
             usable = (await tried_on_examples(case.question, usable, team.sandbox)).answers
-        found = Ready(case=case, usable=usable, share_weights=team.shares_weights)
+        found = Ready(case=case, usable=usable)
         ranking = [model.name for model in team.candidates]
         if not hear_judge or team.judge is None or not found.differs or found.computed(ranking) is not None:
             return found

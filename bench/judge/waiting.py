@@ -66,7 +66,7 @@ def _replay(one: Ready, rules: Rules, programs: Collection[str]) -> Replay:
     for answer in coming:
         there.append(answer)
         pending = [*(other.member for other in coming if other not in there), *failed]
-        if pending and settled(question, there, pending, rules=rules, programs=programs, share_weights=one.share_weights) is not None:
+        if pending and settled(question, there, pending, rules=rules, programs=programs) is not None:
             break
     early = replaced(one, usable=shortlist(question, there).answers, _known={}) if len(there) < len(coming) else one
     return Replay(

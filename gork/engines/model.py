@@ -105,7 +105,7 @@ class Model(abc.ABC):
     @property
     @abc.abstractmethod
     def weights_id(self) -> str:
-        """Equal for models that run on the same weights (their confidences can be compared)."""
+        """Equal for models that run on the same weights."""
 
     @property
     def machine(self) -> str:

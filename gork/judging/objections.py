@@ -16,8 +16,6 @@ from gork.turn import Answer, Kind, Objection, Question, Reason
 
 REFUTED: Final = -1.0
 """Findings that come to this or less refute an answer."""
-SURER: Final = 0.2
-"""So much more (nats a token, mean) is far surer."""
 LEAST_LEAD: Final = 0.25
 """So far ahead of the favourite's answer (0 to 1) the judge's reading must be: a word or two that it shares with it say nothing."""
 
@@ -40,20 +38,18 @@ class Contest:
     answers: tuple[Answer, ...]
     voters: tuple[Answer, ...]
     """These answers and those that are equal to one of them: what agreement is counted among."""
-    share_weights: bool
-    """Whether their confidences can be compared."""
     finals: Mapping[str, FinalAnswer | None] = field(default_factory=dict)
     """By member what its answer says in the end."""
 
     @classmethod
-    def of(cls, question: Question, answers: tuple[Answer, ...], ranking: tuple[str, ...], *, share_weights: bool) -> Contest:
+    def of(cls, question: Question, answers: tuple[Answer, ...], ranking: tuple[str, ...]) -> Contest:
         """The answers in the order of the ranking; of equal ones (white space apart) the best-ranked member's."""
         voters = tuple(sorted(answers, key=lambda answer: place(answer.member, ranking)))
         different: dict[str, Answer] = {}
         for answer in voters:
             different.setdefault(" ".join(answer.text.split()), answer)
         finals = {answer.member: final_answer(answer.text, question.text, question.kind) for answer in voters}
-        return cls(question=question, answers=tuple(different.values()), voters=voters, share_weights=share_weights, finals=finals)
+        return cls(question=question, answers=tuple(different.values()), voters=voters, finals=finals)
 
     @property
     def favourite(self) -> Answer:
@@ -147,18 +143,6 @@ def judge(contest: Contest, reading: Reading | None) -> Found | None:
     return Found(best.member) if lead >= LEAST_LEAD and not contest.same(best.member, favourite) else None
 
 
-def confidence(contest: Contest, _: Reading | None) -> Found | None:
-    """Another member was far surer of its words; only between answers in words of the same weights."""
-    if not contest.share_weights:
-        return None
-    sure = {answer.member: answer.confidence for answer in contest.answers if answer.confidence is not None and answer.computed is None}
-    own = sure.get(contest.favourite.member)
-    if own is None:
-        return None
-    best = max(sure, key=lambda member: sure[member])
-    return Found(best) if sure[best] - own > SURER and not contest.same(best, contest.favourite.member) else None
-
-
 def _both(contest: Contest, one: Found | None, reading: Reading | None) -> Found | None:
     """The first reason's answer, where the judge is for it too."""
     said = None if one is None else judge(contest, reading)
@@ -173,7 +157,6 @@ _REASONS: Final[Mapping[Reason, Callable[[Contest, Reading | None], Found | None
     Reason.JUDGE: judge,
     Reason.CHECKS_AND_JUDGE: lambda contest, reading: _both(contest, checks(contest, reading), reading),
     Reason.AGREEMENT_AND_JUDGE: lambda contest, reading: _both(contest, agreement(contest, reading, closed=True), reading),
-    Reason.CONFIDENCE: confidence,
 }
 
 

@@ -22,8 +22,6 @@ ENOUGH: Final = 20
 """So many deciding cases of a kind say more of that kind than those of all kinds do."""
 _NOT_SAMPLING: Final = frozenset({"seed", "num_predict", "stop"})
 """Options of a client that do not change how words are drawn."""
-_OF_WORDS: Final = frozenset({Reason.CONFIDENCE})
-"""What another system message or other sampling options make worthless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +98,7 @@ def rules_for(question: Question, ensemble: Ensemble) -> Rules:
     return Rules(
         ranking=tuple(dict.fromkeys((*by_kind, *overall))),
         kind=question.kind if by_kind else None,
-        may_overrule=_in_force(certified, question.kind, judge=judge, as_sampled=not unmeasured),
+        may_overrule=_in_force(certified, question.kind, judge=judge),
         computed_decides=question.kind not in table.computed_loses or not changed.isdisjoint(overall),
         asks_always=always,
         measured=True,
@@ -134,13 +132,13 @@ def _speaks(text: str, wanted: str) -> bool:
     return found is None or found == wanted
 
 
-def _in_force(certified: Mapping[Reason, Certified], kind: Kind, *, judge: bool, as_sampled: bool) -> tuple[Reason, ...]:
+def _in_force(certified: Mapping[Reason, Certified], kind: Kind, *, judge: bool) -> tuple[Reason, ...]:
     """The certified reasons that count for this kind: where it has enough cases of its own, they must be for it too."""
     shares = {}
     for reason, counts in certified.items():
         own = counts.by_kind.get(kind)
         if own is not None and own.wins + own.losses >= ENOUGH and own.share <= 0.5:
             continue
-        if (judge or not reason.asks_judge) and (as_sampled or reason not in _OF_WORDS):
+        if judge or not reason.asks_judge:
             shares[reason] = counts.share
     return tuple(sorted(shares, key=lambda reason: (-shares[reason], reason)))

@@ -20,7 +20,6 @@ def settled(
     *,
     rules: Rules,
     programs: Collection[str],
-    share_weights: bool,
 ) -> str | None:
     """What decides the turn already, in words; None while something that is still to come can change what it says in the end.
 
@@ -40,7 +39,7 @@ def settled(
         return None  # the judge's reading of all that differ is wanted, or may be for any of them
     if question.kind is Kind.CODE and examples_in(question.text):
         return None  # who passes them is known in the end
-    contest = Contest.of(question, sure, rules.ranking, share_weights=share_weights)
+    contest = Contest.of(question, sure, rules.ranking)
     state = _State(contest, rules, frozenset(pending), unknown=len(pending) + len(answers) - len(sure))
     return state.by_favourite() or state.by_agreement()
 
@@ -92,8 +91,6 @@ class _State:
                 return self._may_agree(closed=True)
             case Reason.JUDGE:
                 return True
-            case Reason.CONFIDENCE:
-                return self.contest.share_weights
 
     def _may_agree(self, *, closed: bool) -> bool:
         """Whether enough others can come to say the same against the favourite."""

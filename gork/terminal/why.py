@@ -17,7 +17,6 @@ _WHY: Mapping[str, str] = {
     Reason.JUDGE: "the judge prefers it to {favourite}'s",
     Reason.CHECKS_AND_JUDGE: "automatic checks refute {favourite}'s answer, and the judge prefers this one",
     Reason.AGREEMENT_AND_JUDGE: "others agree on an answer other than {favourite}'s, and so does the judge",
-    Reason.CONFIDENCE: "its model was far more confident in its words than {favourite}",
 }
 _SPEAKS: Mapping[Reason, str] = {
     Reason.CHECKS: "automatic checks",
@@ -25,7 +24,6 @@ _SPEAKS: Mapping[Reason, str] = {
     Reason.JUDGE: "the judge",
     Reason.CHECKS_AND_JUDGE: "automatic checks and the judge",
     Reason.AGREEMENT_AND_JUDGE: "agreement of others and the judge",
-    Reason.CONFIDENCE: "confidence",
 }
 _UNMEASURED: Mapping[Unmeasured, str] = {
     Unmeasured.LANGUAGE: "questions in this language",

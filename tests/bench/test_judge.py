@@ -241,7 +241,7 @@ def ready(*texts: str, name: str = "capital", kind: Kind = Kind.FACT, reading: d
     given = case(*texts, name=name)
     given = replace(given, question=replace(given.question, kind=kind))
     said = None if reading is None else Reading(scores=reading)
-    return Ready(case=given, usable=given.answers, share_weights=False, reading=said)
+    return Ready(case=given, usable=given.answers, reading=said)
 
 
 THREE = Ensemble(name="three", candidates=tuple(Member(name=name) for name in "abc"), judge=Member(name="judge"))

@@ -35,7 +35,7 @@ def replayed(*answers: Answer, failures: tuple[Failure, ...] = (), computes: boo
     item = Item(id="sum", kind="arithmetic", ask=ASKED.text, check=None, right=("97",), wrong=("98",))
     right = {answer.member: "97" in answer.text for answer in answers}
     case = cases.Case(item=item, seed=1, question=ASKED, answers=answers, right=right, failures=failures)
-    ready = Ready(case=case, usable=answers, share_weights=False)
+    ready = Ready(case=case, usable=answers)
     (found,) = waiting.replays([ready], ENSEMBLE, lambda _: None, computes=computes)
     return found
 

@@ -81,7 +81,7 @@ async def test_the_real_judges_reading_does_not_depend_on_the_order_of_the_answe
     for listing in (texts, texts[::-1]):
         given = tuple(Answer(member=str(number), model="m", text=text) for number, text in enumerate(listing))
         session = JudgeSession(judge=starter.judge, choosing=Choosing(), on_event=lambda _: None, limit_s=120)
-        reading = await read(Contest.of(question, given, ("0", "1", "2"), share_weights=True), session)
+        reading = await read(Contest.of(question, given, ("0", "1", "2")), session)
         scores.append({text: reading.scores[str(number)] for number, text in enumerate(listing)})
 
     assert scores[0] == scores[1]

@@ -13,7 +13,7 @@ from gork.judging import decide, prompts
 from gork.judging.objections import Contest, Reading, objections
 from gork.judging.reading import JudgeSession, read
 from gork.judging.rules import WITHOUT_TABLE, Rules
-from gork.turn import Answer, Computed, Kind, Notice, Question, Reason, Unmeasured
+from gork.turn import Answer, Kind, Notice, Question, Reason, Unmeasured
 from tests.support.scripted_model import ScriptedModel
 
 FACT = Question(text="Who wrote the novel Dracula?", kind=Kind.FACT)
@@ -22,14 +22,10 @@ SUM = Question(text="What is 12 times 8?", kind=Kind.ARITHMETIC)
 OPEN = Question(text="Why is the sky blue?", kind=Kind.OPEN)
 
 
-def contest(question: Question, *texts: str, share_weights: bool = False, sure: tuple[float, ...] = ()) -> Contest:
+def contest(question: Question, *texts: str) -> Contest:
     """Answers of a, b, c and d; a is the favourite."""
-    confidences = sure or (None,) * len(texts)
-    given = [
-        Answer(member=name, model=name, text=text, confidence=confidence)
-        for name, text, confidence in zip("abcd", texts, confidences, strict=False)
-    ]
-    return Contest.of(question, tuple(reversed(given)), ("a", "b", "c", "d"), share_weights=share_weights)
+    given = [Answer(member=name, model=name, text=text) for name, text in zip("abcd", texts, strict=False)]
+    return Contest.of(question, tuple(reversed(given)), ("a", "b", "c", "d"))
 
 
 def found(given: Contest, reading: Reading | None = None) -> dict[Reason, str]:
@@ -91,21 +87,11 @@ class TestReasons:
 
         assert {} == found(two, Reading(scores={"a": 0.0, "b": 1.0}))
 
-    def test_confidence_counts_by_far_and_between_equal_weights_alone(self):
-        """A program's confidence is none of its result's."""
-        sure = {"sure": (-0.9, -0.1)}
-        assert {Reason.CONFIDENCE: "b"} == found(contest(OPEN, "It is.", "Air scatters it.", share_weights=True, **sure))
-        assert {} == found(contest(OPEN, "It is.", "Air scatters it.", **sure))
-        assert {} == found(contest(OPEN, "It is.", "Air scatters it.", share_weights=True, sure=(-0.2, -0.1)))
-        program = Answer(member="b", model="b", text="96", confidence=-0.1, computed=Computed(program="p", output="96"))
-        words = Answer(member="a", model="a", text="86", confidence=-0.9)
-        assert Reason.CONFIDENCE not in found(Contest.of(SUM, (words, program), ("a", "b"), share_weights=True))
-
     def test_what_is_listed_first_changes_nothing(self):
         """The ranking alone orders the answers."""
         three = [Answer(member=name, model=name, text=text) for name, text in (("a", "Lyon"), ("b", "Paris"), ("c", " Paris\n"))]
 
-        made = [Contest.of(FACT, tuple(order), ("c", "a", "b"), share_weights=False) for order in (three, three[::-1])]
+        made = [Contest.of(FACT, tuple(order), ("c", "a", "b")) for order in (three, three[::-1])]
 
         assert made[0] == made[1]
         assert ["c", "a"] == [answer.member for answer in made[0].answers]
@@ -129,12 +115,12 @@ class TestVerdict:
 
     def test_the_strongest_reason_decides(self):
         """In the order of the rules, where they speak for different answers."""
-        reading = Reading(scores={"a": 0.0, "b": 0.0, "c": 1.0})
-        three = contest(FACT, "Mary Shelley", "It was Bram Stoker.", "Oscar Wilde", share_weights=True, sure=(-0.9, -0.1, -0.8))
+        reading = Reading(scores={"a": 0.0, "b": 0.0, "c": 0.0, "d": 1.0})
+        four = contest(FACT, "Mary Shelley", "It was Bram Stoker.", "Bram Stoker", "Oscar Wilde")
 
-        orders = ((Reason.JUDGE, Reason.CONFIDENCE), (Reason.CONFIDENCE, Reason.JUDGE))
+        orders = ((Reason.JUDGE, Reason.AGREEMENT), (Reason.AGREEMENT, Reason.JUDGE))
 
-        assert ["c", "b"] == [decide.weigh(three, rules(*order), reading).winner for order in orders]
+        assert ["d", "b"] == [decide.weigh(four, rules(*order), reading).winner for order in orders]
 
     def test_it_tells_what_its_table_was_not_measured_for(self):
         """And how often the choice was right for such questions."""

@@ -25,7 +25,7 @@ TABLE = Measured(
     certified={
         Reason.AGREEMENT: Certified(wins=40, losses=10, by_kind={Kind.FACT: Wins(wins=9, losses=11)}),
         Reason.JUDGE: Certified(wins=60, losses=40),
-        Reason.CONFIDENCE: SURE,
+        Reason.CHECKS: SURE,
     },
     computed_loses={Kind.COUNTING: Wins(wins=1, losses=20)},
     right={Kind.CODE: Share(right=30, cases=60)},
@@ -56,8 +56,8 @@ def test_the_favourite_is_the_one_of_the_kind():
 
 def test_only_what_is_certified_counts_the_surest_first():
     """In a kind that has enough cases of its own, only what is right there too."""
-    assert (Reason.CONFIDENCE, Reason.AGREEMENT, Reason.JUDGE) == rules_for(OPEN, ENSEMBLE).may_overrule
-    assert (Reason.CONFIDENCE, Reason.JUDGE) == rules_for(Question(text="who?", kind=Kind.FACT), ENSEMBLE).may_overrule
+    assert (Reason.CHECKS, Reason.AGREEMENT, Reason.JUDGE) == rules_for(OPEN, ENSEMBLE).may_overrule
+    assert (Reason.CHECKS, Reason.JUDGE) == rules_for(Question(text="who?", kind=Kind.FACT), ENSEMBLE).may_overrule
 
 
 def test_what_was_computed_decides_unless_the_table_says_otherwise():
@@ -89,12 +89,12 @@ def test_a_question_in_another_language_goes_to_the_favourite_of_all_questions(t
         (changed(OPEN, options={"temperature": 1.5}), Unmeasured.OPTIONS),
     ],
 )
-def test_another_system_message_or_temperature_is_told_and_confidence_counts_no_more(question, what):
-    """It says how sure a model was of words that were drawn in another way; the rest of the table stands."""
+def test_another_system_message_or_temperature_is_told(question, what):
+    """The table stands, but how often the choice is right is not known."""
     said = rules_for(question, ENSEMBLE)
 
     assert ((what,), ("b", "a", "c")) == (said.unmeasured, said.ranking)
-    assert (Reason.AGREEMENT, Reason.JUDGE) == said.may_overrule
+    assert (Reason.CHECKS, Reason.AGREEMENT, Reason.JUDGE) == said.may_overrule
     assert said.sure is None
 
 
@@ -116,7 +116,7 @@ def test_a_changed_judge_has_no_certified_word():
     said = rules_for(CODE, with_changed("judge"))
 
     assert ("c", "b", "a") == said.ranking
-    assert (Reason.AGREEMENT,) == said.may_overrule
+    assert (Reason.CHECKS, Reason.AGREEMENT) == said.may_overrule
 
 
 def test_a_table_whose_favourite_has_changed_is_of_no_use():
@@ -133,7 +133,7 @@ def test_the_starter_is_decided_by_the_table_that_it_is_shipped_with():
     rules = rules_for(OPEN, starter)
     favourite, other = rules.ranking[:2]
     answers = (Answer(member=favourite, model="m", text="Magic does."), Answer(member=other, model="m", text="Air scatters blue light."))
-    contest = Contest.of(OPEN, answers, rules.ranking, share_weights=True)
+    contest = Contest.of(OPEN, answers, rules.ranking)
 
     assert (True, ()) == (rules.measured, rules.unmeasured)
     assert asks_judge(weigh(contest, rules, None), rules)

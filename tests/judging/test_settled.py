@@ -37,7 +37,7 @@ def decides(answers: list[Answer], pending: str, programs: str = "") -> bool:
 
 def why(answers: list[Answer], pending: list[str], programs: set[str], rules: Rules = RULES, question: Question = QUESTION) -> str | None:
     """What decides it."""
-    return settled(question, answers, pending, rules=rules, programs=programs, share_weights=False)
+    return settled(question, answers, pending, rules=rules, programs=programs)
 
 
 def test_a_program_that_ran_decides_against_all_words():
@@ -168,7 +168,7 @@ def test_what_is_settled_is_never_changed_by_what_comes(reasons: tuple[Reason, .
     rules, texts = by_rules(*reasons), ("Paris", "Lyon", "2 + 2 = 5, so it is Nice.")
 
     def chosen(answers: list[Answer], own: str) -> str:
-        contest = Contest.of(FACT, tuple(answers), rules.ranking, share_weights=False)
+        contest = Contest.of(FACT, tuple(answers), rules.ranking)
         reading = Reading(scores={answer.member: float(answer.text == own) for answer in contest.voters}, own=own)
         winner = weigh(contest, rules, reading if len(contest.answers) > 1 else None).winner
         return next(answer.text for answer in answers if answer.member == winner)

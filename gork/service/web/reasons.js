@@ -11,7 +11,6 @@ const SHORT = {
   judge: "the judge prefers it to FAVOURITE",
   "checks-and-judge": "checks and judge against FAVOURITE",
   "agreement-and-judge": "two agree and the judge with them, against FAVOURITE",
-  confidence: "far surer than FAVOURITE",
 };
 
 /** The same in a sentence. @type {Record<string, string>} */
@@ -23,7 +22,6 @@ const WHY = {
   judge: "The judge's own answer says the same as it, and not as FAVOURITE's.",
   "checks-and-judge": "Plain code refutes FAVOURITE's answer, and the judge's own answer says the same as this one.",
   "agreement-and-judge": "Others agree on an answer that is not FAVOURITE's, and the judge with them.",
-  confidence: "Its model was far surer of its words than FAVOURITE was.",
 };
 
 /** Who speaks against the favourite's answer. @type {Record<string, string>} */
@@ -33,7 +31,6 @@ const SPEAKS = {
   judge: "the judge",
   "checks-and-judge": "automatic checks and the judge",
   "agreement-and-judge": "agreement of others and the judge",
-  confidence: "confidence",
 };
 
 /** What was not measured. @type {Record<string, string>} */
