@@ -320,7 +320,7 @@ class TestTurn:
             first = asyncio.create_task(other.post("/api/deliberate", json={"question": "first"}))
             await fake.until(lambda: fake.in_progress == 3)
             await visitor.ask("second")
-            await expect(visitor.turn.locator(".notices")).to_have_text("Waiting in line: yours is next.")
+            await expect(visitor.status).to_have_text("Waiting in line: yours is next.")
             gate.set()
             await expect(visitor.card).to_be_visible()
             await (await first).read()
@@ -466,7 +466,7 @@ class TestAsking:
         await fake.until(lambda: sorted(fake.cancelled) == sorted(CANDIDATES.values()))
         await expect(visitor.turn.locator(".trouble")).to_contain_text("You stopped this turn.")
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
-        await expect(visitor.column("llama")).to_contain_text("Unfinished.")
+        await expect(visitor.column("llama")).to_contain_text("Unfinished")
         await expect(visitor.button("Send")).to_be_visible()
 
     async def test_escape_stops_and_the_box_keeps_the_focus(self, fake, visitor):
@@ -1373,7 +1373,7 @@ class TestEverybody:
             await expect(visitor.status).to_contain_text("Chosen of 3 answers: llama")
             assert before["y"] == pytest.approx((await line.bounding_box())["y"], abs=2)
             await visitor.button("See the answer").click()
-            await expect(visitor.turn.locator(".instead")).to_contain_text("Another answer was chosen than the draft")
+            await expect(visitor.turn.locator(".instead")).to_contain_text("qwen's draft stood here; another answer was chosen.")
             await expect(visitor.turn.locator(".instead")).to_be_in_viewport()
 
     async def test_everything_can_be_done_with_keys(self, fake, visitor):
@@ -1413,14 +1413,14 @@ class TestEverybody:
             }"""
         )
         await visitor.ask("capital of france pls")
-        await expect(visitor.status).to_have_text("2 of 3 models have answered.")
+        await expect(visitor.status).to_have_text("2 of 3 have answered.")
         gate.set()
         await expect(visitor.status).to_contain_text("Chosen of 3 answers: qwen")
         heard = list(dict.fromkeys(await visitor.page.evaluate("window.heard")))
         order = [
             "Making your prompt clear.",
             "3 models are answering.",
-            "2 of 3 models have answered.",
+            "2 of 3 have answered.",
             "The judge is at work.",
         ]
         assert order == [line for line in heard if line in order]

@@ -27,15 +27,20 @@ export class Roster {
     this.candidates = rows.filter((row) => row.role === "candidate").map((row) => row.member);
     this.models = new Map(rows.map((row) => [row.member, row.model]));
     const able = rows.filter((row) => row.ok !== false).length;
-    setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);
+    const [count, rest] = able === rows.length ? [many(rows.length, "model"), ""] : [`${able} of ${rows.length}`, " models can answer"];
+    // On a phone there is room for the name, and for the count where that is news.
+    byId("models-summary").replaceChildren(told.ensemble, element("span", rest ? "" : "wide", ` · ${count}`), element("span", "wide", rest));
+    byId("models-button").title = `${told.ensemble} · ${count}${rest}`;
     byId("models-button").classList.toggle("short", able < rows.length);
-    setText(byId("models-about"), `${told.ensemble} on ${told.engine}. ${told.description ?? ""}`);
+    setText(byId("models-about"), `${told.ensemble} on ${ENGINES[told.engine] ?? told.engine}. ${told.description ?? ""}`);
     setText(byId("about"), told.description ?? "");
     byId("models-list").replaceChildren(table(rows));
     byId("line-up").replaceChildren(...["promptimizer", "candidate", "judge"].map((role) => group(role, rows.filter((row) => row.role === role))));
   }
 }
 
+/** @type {Record<string, string>} */
+const ENGINES = { ollama: "Ollama", embedded: "the embedded engine" };
 /** @type {Record<string, string>} */
 const DUTIES = { promptimizer: "rewrites your prompt", candidate: "answer", judge: "has its say, without seeing the answers" };
 

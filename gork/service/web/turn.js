@@ -138,7 +138,7 @@ export const isAnswered = (turn) => turn.columns.some((column) => column.answer 
 function best(turn, columns, prior) {
   const able = columns.filter((column) => !column.failure && column.state !== "not_needed" && !problemOf(column.answer));
   const computed = able.filter((column) => ran(column.answer));
-  const from = computed.length ? computed : able.length ? able : columns;
+  const from = computed.length ? computed : able.length ? able : columns.filter((column) => !column.failure);
   /** @param {Column} column the question's own code, which has no role, above all members */
   const rank = ({ member }) => (prior.includes(member) ? prior.indexOf(member) : turn.roles[member] ? prior.length : -1);
   return from.length ? from.reduce((one, other) => (rank(other) < rank(one) ? other : one)).member : null;
