@@ -34,7 +34,11 @@ class Page {
   constructor() {
     this.conversation = new Conversation();
     this.votes = new Votes();
-    this.roster = new Roster();
+    this.roster = new Roster((error) => {
+      if (!(error instanceof ServiceError) || !isAboutToken(error.kind)) return false;
+      this.askToken(error.kind);
+      return true;
+    });
     /** @type {Map<Entry, TurnView>} */
     this.views = new Map();
     /** @type {{entry: Entry, conversation: Conversation, abort: AbortController, hurried: string} | null} what is running; `hurried`: the stage that the user wanted an end of */
@@ -210,8 +214,9 @@ class Page {
       await this.roster.load();
       this.draw();
     } catch (error) {
-      setText(byId("models-summary"), "Models unknown");
-      if (error instanceof ServiceError && isAboutToken(error.kind)) this.askToken(error.kind);
+      const token = error instanceof ServiceError && isAboutToken(error.kind);
+      setText(byId("models-summary"), token ? "Token needed" : "Models unknown");
+      if (token) this.askToken(error.kind);
       else say(error instanceof Error ? error.message : String(error));
     }
   }
@@ -359,6 +364,8 @@ class Page {
     const last = this.conversation.entries.at(-1);
     const view = last && this.views.get(last);
     if (view) following.goTo(view.root);
+    show(byId("to-verdict"), false);
+    say("");
   }
 
   /** @param {Entry | null} entry whose question goes back into the box; null for none */

@@ -5,7 +5,8 @@ import { members } from "./service.js";
 import { many, shortName } from "./wording.js";
 
 export class Roster {
-  constructor() {
+  /** @param {(error: any) => boolean} settles what to do about an error when the user asks for the models; false for nothing but to tell it */
+  constructor(settles) {
     /** @type {Map<string, string>} each member's model */
     this.models = new Map();
     /** @type {string[]} the candidates, the configured best first */
@@ -14,7 +15,10 @@ export class Roster {
     this.candidates = [];
     byId("models-button").addEventListener("click", () => {
       byId("models").showModal();
-      void this.load().catch((error) => setText(byId("models-about"), error.message));
+      void this.load().catch((error) => {
+        if (settles(error)) byId("models").close();
+        else setText(byId("models-about"), error.message);
+      });
     });
   }
 
