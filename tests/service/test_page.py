@@ -402,6 +402,21 @@ class TestComputed:
         await visitor.column("llama").get_by_text("Computed by this program").click()
         await expect(visitor.column("llama").locator(".computed code").first).to_have_text(PROGRAM)
 
+    async def test_the_draft_that_is_shown_is_that_of_who_will_decide(self, fake, visitor, computing, monkeypatch):
+        """Where the question can be computed, whoever writes the program; else the favourite."""
+        ensemble = computing.service.ensemble
+        ways = {"qwen": {}, "llama": {Kind.COUNTING: "program"}}
+        members = tuple(replace(member, answers=ways.get(member.name, member.answers)) for member in ensemble.candidates)
+        settings = computing.service.settings.with_ensemble(replace(ensemble, candidates=members))
+        monkeypatch.setattr(computing.service, "settings", settings)
+        hold(fake)
+        for question, member in (("how many times does the letter r occur in strawberry?", "llama"), ("capital of france pls", "qwen")):
+            await visitor.ask(question)
+            await expect(visitor.text(member)).to_have_text(re.compile("One two"))
+            await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", member)
+            await visitor.page.keyboard.press("Escape")
+            await expect(visitor.turn).to_have_attribute("data-status", "stopped")
+
     async def test_who_was_not_needed_says_so_and_shows_no_half_text(self, fake, visitor, computing, monkeypatch):
         """It is neither at work nor failed; after a reload it is the same."""
         ensemble = computing.service.ensemble
@@ -415,6 +430,7 @@ class TestComputed:
         gate.set()
         await visitor.page.locator('[data-status="finished"]').last.wait_for()
         await fake.until(lambda: fake.cancelled == [CANDIDATES["llama"]])
+        await expect(visitor.turn.locator(".others")).to_have_text("1 other answer: qwen-small; llama was not needed")
         for _ in range(2):
             column = visitor.column("llama")
             await expect(column.locator(".state")).to_contain_text("Not needed")
@@ -422,6 +438,7 @@ class TestComputed:
             await expect(column).not_to_have_attribute("aria-busy", "true")
             assert "" == await visitor.text("llama").inner_text()
             await expect(visitor.card.locator(".verdict-line")).not_to_contain_text("failed")
+            await expect(visitor.turn.locator(".notices")).to_be_hidden()
             await visitor.come()
 
     async def test_lines_that_were_printed_are_shown_as_they_stand(self, fake, visitor):
@@ -1581,6 +1598,7 @@ class TestOnRealModels:
                 ):
                     assert line, "the service ended"
             async with visiting(browser, found[0].decode()) as visitor:
+                await expect(visitor.page.locator("#models-summary")).to_have_text("tiny · 1 model in 5 roles")
                 await visitor.ask("how do vacines work, in two sentences")  # short facts may get three times the same answer
                 for member in ("plain", "coder", "solver"):
                     await expect(visitor.text(member)).to_have_text(re.compile(r"\w"), timeout=60_000)

@@ -31,7 +31,9 @@ export class Roster {
     this.candidates = rows.filter((row) => row.role === "candidate").map((row) => row.member);
     this.models = new Map(rows.map((row) => [row.member, row.model]));
     const able = rows.filter((row) => row.ok !== false).length;
-    const [count, rest] = able === rows.length ? [many(rows.length, "model"), ""] : [`${able} of ${rows.length}`, " models can answer"];
+    const models = new Set(rows.map(({ model, where }) => `${model} ${where}`)).size;
+    const all = models === rows.length ? many(models, "model") : `${many(models, "model")} in ${rows.length} roles`;
+    const [count, rest] = able === rows.length ? [all, ""] : [`${able} of ${rows.length}`, " members can answer"];
     // On a phone there is room for the name, and for the count where that is news.
     byId("models-summary").replaceChildren(told.ensemble, element("span", rest ? "" : "wide", ` · ${count}`), element("span", "wide", rest));
     byId("models-button").title = `${told.ensemble} · ${count}${rest}`;

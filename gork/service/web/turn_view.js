@@ -174,7 +174,8 @@ export class TurnView {
     if (before) move(before.root, parts.columns, this.columns.slice(this.columns.indexOf(before) + 1).find((next) => next !== view)?.root ?? null);
     if (view) move(view.root, parts.hero, null);
     this.hero = view;
-    this.before = before?.whole && this.drafted && winnerOf(turn) && !turn.used ? before : null;
+    const written = turn.columns.some(({ member, text }) => member === before?.member && text !== ""); // what was not needed is gone
+    this.before = before && written && this.drafted && winnerOf(turn) && !turn.used ? before : null;
     this.drafted = !chosen;
     before?.root.classList.toggle("kept", reading && this.before !== null);
   }
@@ -277,14 +278,21 @@ export class TurnView {
 }
 
 /**
- * Who else there is, those that failed apart.
+ * Who else there is: those that failed, or were not waited for, apart.
  * @param {import("./turn.js").Column[]} columns
  * @param {string} what one of them is
  */
 function rest(columns, what) {
-  const names = (/** @type {boolean} */ failed) => columns.filter(({ failure }) => (failure !== "") === failed).map(({ member }) => nameOf(member));
-  const [good, bad] = [names(false), names(true)];
-  return [good.length ? `${many(good.length, what)}: ${good.join(", ")}` : "", bad.length ? `${list(bad)} failed` : ""].filter(Boolean).join("; ");
+  const names = (/** @type {(column: import("./turn.js").Column) => boolean} */ which) => columns.filter(which).map(({ member }) => nameOf(member));
+  const bad = names(({ failure }) => failure !== "");
+  const spare = names(({ state }) => state === "not_needed");
+  const good = names(({ failure, state }) => failure === "" && state !== "not_needed");
+  const parts = [
+    good.length ? `${many(good.length, what)}: ${good.join(", ")}` : "",
+    bad.length ? `${list(bad)} failed` : "",
+    spare.length ? `${list(spare)} ${spare.length === 1 ? "was" : "were"} not needed` : "",
+  ];
+  return parts.filter(Boolean).join("; ");
 }
 
 /**
