@@ -65,7 +65,7 @@ export class ColumnView {
     if (open) {
       if (ran(column.answer)) this.live.showPrinted(column.text);
       else this.live.show(column.text, over || done);
-      this.computed.update(program);
+      this.computed.update(program, ran(column.answer));
     }
     this.whole = column.text;
     const remark = column.failure || problemOf(column.answer) || cut(column, chosen) || waiting(column, now, over);
