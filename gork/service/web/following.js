@@ -69,12 +69,17 @@ export function isNear(target) {
   return top >= 0 && top < innerHeight / 2;
 }
 
+/** Stay here, wherever the end goes. */
+export function leave() {
+  follows(false);
+}
+
 /**
- * Bring something that was opened onto the screen, as far as it fits. It was not written: the page need not follow it to its end.
+ * Bring something that was opened onto the screen, as far as it fits.
  * @param {Element} target
  */
 export function reveal(target) {
-  follows(false);
+  leave();
   target.scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 

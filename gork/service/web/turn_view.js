@@ -83,6 +83,7 @@ export class TurnView {
    * @param {boolean} all
    */
   showAll(all) {
+    following.leave(); // what is opened was not written: the page need not follow it to its end
     this.open = all;
     this.actions.redraw();
   }
