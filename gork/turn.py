@@ -447,6 +447,8 @@ class Notice:
     text: str
     about_verdict: bool = False
     """Whether it says how the verdict came about, which then need not be said again."""
+    about_members: bool = False
+    """Whether the members' states say the same, for those who show them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class WaitingRoom:
         for member in going:
             self._pending[member].stop(why)
         if going:
-            self._on_event(Notice(f"{why}: {', '.join(going)} {'is' if len(going) == 1 else 'are'} not waited for"))
+            self._on_event(Notice(f"{why}: {', '.join(going)} {'is' if len(going) == 1 else 'are'} not waited for", about_members=True))
 
 
 @asynccontextmanager

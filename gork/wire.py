@@ -43,7 +43,8 @@ class BadEvent(ValueError):
 class Accepted:
     """The service took the question; the first event of all. `members` has each member's role by its name.
 
-    `token` is the turn's secret: whoever holds it may read on, and stop the turn.
+    `token` is the turn's secret: whoever holds it may read on, and stop the turn. `likely` has the candidates, whoever will most likely be
+    chosen for this question first.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Accepted:
     ensemble: str
     members: Mapping[str, str]
     token: str = ""
+    likely: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from gork import __version__
+from gork.computing.asking import asks_program, kind_in_thread
 from gork.config.ensemble import LOAD_TIME, MOST_CANDIDATES, Ensemble, OptionValue, SamplingOptions, with_candidates
 from gork.config.schema import Wrong, fields_of, read_value, suggestion
 from gork.config.settings import Settings
 from gork.config.urls import quoted
 from gork.errors import BadRequest, ConfigError, NotFound
 from gork.health import MemberRow, roles_of, rows_of
-from gork.judging.rules import ranking_of
+from gork.judging.rules import ranking_of, rules_for
 from gork.service.bodies import read_body
 from gork.service.dialects.messages import PlainMessages, checked_text
 from gork.service.dialects.requests import RequestOptions, understand
@@ -124,7 +125,7 @@ class DeliberateApi:
         asked = await read_body(request, DeliberateRequest)
         question, how, notes = _understood(service, asked)
         token = new_token()
-        accepted = Accepted(question.id, service.engine.name, how.ensemble.name, roles_of(how.ensemble), token)
+        accepted = Accepted(question.id, service.engine.name, how.ensemble.name, roles_of(how.ensemble), token, _likely(question, how))
         turn = await service.live.begin(question, how, token, (accepted, *map(Notice, notes)), kept=asked.keep)
         return await _sent(request, turn)
 
@@ -234,6 +235,15 @@ def _understood(service: Service, asked: DeliberateRequest) -> tuple[Question, S
         service, None, PlainMessages(tuple(messages)), RequestOptions(options=read_options(asked.options), seed=asked.seed)
     )
     return dataclasses.replace(understood.question, program=asked.program), _settings(asked, understood.settings), understood.notes
+
+
+def _likely(question: Question, how: Settings) -> tuple[str, ...]:
+    """The candidates, whoever will most likely be chosen first: the favourite, but before it who is asked for a program that decides."""
+    question = dataclasses.replace(question, kind=kind_in_thread(question))
+    rules = rules_for(question, how.ensemble)
+    decides = how.compute and rules.computed_decides
+    by_program = [member.name for member in how.ensemble.candidates if decides and asks_program(member, question)]
+    return tuple(dict.fromkeys((*by_program, *rules.ranking)))
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, OptionValue]:

@@ -282,6 +282,17 @@ class TestTurn:
         await expect(visitor.column("llama").locator(".state")).to_contain_text("Failed")
         await expect(visitor.card).to_contain_text("qwen")
         await expect(visitor.card).to_contain_text("1 of 3 failed")
+        await expect(visitor.turn.locator(".others")).to_have_text("1 other answer: qwen-small; llama failed")
+
+    async def test_who_failed_has_not_answered(self, fake, visitor):
+        """While a turn runs, answers and failures are counted apart."""
+        gate = hold(fake, "qwen")
+        fake.say("llama3.2:1b", Reply(status=500, error="no memory"))
+        await visitor.ask("capital of france pls")
+        await expect(visitor.status).to_have_text("1 of 3 has answered, 1 failed.")
+        await expect(visitor.turn.locator(".steps")).to_contain_text("1 of 3")
+        gate.set()
+        await expect(visitor.card).to_be_visible()
 
     async def test_an_answer_that_is_cut_is_never_shown_as_if_it_were_whole(self, fake, visitor):
         """The chosen one and the others say so below their text, now and when the conversation is opened again."""
@@ -300,6 +311,8 @@ class TestTurn:
         await visitor.ask("capital of france pls")
         await expect(visitor.turn.locator(".trouble")).to_contain_text("No model could answer this.")
         await expect(visitor.turn.locator(".cut").filter(has_text="no memory")).to_have_count(3)
+        await expect(visitor.turn.locator(".columns .column")).to_have_count(3)
+        await expect(visitor.turn.locator(".badge:visible, .others:visible")).to_have_count(0)
         await visitor.button("Ask again", within=visitor.turn.locator(".trouble")).click()
         await expect(visitor.card).to_be_visible()
         await expect(visitor.turn.locator(".trouble")).to_be_hidden()
@@ -320,7 +333,9 @@ class TestTurn:
             first = asyncio.create_task(other.post("/api/deliberate", json={"question": "first"}))
             await fake.until(lambda: fake.in_progress == 3)
             await visitor.ask("second")
-            await expect(visitor.turn.locator(".notices")).to_have_text("Waiting in line: yours is next.")
+            await expect(visitor.status).to_have_text("Waiting in line: yours is next.")
+            await expect(visitor.turn.locator(".column")).to_have_count(3)
+            await expect(visitor.turn.locator(".badge:visible")).to_have_count(0)
             gate.set()
             await expect(visitor.card).to_be_visible()
             await (await first).read()
@@ -363,7 +378,7 @@ class TestComputed:
             yield somebody
 
     async def test_an_output_is_the_answer_and_its_program_is_below_it(self, fake, visitor):
-        """The program that was written gives way to what it printed; the fold below has both; nobody was judged."""
+        """The program that was written gives way to what it printed, and is in the fold below; nobody was judged."""
         gate = asyncio.Event()
         fake.say("qwen2.5-coder:1.5b", Reply(in_block(PROGRAM), pauses={1: gate}))
         await visitor.ask("how many times does the letter r occur in strawberry?")
@@ -374,7 +389,7 @@ class TestComputed:
         await expect(visitor.card.locator(".verdict-note").first).to_have_text("qwen's program was run: its output is the answer")
         await expect(visitor.button("Ask the judge why")).to_be_hidden()
         await visitor.column("qwen").get_by_text("Computed by this program").click()
-        await expect(visitor.column("qwen").locator(".computed code")).to_have_text([PROGRAM, "3"])
+        await expect(visitor.column("qwen").locator(".computed code:visible")).to_have_text([PROGRAM])  # what it printed is the answer
         await expect(visitor.column("llama").get_by_text("Computed by this program")).to_be_hidden()
 
     async def test_words_that_say_the_same_win_with_the_program_below_them(self, fake, visitor):
@@ -385,7 +400,22 @@ class TestComputed:
         await expect(visitor.card.locator(".verdict-line")).to_contain_text("llama's answer was chosen: a program computed the same")
         await expect(visitor.text("llama")).to_have_text("The letter r occurs 3 times.")
         await visitor.column("llama").get_by_text("Computed by this program").click()
-        await expect(visitor.column("llama").locator(".computed code").first).to_have_text(PROGRAM)
+        await expect(visitor.column("llama").locator(".computed code:visible")).to_have_text([PROGRAM, "3"])
+
+    async def test_the_draft_that_is_shown_is_that_of_who_will_decide(self, fake, visitor, computing, monkeypatch):
+        """Where the question can be computed, whoever writes the program; else the favourite."""
+        ensemble = computing.service.ensemble
+        ways = {"qwen": {}, "llama": {Kind.COUNTING: "program"}}
+        members = tuple(replace(member, answers=ways.get(member.name, member.answers)) for member in ensemble.candidates)
+        settings = computing.service.settings.with_ensemble(replace(ensemble, candidates=members))
+        monkeypatch.setattr(computing.service, "settings", settings)
+        hold(fake)
+        for question, member in (("how many times does the letter r occur in strawberry?", "llama"), ("capital of france pls", "qwen")):
+            await visitor.ask(question)
+            await expect(visitor.text(member)).to_have_text(re.compile("One two"))
+            await expect(visitor.turn.locator(".hero .column")).to_have_attribute("data-member", member)
+            await visitor.page.keyboard.press("Escape")
+            await expect(visitor.turn).to_have_attribute("data-status", "stopped")
 
     async def test_who_was_not_needed_says_so_and_shows_no_half_text(self, fake, visitor, computing, monkeypatch):
         """It is neither at work nor failed; after a reload it is the same."""
@@ -400,6 +430,7 @@ class TestComputed:
         gate.set()
         await visitor.page.locator('[data-status="finished"]').last.wait_for()
         await fake.until(lambda: fake.cancelled == [CANDIDATES["llama"]])
+        await expect(visitor.turn.locator(".others")).to_have_text("1 other answer: qwen-small; llama was not needed")
         for _ in range(2):
             column = visitor.column("llama")
             await expect(column.locator(".state")).to_contain_text("Not needed")
@@ -407,6 +438,7 @@ class TestComputed:
             await expect(column).not_to_have_attribute("aria-busy", "true")
             assert "" == await visitor.text("llama").inner_text()
             await expect(visitor.card.locator(".verdict-line")).not_to_contain_text("failed")
+            await expect(visitor.turn.locator(".notices")).to_be_hidden()
             await visitor.come()
 
     async def test_lines_that_were_printed_are_shown_as_they_stand(self, fake, visitor):
@@ -466,7 +498,7 @@ class TestAsking:
         await fake.until(lambda: sorted(fake.cancelled) == sorted(CANDIDATES.values()))
         await expect(visitor.turn.locator(".trouble")).to_contain_text("You stopped this turn.")
         await expect(visitor.text("llama")).to_have_text(re.compile("One two"))
-        await expect(visitor.column("llama")).to_contain_text("Unfinished.")
+        await expect(visitor.column("llama")).to_contain_text("Unfinished")
         await expect(visitor.button("Send")).to_be_visible()
 
     async def test_escape_stops_and_the_box_keeps_the_focus(self, fake, visitor):
@@ -562,6 +594,22 @@ class TestAsking:
             await visitor.button("Later version").click()
             await expect(visitor.page.locator(".question")).to_have_text(["third"])
             await visitor.come()
+
+    async def test_another_version_of_a_question_is_looked_at_from_its_beginning(self, browser, fake, served):
+        """Whatever followed that version: the question stays on the screen, and not the end of what follows."""
+        for model in CANDIDATES.values():
+            fake.say(model, "\n\n".join(f"Paris, line {n}" for n in range(40)))
+        async with visiting(browser, served.url, others=False) as visitor:
+            for question in ("first", "second"):
+                await visitor.ask_to_the_end(question)
+            await visitor.button("Edit", within=visitor.page.locator(".turn").first).click()
+            await visitor.box.fill("third")
+            await visitor.box.press("Enter")
+            await expect(visitor.page.locator(".question")).to_have_text(["third"])
+            await expect(visitor.turn).to_have_attribute("data-status", "finished")
+            await visitor.button("Earlier version").click()
+            await expect(visitor.page.locator(".question").first).to_be_in_viewport()
+            await expect(visitor.page.locator(".question").last).not_to_be_in_viewport()
 
     async def test_a_question_in_the_address_waits_in_the_box(self, fake, visitor):
         """It is filled in, not sent, and no longer in the address."""
@@ -722,14 +770,15 @@ class TestText:
         """Headings below the page's own, lists, tables, emphasis, code in colours; links leave the page alone."""
         fake.say(
             "qwen2.5-coder:1.5b",
-            "# Paris\n\n- one\n- *two*\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+            "# Paris\n\n- one\n- *two*\n\n| | b |\n|---|---|\n| 1 | 2 |\n\n"
             "```js\nconst x = 1;\n```\n\n```brainfuck\n+++\n```\n\nSee [it](https://example.org/a?b=1&c=2).\n",
         )
         await visitor.ask_to_the_end("capital of france pls")
         text = visitor.text("qwen")
         await expect(text.locator("h4")).to_have_text("Paris")
         await expect(text.locator("li em")).to_have_text("two")
-        await expect(text.locator("td")).to_have_text(["1", "2"])
+        await expect(text.locator("tbody td")).to_have_text(["1", "2"])
+        await expect(text.locator("th")).to_have_text(["b"])  # a corner without words heads nothing
         await expect(text.locator("code .hljs-keyword")).to_have_text("const")
         await expect(text.locator("code").nth(1)).to_have_text("+++")
         link = text.get_by_role("link", name="it")
@@ -1063,7 +1112,8 @@ class TestKeeping:
                 await visitor.button("Rename capital of france pls").click()
                 await page.get_by_role("textbox", name="Title").fill("Capitals")
                 await page.keyboard.press("Enter")
-                await rows.get_by_text("Capitals").click()
+                await expect(rows.get_by_role("button", name="Capitals").first).to_be_focused()
+                await page.keyboard.press("Enter")
                 await expect(page.locator(".question")).to_have_text(["capital of france pls", "and of Spain?"])
                 await visitor.ask_to_the_end("and of Portugal?")
                 await visitor.button("Conversations").click()
@@ -1241,6 +1291,10 @@ class TestTrouble:
             dialog = page.get_by_role("dialog", name=re.compile("token"))
             await expect(dialog).to_be_visible()
             await visitor.button("Not now").click()
+            await visitor.button("Token needed").click()
+            await expect(dialog).to_be_visible()
+            await visitor.button("Not now").click()
+            await expect(page.get_by_role("dialog")).to_have_count(0)
             await visitor.ask("capital of france pls")
             await page.get_by_role("textbox", name="Token").fill("wrong")
             await page.keyboard.press("Enter")
@@ -1295,6 +1349,13 @@ class TestEverybody:
         fake.say("qwen2.5-coder:1.5b", f"Paris {'x' * 300}\n\n```\n{'y' * 300}\n```\n\n|{'z' * 90}|b|\n|-|-|\n|{'w' * 90}|2|")
         async with visiting(browser, served.url, size, others=False, has_touch=True, is_mobile=True) as visitor:
             assert 0 == await visitor.sideways()
+            send, box = [await visitor.page.locator(part).bounding_box() for part in ("#send", ".box")]
+            assert send["x"] + send["width"] < box["x"] + box["width"]
+            for name in ("settings", "conversations", "models"):
+                await visitor.page.locator(f"#{name}-button").click()
+                await expect(visitor.page.locator(f"#{name}-title")).to_be_focused()  # a box would bring up the keyboard
+                await expect(visitor.page.locator(f"#{name}-title")).to_be_in_viewport()
+                await visitor.page.keyboard.press("Escape")
             await visitor.box.fill("one")
             await visitor.box.press("Enter")
             await expect(visitor.box).to_have_value("one\n")
@@ -1373,8 +1434,9 @@ class TestEverybody:
             await expect(visitor.status).to_contain_text("Chosen of 3 answers: llama")
             assert before["y"] == pytest.approx((await line.bounding_box())["y"], abs=2)
             await visitor.button("See the answer").click()
-            await expect(visitor.turn.locator(".instead")).to_contain_text("Another answer was chosen than the draft")
+            await expect(visitor.turn.locator(".instead")).to_contain_text("qwen's draft stood here; another answer was chosen.")
             await expect(visitor.turn.locator(".instead")).to_be_in_viewport()
+            await expect(visitor.button("See the answer")).to_be_hidden()
 
     async def test_everything_can_be_done_with_keys(self, fake, visitor):
         """The skip link comes first and leads to the box; the list of keys opens by ? and closes by Esc; a vote needs no mouse."""
@@ -1413,14 +1475,16 @@ class TestEverybody:
             }"""
         )
         await visitor.ask("capital of france pls")
-        await expect(visitor.status).to_have_text("2 of 3 models have answered.")
+        await expect(visitor.status).to_have_text("2 of 3 have answered.")
         gate.set()
         await expect(visitor.status).to_contain_text("Chosen of 3 answers: qwen")
+        seen = "status => [...status.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data).join('')"
+        assert "" == await visitor.status.evaluate(seen)  # the turn itself says it to those who see it
         heard = list(dict.fromkeys(await visitor.page.evaluate("window.heard")))
         order = [
             "Making your prompt clear.",
             "3 models are answering.",
-            "2 of 3 models have answered.",
+            "2 of 3 have answered.",
             "The judge is at work.",
         ]
         assert order == [line for line in heard if line in order]
@@ -1463,6 +1527,38 @@ class TestEverybody:
         gates[1].set()
         await expect(visitor.card).to_be_visible()
 
+    async def test_a_new_question_is_on_the_screen_whatever_stands_above_it(self, browser, fake, served):
+        """Answers of other sizes than the browser took them for do not move the page away from its end."""
+        formulas = "\n\n".join(rf"\[ \frac{{{n}}}{{\sqrt{{x}}}} \]" for n in range(4))
+        wide = f"Paris {'x' * 400}\n\n```python\nprint({'1 + ' * 60}1)\n```\n\n" + "|a|b|\n|-|-|\n" + "|1|2|\n" * 5
+        async with visiting(browser, served.url, (1280, 800), others=False) as visitor:
+            for number, text in enumerate((f"Paris\n\n{formulas}", wide, "Paris"), start=1):
+                fake.say("qwen2.5-coder:1.5b", text)
+                await visitor.ask_to_the_end(f"question {number}")
+                await expect(visitor.turn.locator(".question")).to_be_in_viewport()
+                await expect(visitor.button("See the answer")).to_be_hidden()
+
+    async def test_what_is_opened_comes_onto_the_screen(self, browser, fake, served):
+        """The other answers from their beginning, not their end; the verdict as a whole, not below the box."""
+        long = "\n\n".join(f"line {n}" for n in range(60))
+        for model in CANDIDATES.values():
+            fake.say(model, f"Paris\n\n{long}")
+        fake.say("qwen3:0.6b", f"Lyon\n\n{long}")
+        async with visiting(browser, served.url, (1280, 800), others=False) as visitor:
+            await visitor.ask_to_the_end("capital of france pls")
+            await visitor.card.locator("summary").scroll_into_view_if_needed()
+            await visitor.card.locator("summary").click()
+            dock = (await visitor.page.locator(".box").bounding_box())["y"]
+            card = visitor.card.locator(".verdict-card")
+            await expect(card).to_be_in_viewport(ratio=1)
+            bounds = await card.bounding_box()
+            assert bounds["y"] + bounds["height"] < dock
+            await visitor.page.mouse.move(640, 300)
+            await visitor.page.mouse.wheel(0, 9000)
+            await expect(visitor.turn.locator(".others")).to_be_in_viewport()
+            await visitor.turn.locator(".others").click()
+            await expect(visitor.column("qwen-small").locator("h3")).to_be_in_viewport()
+
     @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (TABLET, "dark"), (PHONE, "light")])
     async def test_axe_finds_nothing(self, browser, fake, served, size, scheme):
         """Empty, while answers arrive, after the verdict, with a failure, in a second turn, and with a dialog open."""
@@ -1479,6 +1575,9 @@ class TestEverybody:
             await visitor.ask_to_the_end("and of Spain?")
             await visitor.card.locator("summary").click()
             assert [] == await visitor.axe()
+            await visitor.page.locator("#export-button").click()
+            assert [] == await visitor.axe()
+            await visitor.page.keyboard.press("Escape")
             await visitor.button("Edit", within=visitor.turn).click()
             await visitor.page.locator("#models-button").click()
             await expect(visitor.page.locator("#models-list tbody tr")).to_have_count(5)
@@ -1500,6 +1599,7 @@ class TestOnRealModels:
                 ):
                     assert line, "the service ended"
             async with visiting(browser, found[0].decode()) as visitor:
+                await expect(visitor.page.locator("#models-summary")).to_have_text("tiny · 1 model in 5 roles")
                 await visitor.ask("how do vacines work, in two sentences")  # short facts may get three times the same answer
                 for member in ("plain", "coder", "solver"):
                     await expect(visitor.text(member)).to_have_text(re.compile(r"\w"), timeout=60_000)

@@ -37,10 +37,12 @@ export function signal() {
  */
 export function progress(turn) {
   if (turn.status === "sending") return "Sent.";
-  if (turn.status === "queued") return turn.ahead ? `In line: ${turn.ahead} before yours.` : "In line: yours is next.";
-  const over = turn.columns.filter((column) => column.answer || column.failure).length;
+  if (turn.status === "queued") return turn.ahead ? `Waiting in line: ${turn.ahead} before yours.` : "Waiting in line: yours is next.";
+  const answered = turn.columns.filter((column) => column.answer).length;
+  const failed = turn.columns.filter((column) => column.failure).length;
+  const far = `${answered} of ${turn.columns.length} ${answered === 1 ? "has" : "have"} answered${failed ? `, ${failed} failed` : ""}.`;
   if (turn.stage === "rewrite") return "Making your prompt clear.";
-  if (turn.stage === "answer") return over ? `${over} of ${turn.columns.length} models have answered.` : `${turn.columns.length} models are answering.`;
+  if (turn.stage === "answer") return answered || failed ? far : `${turn.columns.length} models are answering.`;
   if (turn.stage === "judge") return "The judge is at work.";
   return "";
 }

@@ -34,7 +34,11 @@ class Page {
   constructor() {
     this.conversation = new Conversation();
     this.votes = new Votes();
-    this.roster = new Roster();
+    this.roster = new Roster((error) => {
+      if (!(error instanceof ServiceError) || !isAboutToken(error.kind)) return false;
+      this.askToken(error.kind);
+      return true;
+    });
     /** @type {Map<Entry, TurnView>} */
     this.views = new Map();
     /** @type {{entry: Entry, conversation: Conversation, abort: AbortController, hurried: string} | null} what is running; `hurried`: the stage that the user wanted an end of */
@@ -210,8 +214,9 @@ class Page {
       await this.roster.load();
       this.draw();
     } catch (error) {
-      setText(byId("models-summary"), "Models unknown");
-      if (error instanceof ServiceError && isAboutToken(error.kind)) this.askToken(error.kind);
+      const token = error instanceof ServiceError && isAboutToken(error.kind);
+      setText(byId("models-summary"), token ? "Token needed" : "Models unknown");
+      if (token) this.askToken(error.kind);
       else say(error instanceof Error ? error.message : String(error));
     }
   }
@@ -313,12 +318,15 @@ class Page {
     if (!this.views.has(entry)) return; // it was cleared away meanwhile
     const view = /** @type {TurnView} */ (this.views.get(entry));
     signal();
-    if (turn.result) say(spoken(turn), answerOf(turn) ?? "");
-    else say(turn.status === "stopped" ? "Stopped." : "No answer.", turn.trouble);
+    const goes = Boolean(turn.result) && wasFollowing && !view.touched;
+    const away = !following.isNear(view.root) && !(wasFollowing && !view.touched);
+    const [line, aloud] = turn.result ? [spoken(turn), answerOf(turn) ?? ""] : [turn.status === "stopped" ? "Stopped." : "No answer.", turn.trouble];
+    if (away) say(line, aloud);
+    else say("", `${line} ${aloud}`); // whoever looks at the turn reads there how it ended
     if (isAboutToken(turn.status)) this.askToken(turn.status);
-    if (turn.result && wasFollowing && !view.touched) following.goTo(view.root);
+    if (goes) following.goTo(view.root);
     setText(byId("to-verdict"), turn.result ? "See the answer" : "See the turn");
-    show(byId("to-verdict"), !following.isNear(view.root) && !(wasFollowing && !view.touched));
+    show(byId("to-verdict"), away);
   }
 
   stop() {
@@ -348,7 +356,7 @@ class Page {
     this.draw();
     const view = this.views.get(entry);
     if (view) following.goTo(view.root);
-    say(`This is the answer now: ${nameOf(member)}.`);
+    say("", `This is the answer now: ${nameOf(member)}.`);
     this.composer.focus();
   }
 
@@ -356,6 +364,8 @@ class Page {
     const last = this.conversation.entries.at(-1);
     const view = last && this.views.get(last);
     if (view) following.goTo(view.root);
+    show(byId("to-verdict"), false);
+    say("");
   }
 
   /** @param {Entry | null} entry whose question goes back into the box; null for none */
@@ -473,6 +483,7 @@ class Page {
             this.conversation.show(shown, Math.min(Math.max(shown.shown + by, 0), shown.versions.length - 1));
             this.save();
             this.draw();
+            following.goTo(this.viewOf(shown).root); // what follows is another conversation now: its end is not what was asked for
           },
           vote: (turn, choice) => {
             this.votes.cast(turn.id, choice, judgesChoice(turn));

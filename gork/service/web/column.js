@@ -51,7 +51,7 @@ export class ColumnView {
    */
   update(column, { now, model, chosen, over, vote, program, draft, open }) {
     const { parts, root } = this;
-    const [words, icon] = STATES[column.state] ?? STATES.waiting;
+    const [words, icon] = STATES[column.state === "stopped" && column.text ? "unfinished" : column.state] ?? STATES.waiting;
     setAttribute(root, "data-state", column.state);
     setAttribute(root, "aria-busy", over || ENDED.has(column.state) ? null : "true");
     root.classList.toggle("chosen", chosen);
@@ -65,10 +65,10 @@ export class ColumnView {
     if (open) {
       if (ran(column.answer)) this.live.showPrinted(column.text);
       else this.live.show(column.text, over || done);
-      this.computed.update(program);
+      this.computed.update(program, ran(column.answer));
     }
     this.whole = column.text;
-    const remark = column.failure || problemOf(column.answer) || cut(column, over) || waiting(column, now, over);
+    const remark = column.failure || problemOf(column.answer) || cut(column, chosen) || waiting(column, now, over);
     setText(parts.cut, remark);
     show(parts.cut, remark !== "");
     show(parts.foot, (over || done) && column.text !== "");
@@ -103,12 +103,12 @@ function live(column, now, over) {
 
 /**
  * @param {import("./turn.js").Column} column
- * @param {boolean} over
+ * @param {boolean} chosen whether it stands as the answer, without its state above it
  */
-function cut(column, over) {
+function cut(column, chosen) {
   if (column.state === "not_needed") return column.detail;
   if (column.answer) return column.answer.complete ? "" : (CUTS[column.answer.stop] ?? "Cut short.");
-  return over && column.text ? "Unfinished." : "";
+  return chosen && column.text ? "Unfinished." : "";
 }
 
 /**

@@ -1,10 +1,8 @@
 // The box at the bottom: writing a question, sending it, stopping its turn.
 
-import { byId, setAttribute, setIcon, setText, show } from "./elements.js";
+import { byId, setAttribute, setIcon, setText, show, TOUCH } from "./elements.js";
 import { keep, kept } from "./keeping.js";
 
-/** Where Enter is the only way to a new line, since there is no Shift to hold with it: the button sends. */
-const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
 const DRAFT = "gork.draft";
 const OPTIMIZE = "gork.optimize";
 
@@ -23,6 +21,7 @@ export class Composer {
     this.editing = false;
     /** How far back the arrow went; 0 for not at all. */
     this.back = 0;
+    // There Enter is the only way to a new line, since there is no Shift to hold with it: the button sends.
     if (TOUCH.matches) setAttribute(this.box, "enterkeyhint", "enter");
     this.listen();
     this.remember();

@@ -15,13 +15,17 @@ export class ComputedView {
     this.computed = null;
   }
 
-  /** @param {Computed | null} computed what really ran; null shows nothing */
-  update(computed) {
+  /**
+   * @param {Computed | null} computed what really ran; null shows nothing
+   * @param {boolean} said whether what it printed stands above already
+   */
+  update(computed, said) {
     show(this.home, computed !== null);
     if (!computed || computed === this.computed) return;
     this.computed = computed;
     const { root, parts } = copyOf("t-computed");
     const { program, output } = parts;
+    show(parts.printed, !said);
     this.home.replaceChildren(root);
     program.replaceChildren(verbatim(computed.program.replace(/\n+$/, ""), "python"));
     output.replaceChildren(verbatim((computed.output ?? "").replace(/\n+$/, ""), "text"));

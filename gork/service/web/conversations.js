@@ -1,6 +1,6 @@
 // The list of conversations: search, open, rename, delete, import.
 
-import { byId, element, show } from "./elements.js";
+import { byId, element, setText, show, TOUCH } from "./elements.js";
 import * as storing from "./storing.js";
 
 /** Bytes of a file that is taken for an export of this page. */
@@ -17,6 +17,7 @@ export class Conversations {
     byId("conversations-button").addEventListener("click", () => {
       byId("search").value = "";
       byId("conversations").showModal();
+      if (!TOUCH.matches) byId("search").focus();
       void this.load();
     });
     byId("search").addEventListener("input", () => this.draw());
@@ -46,14 +47,16 @@ export class Conversations {
     const wanted = byId("search").value.trim().toLowerCase();
     const found = this.all.filter(({ title, words }) => `${title}\n${words}`.toLowerCase().includes(wanted));
     byId("conversations-list").replaceChildren(...found.map((told) => this.row(told)));
-    show(byId("conversations-none"), found.length === 0);
+    setText(byId("conversations-none"), wanted ? "Nothing found." : "No conversations yet.");
+    show(byId("conversations-none"), found.length === 0 && byId("conversations-trouble").hidden);
   }
 
   /** @param {import("./storing.js").Told} told */
   row(told) {
     const row = element("li", "conversation");
+    row.dataset.id = told.id;
     const open = element("button", "conversation-open");
-    open.append(element("span", "conversation-title", told.title || "(no question)"), element("small", "muted", new Date(told.changed).toLocaleString()));
+    open.append(element("span", "conversation-title", told.title || "(no question)"), element("small", "muted", new Date(told.changed).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })));
     open.addEventListener("click", () => {
       byId("conversations").close();
       this.actions.open(told.id);
@@ -78,9 +81,11 @@ export class Conversations {
     box.value = told.title;
     box.maxLength = 200;
     box.setAttribute("aria-label", "Title");
+    let keys = false; // whoever goes elsewhere by pointer is there already
     box.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
+      keys = true;
       box.blur();
     });
     box.addEventListener("blur", async () => {
@@ -90,9 +95,16 @@ export class Conversations {
         this.actions.renamed(told.id, title);
       }
       await this.load();
+      if (keys) this.focus(told.id);
     });
     row.replaceChildren(box);
     box.select();
+  }
+
+  /** @param {string} id of the conversation whose row, which was made anew, gets the focus */
+  focus(id) {
+    const rows = /** @type {HTMLElement[]} */ ([...byId("conversations-list").children]);
+    rows.find((row) => row.dataset.id === id)?.querySelector("button")?.focus();
   }
 
   /**

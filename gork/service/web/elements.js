@@ -1,5 +1,8 @@
 // Templates of the page, and changing elements only where something is different.
 
+/** Whether there are no keys and no mouse: to put the focus into a box would bring the keyboard up over half of the page. */
+export const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
+
 /** @typedef {Record<string, any>} Parts elements by their `data-part` */
 
 /**

@@ -31,7 +31,7 @@ export function asMarkdown(conversation, votes) {
 
 /** @param {import("./turn.js").Turn} turn @param {Votes} votes */
 function section(turn, votes) {
-  const lines = [`## ${turn.question.trim().split("\n").join("\n   ")}`, "", `*${new Date(turn.at).toLocaleString()}*`];
+  const lines = [`## ${turn.question.trim().split("\n").join("\n   ")}`, "", `*${new Date(turn.at).toISOString().slice(0, 16).replace("T", " ")} UTC*`];
   if (turn.rewrite.accepted) lines.push("", `Asked as: ${turn.rewrite.accepted}`);
   if (turn.trouble) lines.push("", `*${turn.trouble}*`);
   const winner = chosenOf(turn);

@@ -110,6 +110,8 @@ export function elementsOf(tokens) {
   for (const node of [...fragment.children, ...fragment.querySelectorAll("th, td")]) node.setAttribute("dir", "auto");
   for (const pre of fragment.querySelectorAll("pre")) frame(pre, "code");
   for (const table of fragment.querySelectorAll("table")) frame(table, "table");
+  // The corner of a table is the heading of nothing.
+  for (const corner of fragment.querySelectorAll("th:empty")) corner.replaceWith(document.createElement("td"));
   return fragment;
 }
 

@@ -5,7 +5,8 @@ import { members } from "./service.js";
 import { many, shortName } from "./wording.js";
 
 export class Roster {
-  constructor() {
+  /** @param {(error: any) => boolean} settles what to do about an error when the user asks for the models; false for nothing but to tell it */
+  constructor(settles) {
     /** @type {Map<string, string>} each member's model */
     this.models = new Map();
     /** @type {string[]} the candidates, the configured best first */
@@ -14,7 +15,10 @@ export class Roster {
     this.candidates = [];
     byId("models-button").addEventListener("click", () => {
       byId("models").showModal();
-      void this.load().catch((error) => setText(byId("models-about"), error.message));
+      void this.load().catch((error) => {
+        if (settles(error)) byId("models").close();
+        else setText(byId("models-about"), error.message);
+      });
     });
   }
 
@@ -27,15 +31,22 @@ export class Roster {
     this.candidates = rows.filter((row) => row.role === "candidate").map((row) => row.member);
     this.models = new Map(rows.map((row) => [row.member, row.model]));
     const able = rows.filter((row) => row.ok !== false).length;
-    setText(byId("models-summary"), able === rows.length ? `${told.ensemble} · ${many(rows.length, "model")}` : `${told.ensemble} · ${able} of ${rows.length} models can answer`);
+    const models = new Set(rows.map(({ model, where }) => `${model} ${where}`)).size;
+    const all = models === rows.length ? many(models, "model") : `${many(models, "model")} in ${rows.length} roles`;
+    const [count, rest] = able === rows.length ? [all, ""] : [`${able} of ${rows.length}`, " members can answer"];
+    // On a phone there is room for the name, and for the count where that is news.
+    byId("models-summary").replaceChildren(told.ensemble, element("span", rest ? "" : "wide", ` · ${count}`), element("span", "wide", rest));
+    byId("models-button").title = `${told.ensemble} · ${count}${rest}`;
     byId("models-button").classList.toggle("short", able < rows.length);
-    setText(byId("models-about"), `${told.ensemble} on ${told.engine}. ${told.description ?? ""}`);
+    setText(byId("models-about"), `${told.ensemble} on ${ENGINES[told.engine] ?? told.engine}. ${told.description ?? ""}`);
     setText(byId("about"), told.description ?? "");
     byId("models-list").replaceChildren(table(rows));
     byId("line-up").replaceChildren(...["promptimizer", "candidate", "judge"].map((role) => group(role, rows.filter((row) => row.role === role))));
   }
 }
 
+/** @type {Record<string, string>} */
+const ENGINES = { ollama: "Ollama", embedded: "the embedded engine" };
 /** @type {Record<string, string>} */
 const DUTIES = { promptimizer: "rewrites your prompt", candidate: "answer", judge: "has its say, without seeing the answers" };
 

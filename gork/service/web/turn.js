@@ -34,6 +34,7 @@ import { sentence } from "./wording.js";
  * @property {string} ensemble
  * @property {Record<string, string>} roles
  * @property {{text: string, accepted: string | null, refused: string | null, over: boolean, tried: boolean}} rewrite `tried`: somebody was asked for one
+ * @property {string[]} likely the candidates, whoever will most likely be chosen first, as the service said
  * @property {Column[]} columns
  * @property {string} judge what the judge is doing
  * @property {any} verdict
@@ -69,6 +70,7 @@ export function newTurn(question, optimize) {
     ensemble: "",
     roles: {},
     rewrite: { text: "", accepted: null, refused: null, over: false, tried: false },
+    likely: [],
     columns: [],
     judge: "",
     verdict: null,
@@ -121,7 +123,7 @@ export function use(turn, member) {
 export function favouriteOf(turn, prior) {
   const finished = turn.columns.filter((column) => column.answer);
   const going = isRunning(turn) || !finished.length ? turn.columns : finished;
-  return best(turn, going, prior);
+  return best(turn, going, turn.likely?.length ? turn.likely : prior); // a turn that was kept by an earlier version has none
 }
 
 /**
@@ -138,7 +140,7 @@ export const isAnswered = (turn) => turn.columns.some((column) => column.answer 
 function best(turn, columns, prior) {
   const able = columns.filter((column) => !column.failure && column.state !== "not_needed" && !problemOf(column.answer));
   const computed = able.filter((column) => ran(column.answer));
-  const from = computed.length ? computed : able.length ? able : columns;
+  const from = computed.length ? computed : able.length ? able : columns.filter((column) => !column.failure);
   /** @param {Column} column the question's own code, which has no role, above all members */
   const rank = ({ member }) => (prior.includes(member) ? prior.indexOf(member) : turn.roles[member] ? prior.length : -1);
   return from.length ? from.reduce((one, other) => (rank(other) < rank(one) ? other : one)).member : null;
@@ -209,8 +211,8 @@ const SAID_ELSEWHERE = new Set(["promptimizer", "judge"]);
 
 /** @type {Record<string, (turn: Turn, data: any, now: number) => void>} */
 const HANDLERS = {
-  accepted(turn, { id, ensemble, members, token }) {
-    Object.assign(turn, { id, ensemble, roles: members, token: token ?? "", status: "running" });
+  accepted(turn, { id, ensemble, members, token, likely }) {
+    Object.assign(turn, { id, ensemble, roles: members, token: token ?? "", likely: likely ?? [], status: "running" });
     turn.columns = Object.entries(members)
       .filter(([, role]) => role === "candidate")
       .map(([member]) => newColumn(member));
@@ -266,8 +268,8 @@ const HANDLERS = {
   judged(turn, verdict) {
     turn.verdict = verdict;
   },
-  notice(turn, { text, about_verdict: said }) {
-    if (!said) turn.notices.push(text);
+  notice(turn, { text, about_verdict: withVerdict, about_members: withMembers }) {
+    if (!withVerdict && !withMembers) turn.notices.push(text);
   },
   finished(turn, result) {
     for (const answer of result.answers) settle(turn, answer);

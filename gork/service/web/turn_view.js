@@ -9,7 +9,7 @@ import { chosenOf, favouriteOf, isRunning, winnerOf } from "./turn.js";
 import { shownOf } from "./conversation.js";
 import { VerdictView } from "./verdict.js";
 import { NONE, TIE } from "./votes.js";
-import { many, nameOf } from "./wording.js";
+import { list, many, nameOf } from "./wording.js";
 
 const OTHERS = "gork.others";
 
@@ -72,6 +72,7 @@ export class TurnView {
     parts.others.addEventListener("click", () => {
       keep("local", OTHERS, this.open ? "" : "open");
       this.showAll(!this.open);
+      if (this.open) following.reveal(parts.columns);
     });
     parts.insteadShow.addEventListener("click", () => this.goTo(this.before));
     for (const kind of ["pointerdown", "wheel", "touchmove"]) root.addEventListener(kind, () => (this.touched = true), { passive: true });
@@ -82,6 +83,7 @@ export class TurnView {
    * @param {boolean} all
    */
   showAll(all) {
+    following.leave(); // what is opened was not written: the page need not follow it to its end
     this.open = all;
     this.actions.redraw();
   }
@@ -90,7 +92,7 @@ export class TurnView {
   goTo(view) {
     if (!view) return;
     this.showAll(true);
-    view.root.scrollIntoView({ block: "nearest", behavior: "auto" });
+    following.reveal(view.root);
     view.root.focus({ preventScroll: true });
   }
 
@@ -114,13 +116,13 @@ export class TurnView {
       const chosen = column.member === answers;
       const program = ran(column.answer) ? column.answer.computed : chosen ? decidedBy(turn) : null;
       const open = this.open || view === this.hero || view === this.before;
-      const draft = view === this.hero && !answers && turn.columns.length > 1;
+      const draft = view === this.hero && !answers && !column.failure && column.text !== "" && turn.columns.length > 1;
       view.update(column, { now, model: this.known.roster.models.get(column.member) ?? "", chosen, over: !running, vote, program, draft, open });
     });
     this.others(turn, running);
     this.tools(turn, { running, last, busy });
     this.verdict?.update(turn);
-    this.told(turn, running);
+    this.told(turn);
     this.vote(turn, vote);
     if (read && read !== this.hero && read === this.before) following.keepInPlace(read.parts.text, top);
   }
@@ -173,7 +175,8 @@ export class TurnView {
     if (before) move(before.root, parts.columns, this.columns.slice(this.columns.indexOf(before) + 1).find((next) => next !== view)?.root ?? null);
     if (view) move(view.root, parts.hero, null);
     this.hero = view;
-    this.before = before?.whole && this.drafted && winnerOf(turn) && !turn.used ? before : null;
+    const written = turn.columns.some(({ member, text }) => member === before?.member && text !== ""); // what was not needed is gone
+    this.before = before && written && this.drafted && winnerOf(turn) && !turn.used ? before : null;
     this.drafted = !chosen;
     before?.root.classList.toggle("kept", reading && this.before !== null);
   }
@@ -190,14 +193,13 @@ export class TurnView {
    */
   others(turn, running) {
     const { parts } = this;
-    const names = this.columns.filter((view) => view !== this.hero).map((view) => nameOf(view.member));
-    show(parts.others, names.length > 0);
+    const others = turn.columns.filter(({ member }) => member !== this.hero?.member);
+    show(parts.others, others.length > 0 && this.hero !== null);
     setAttribute(parts.others, "aria-expanded", String(this.open));
-    const what = many(names.length, running || !turn.result ? "other draft" : "other answer");
-    setText(parts.othersText, `${what}: ${names.join(", ")}`);
+    setText(parts.othersText, rest(others, running || !turn.result ? "other draft" : "other answer"));
     setAttribute(this.root, "data-others", this.open ? "open" : turn.result ? "folded" : "rows");
     show(parts.instead, this.before !== null);
-    if (this.before) setText(parts.insteadText, `Another answer was chosen than the draft that stood here, which was by ${nameOf(this.before.member)}.`);
+    if (this.before) setText(parts.insteadText, `${nameOf(this.before.member)}'s draft stood here; another answer was chosen.`);
   }
 
   /** Give up what is on the page. */
@@ -213,7 +215,7 @@ export class TurnView {
     const { parts } = this;
     const { rewrite } = turn;
     setText(parts.question, turn.question);
-    this.root.classList.toggle("long-question", turn.question.length > 160);
+    this.root.classList.toggle("long-question", turn.question.length > 160 || turn.question.includes("\n"));
     setAttribute(this.root, "data-status", turn.status);
     const writing = running && !rewrite.over && rewrite.text.trim() !== "";
     const changed = rewrite.accepted !== null && rewrite.accepted.trim() !== turn.question.trim();
@@ -222,7 +224,7 @@ export class TurnView {
       : changed
         ? ["Asked as:", rewrite.accepted ?? ""]
         : rewrite.refused && rewrite.tried
-          ? ["Not rewritten:", rewrite.refused]
+          ? ["Rewrite rejected:", rewrite.refused]
           : turn.optimize
             ? ["", ""]
             : ["Asked in your own words", ""];
@@ -253,13 +255,8 @@ export class TurnView {
     show(parts.troubleAgain, trouble && last && !busy);
   }
 
-  /**
-   * @param {Turn} turn
-   * @param {boolean} running
-   */
-  told(turn, running) {
-    const lines = [...turn.notices];
-    if (running && turn.status === "queued") lines.push(turn.ahead ? `Waiting in line: ${turn.ahead} before yours.` : "Waiting in line: yours is next.");
+  /** @param {Turn} turn */
+  told({ notices: lines }) {
     const { notices } = this.parts;
     if ([...notices.children].map((item) => item.textContent).join("\n") !== lines.join("\n")) {
       notices.replaceChildren(...lines.map((line) => element("li", "", line)));
@@ -279,6 +276,24 @@ export class TurnView {
     setAttribute(parts.bad, "aria-pressed", String(vote === NONE));
     setText(parts.agreement, vote ? this.known.votes.agreement() : "");
   }
+}
+
+/**
+ * Who else there is: those that failed, or were not waited for, apart.
+ * @param {import("./turn.js").Column[]} columns
+ * @param {string} what one of them is
+ */
+function rest(columns, what) {
+  const names = (/** @type {(column: import("./turn.js").Column) => boolean} */ which) => columns.filter(which).map(({ member }) => nameOf(member));
+  const bad = names(({ failure }) => failure !== "");
+  const spare = names(({ state }) => state === "not_needed");
+  const good = names(({ failure, state }) => failure === "" && state !== "not_needed");
+  const parts = [
+    good.length ? `${many(good.length, what)}: ${good.join(", ")}` : "",
+    bad.length ? `${list(bad)} failed` : "",
+    spare.length ? `${list(spare)} ${spare.length === 1 ? "was" : "were"} not needed` : "",
+  ];
+  return parts.filter(Boolean).join("; ");
 }
 
 /**

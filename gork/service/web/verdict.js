@@ -1,6 +1,7 @@
 // Below the answer: how far the turn is, then one line on who was chosen, which opens: how surely, and by what.
 
 import { copyOf, element, setAttribute, setIcon, setText, show } from "./elements.js";
+import { reveal } from "./following.js";
 import { isRunning } from "./turn.js";
 import { LiveText } from "./live_text.js";
 import { reasonsOf, shortly } from "./reasons.js";
@@ -51,13 +52,14 @@ export class VerdictView {
     this.home.append(root);
     if (form !== "card") return;
     this.reason = new LiveText(parts.reasonText);
+    root.addEventListener("toggle", () => /** @type {HTMLDetailsElement} */ (root).open && reveal(root));
     parts.ask.addEventListener("click", () => void this.askWhy(turn));
   }
 
   /** @param {Turn} turn */
   steps(turn) {
     const at = ORDER.indexOf(turn.stage);
-    const answered = turn.columns.filter((column) => column.answer || column.failure).length;
+    const answered = turn.columns.filter((column) => column.answer).length;
     /** @type {Record<string, string>} */
     const details = {
       rewrite: !turn.optimize ? "off" : turn.rewrite.over && !turn.rewrite.accepted ? "none" : "",

@@ -49,6 +49,7 @@ export const STATES = {
   done: ["Done", "check"],
   failed: ["Failed", "close"],
   stopped: ["Stopped", "stop"],
+  unfinished: ["Unfinished", "stop"],
   not_needed: ["Not needed", "stop"],
 };
 
