@@ -235,6 +235,8 @@ DEGENERATE = [
     ("Was ist das größte Tier, das es in dem Meer gibt?", "The largest animal that there is in the sea is of course the blue whale", BAD),
     ("What is the capital of Peru?", "I'm not sure, maybe it is Lima.", BAD),
     ("What is the capital of Peru?", "As an AI, I like Lima.", BAD),
+    ("What is a series?", "\\[ " + " + ".join(f"a_{n}" for n in range(1, 24)) + r" = \frac{1}{2} \]", SILENT),
+    ("What is a polynomial?", " + ".join(f"{n} x^{n}" for n in range(2, 50)), SILENT),
     ("Write an email saying I'm not sure.", "I'm not sure I can come.", SILENT), ("What is the sky?", "", SILENT),
 ]  # fmt: skip
 

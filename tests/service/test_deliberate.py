@@ -292,7 +292,7 @@ class TestMembers:
         assert list(TAGS) == list(rows)
         assert ("judge", "gemma3:1b") == (rows["judge"]["role"], rows["judge"]["model"])
         assert "ollama pull llama3.2:1b" in rows["llama"]["state"]
-        assert "there" in rows["qwen"]["state"]
+        assert "installed" in rows["qwen"]["state"]
 
     async def test_nobody_waits_for_a_member_that_hangs(self, fake):
         """The list is there at once, and says which has not replied; once it has not for long enough, that it cannot answer."""

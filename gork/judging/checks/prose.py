@@ -76,7 +76,8 @@ def _repetition(question: str, _: str, prose: str) -> Finding | None:
     piece, often = counts.most_common(1)[0] if counts else ("", 0)
     if often >= 3 and often * 3 >= sum(counts.values()):
         return Finding(f'says "{shown(piece)}" {often} times', -1.5 if often < 5 else -2.0)
-    spoken = [word.casefold() for word in words(prose) if not word[0].isdigit()]
+    # A letter alone is a variable: a formula may have it in each of its terms.
+    spoken = [word.casefold() for word in words(prose) if not word[0].isdigit() and (len(word) > 1 or not word.isascii())]
     if len(spoken) >= 40:
         runs = Counter(zip(spoken, spoken[1:], spoken[2:], spoken[3:], strict=False))
         if len(runs) < 0.5 * runs.total():
