@@ -107,6 +107,8 @@ _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}\n]{1,200})\}")
 _BOLD = re.compile(r"(?:\*\*|__)([^*_\n]{1,200})(?:\*\*|__)")
 _YES = word_set("yes true correct yep yeah ja wahr richtig oui vrai sí sì verdadero да はい 是")
 _NO = word_set("no false incorrect nope nein falsch non faux falso нет いいえ 否")
+_JOINING = word_set("or and nor oder und noch ou et o y или и")
+_SLASHED = re.compile(r"\W*\w+\s*/")
 _ASKS_TRUTH = re.compile(
     r"\A\W*(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|ist|sind|kann|hat|est|es|peut|puede)\b"
     r"|\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|oui ou non|sí o no)\b",
@@ -250,10 +252,17 @@ def _truth(text: str) -> TruthAnswer | None:
     for part in (text, _conclusion(text)):
         words = tokens(part)
         said = [token.folded for token in words if token.kind == "word"]
-        if said and said[0] in _YES | _NO and said[1:3] != ["and", "no"] and said[1:3] != ["or", "no"]:
+        if said and said[0] in _YES | _NO and not _offers_both(said, part):
             return TruthAnswer(said[0] in _YES)
     ends = {token.folded in _YES for token in tokens(_conclusion(text)) if token.folded in _YES | _NO}
     return TruthAnswer(ends.pop()) if len(ends) == 1 else None
+
+
+def _offers_both(said: Sequence[str], part: str) -> bool:
+    """Whether it begins with both, as the question offers them: "True or False", "yes and no", "true/false"."""
+    opposite = _NO if said[0] in _YES else _YES
+    joined = said[1:2] and said[1] in _JOINING and said[2:3] and said[2] in opposite
+    return bool(joined or (said[1:2] and said[1] in opposite and _SLASHED.match(part)))
 
 
 def _arithmetic(text: str, question: QuestionParts) -> FinalAnswer | None:
