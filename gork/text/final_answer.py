@@ -383,9 +383,20 @@ def _output(text: str, question: QuestionParts) -> FinalAnswer | None:
         written = re.sub(r"^.{0,200}?\b(?:returns?|prints?|outputs?|gives?|is|be)\s*:?\s+(?=\S)", "", conclusion, flags=re.IGNORECASE)
     written = written.strip().removesuffix(".").strip("`* ")
     try:
-        return ValueAnswer(repr(ast.literal_eval(written)))
+        value = repr(ast.literal_eval(written))
+        return ValueAnswer(repr(written) if _has_twins(written) else value)  # Python would print one of the twins
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return ValueAnswer(repr(written)) if written else None
+
+
+def _has_twins(written: str) -> bool:
+    """Whether a dictionary or a set in this value names a key or a member twice."""
+    displays = [
+        node.keys if isinstance(node, ast.Dict) else node.elts
+        for node in ast.walk(ast.parse(written, mode="eval"))
+        if isinstance(node, ast.Dict | ast.Set)
+    ]
+    return any(len({ast.dump(one) for one in display if one is not None}) < len(display) for display in displays)
 
 
 def _choice(text: str, question: QuestionParts) -> FinalAnswer | None:

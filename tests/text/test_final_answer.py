@@ -58,6 +58,7 @@ CAPITAL = "What is the capital of France?"
         ("from 9:45 to 17:20, how long is that", Kind.DATES, "That is 7 hours and 35 minutes.", DurationAnswer(Fraction(455))),
         ("what time is 100 minutes after 11:35 pm", Kind.DATES, "1:15 am", DurationAnswer(Fraction(75))),
         ("what does [1, 2] + [3] give", Kind.CODE_OUTPUT, "It returns `[1,2,3]`.", ValueAnswer("[1, 2, 3]")),
+        ("what does {2: 'a', 2: 'b'} give", Kind.CODE_OUTPUT, "{2: 'a', 2: 'b'}", ValueAnswer('"{2: \'a\', 2: \'b\'}"')),
         ("what does 'a' * 3 give", Kind.CODE_OUTPUT, "```\n'aaa'\n```", ValueAnswer("'aaa'")),
         ("what does 'a' * 3 give", Kind.CODE_OUTPUT, 'The answer is "aaa".', ValueAnswer("'aaa'")),
         (PLANETS, Kind.CHOICE, "B", OptionAnswer("B")),
