@@ -84,7 +84,7 @@ def test_the_list_has_them_by_the_time_of_their_files(folder):
     log.append("new", turn("new", "a"))
     log.close()
 
-    assert [(log.id, 1, "new"), ("20260101-000000-aaa", 5, "forgotten"), ("20260102-000000-bbbbbb", 5, "forgotten")] == folder.listed()
+    assert [(log.id, 1, "new"), ("20260101-000000-aaa", 3, "forgotten"), ("20260102-000000-bbbbbb", 3, "forgotten")] == folder.listed()
 
 
 def test_a_file_that_was_taken_over_is_never_read_again(folder):
@@ -94,9 +94,9 @@ def test_a_file_that_was_taken_over_is_never_read_again(folder):
     file.write_text(SAMPLE * 2)
     folder.write("20260101-000000-aaa")
 
-    assert [(SESSION, 5, "forgotten"), ("20260101-000000-aaa", 5, "forgotten")] == folder.listed()
+    assert [(SESSION, 3, "forgotten"), ("20260101-000000-aaa", 3, "forgotten")] == folder.listed()
     assert 2 == len(folder.said)
-    assert [(SESSION, 5, "forgotten"), ("20260101-000000-aaa", 5, "forgotten")] == folder.listed()
+    assert [(SESSION, 3, "forgotten"), ("20260101-000000-aaa", 3, "forgotten")] == folder.listed()
     assert 2 == len(folder.said)
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_torn_at_any_byte_gives_everything_before(folder):
         folder.write(f"20261128-{end:06}-aaa", content[:end])
     found = {session: turns for session, turns, _ in folder.listed()}
 
-    assert {f"20261128-{end:06}-aaa": 4 + (end >= len(content) - 1) for end in ends} == found
+    assert {f"20261128-{end:06}-aaa": 2 + (end >= len(content) - 1) for end in ends} == found
     assert f"({len(ends) - 3} damaged lines left out)" in folder.said[0]
     assert [*EXCHANGES, ("q3", "aside")] == folder.history(f"20261128-{len(content):06}-aaa")
     assert EXCHANGES == folder.history(f"20261128-{len(content) - 2:06}-aaa")
@@ -147,7 +147,7 @@ def test_several_programs_that_start_at_once_take_over_each_file_once(folder):
     programs = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     said = [program.communicate(timeout=60) for program in programs]
 
-    assert ["500\n"] * 4 == [out for out, _ in said]
+    assert ["300\n"] * 4 == [out for out, _ in said]
     counts = [int(found) for _, err in said for found in re.findall(r": (\d+); their files stay", err)]
     assert 100 == sum(counts)  # each batch by the program that came first
 
@@ -160,7 +160,7 @@ def test_a_file_that_an_earlier_version_still_writes_to_is_taken_over_later(fold
         assert ([], []) == (folder.listed(), folder.said)
         written.write(SAMPLE.splitlines()[-1].encode() + b"\n")
 
-    assert [(SESSION, 6, "forgotten")] == folder.listed()
+    assert [(SESSION, 4, "forgotten")] == folder.listed()
 
 
 def test_a_database_that_cannot_be_made_is_said(folder):

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -25,10 +26,10 @@ STORY = "Write a very long story about a ship, with every detail of its journey.
 
 
 @asynccontextmanager
-async def talking(server: RealOllama, tag: str | None = STARTER, **member):
+async def talking(server: RealOllama, tag: str | None = STARTER, deadlines: Deadlines = PATIENT, **member):
     """A talk with one member on a real server."""
     one = Member(name="qwen", model=tag, **member)
-    async with engine(one, host=server.url, deadlines=PATIENT, context=1024, num_thread=1) as made:
+    async with engine(one, host=server.url, deadlines=deadlines, context=1024, num_thread=1) as made:
         yield Talk(made.models["qwen"])
 
 
@@ -198,8 +199,8 @@ async def test_a_model_that_repeats_itself_is_cut_short(real_ollama):
 
 
 async def test_a_killed_server_is_a_failure_soon(lone_ollama):
-    """The server itself is killed in mid-stream: the failure names it, and comes within seconds."""
-    async with talking(lone_ollama) as talk:
+    """The server itself is killed in mid-stream and does not come back: the failure names it, and comes when patience ends."""
+    async with talking(lone_ollama, deadlines=replace(PATIENT, patience=1.0)) as talk:
         call = asyncio.create_task(talk.chat(STORY, num_predict=2000))
         await after_tokens(talk, 3)
         lone_ollama.stop()

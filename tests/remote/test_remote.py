@@ -696,7 +696,7 @@ class TestAtThePrompt:
             assert "It is Lyon." in await terminal.ask("/answers")
             assert "It is right." in await terminal.ask("/why")
             models = await terminal.ask("/models")
-            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +gemma3:1b is (loaded|there)", models)
+            assert re.search(r"judge +judge +gemma3:1b +http://\S+ +(loaded|installed)", models)
             assert "1. first" in await terminal.ask("/history")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
