@@ -40,11 +40,13 @@ async def devices(worker: Path = WORKER, within_s: float = _WITHIN_S) -> tuple[s
     try:
         async with asyncio.timeout(within_s):
             said = await process.stdout.read(_MOST_BYTES)
+            await process.wait()  # it ends by itself; to kill it in that moment would have asyncio complain
             listed = json.loads(said)
     except (TimeoutError, ValueError):
         return ()
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
     return tuple(str(one)[:80] for one in listed) if isinstance(listed, list) else ()
