@@ -53,6 +53,16 @@ def test_an_honest_schema_goes_through_as_it_is():
         ({"type": "array", "items": [TEXT, {}]}, {"type": "array", "prefixItems": [TEXT, {}]}, None),
         ({"type": "array", "prefixItems": [TEXT], "items": False}, {"type": "array", "prefixItems": [TEXT], "maxItems": 1}, None),
         ({"type": "array", "items": [TEXT], "additionalItems": False}, {"type": "array", "prefixItems": [TEXT], "maxItems": 1}, None),
+        (
+            {"type": "array", "items": TEXT, "additionalItems": False},  # which says nothing beside one schema for all items
+            {"type": "array", "items": TEXT},
+            None,
+        ),
+        (
+            {"type": "array", "prefixItems": [TEXT], "items": False, "maxItems": 5},
+            {"type": "array", "prefixItems": [TEXT], "maxItems": 1},
+            None,
+        ),
         (True, {}, None),
         ({"type": "object", "additionalProperties": False}, {"type": "object", "additionalProperties": False}, None),
         ({"not": {}}, {}, "not is not kept"),
@@ -67,7 +77,7 @@ def test_an_honest_schema_goes_through_as_it_is():
         ({**TEXT, "title": "X", "default": "y", "examples": ["z"], "$schema": "http://json-schema.org/draft-07/schema#"}, TEXT, None),
         ({"type": "integer", "exclusiveMinimum": True}, {"type": "integer"}, "exclusiveMinimum is not kept"),
     ],
-    ids=[str(number) for number in range(22)],
+    ids=[str(number) for number in range(24)],
 )
 def test_what_no_grammar_keeps_is_left_out_and_said(given, kept, note):
     """With the property's name, at any depth."""

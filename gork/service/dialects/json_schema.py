@@ -87,8 +87,10 @@ class _Reduction:
                 self._note(path, f"{key} is not kept")
             elif value is not None or key in _CONSTANTS:  # null is what clients write for what they leave open
                 self._keyword(key, value, path, kept)
-        if given.get("items") is False or given.get("additionalItems") is False:
-            kept.setdefault("maxItems", len(kept.get("prefixItems", ())))  # what it says, in the form that all engines know
+        items = given.get("items")
+        if items is False or (isinstance(items, list) and given.get("additionalItems") is False):
+            most = len(kept.get("prefixItems", ()))  # what that says, in the form that all engines know
+            kept["maxItems"] = min(kept.get("maxItems", most), most)
         if "format" in kept:
             kept.pop("pattern", None)  # the grammar of a format that is known says the same, and better
         if "oneOf" in kept and "anyOf" not in kept:
