@@ -86,15 +86,6 @@ def stats(of: SessionStats, width: int) -> str:
     return "\n".join(lines)
 
 
-def first_line(text: str, width: int = 72) -> str:
-    r"""The beginning of a text as one line of at most so many columns.
-
-    >>> first_line("one\n two", 6), first_line("日本語日本語", 9)
-    ('one...', '日本語...')
-    """
-    return head(text, width)
-
-
 def as_json(exchanges: Sequence[Exchange], turns: Sequence[Turn | None]) -> str:
     """A conversation with its turns, as JSON; the turns of earlier sessions are null."""
     rows = [
@@ -130,6 +121,6 @@ def _section(exchange: Exchange, turn: Turn | None) -> Iterator[str]:
         yield in_fence(turn.computed.program, "python") + "\n"
         yield "</details>\n"
     for failure in turn.failures:
-        yield f"- failed: {first_line(failure.message, 200)}\n"
+        yield f"- failed: {head(failure.message, 200)}\n"
     if turn.not_needed:
         yield f"- not waited for: {', '.join(turn.not_needed)}\n"

@@ -4,10 +4,7 @@ this program. Through the command line, through the service and both of its dial
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +45,6 @@ choosing: {{judge: always}}
 """
 
 
-@asynccontextmanager
-async def serving(program: Program, *arguments: str, **env: str) -> AsyncIterator[str]:
-    """The program as a service; gives its URL."""
-    process = await program.start("serve", "--port", "0", "--threads", "1", *arguments, **env)
-    assert process.stderr is not None
-    try:
-        said = b""
-        async with asyncio.timeout(300):
-            while not said.startswith(b"serving at "):
-                said = await process.stderr.readline()
-                assert said, "it ended"
-        rest = asyncio.create_task(process.stderr.read())
-        yield said.split()[-1].decode()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-    await rest
-
-
 class Three:
     """The three kinds, running, and the program on an ensemble of them."""
 
@@ -95,7 +72,7 @@ async def three(tmp_path, starter_gguf):
     program = Program(tmp_path)
     async with (
         llama_server(starter_gguf, context=1024, key=LLAMA_KEY, alias="smol") as llama,
-        serving(program, "--ensemble", str(within), "--no-optimize", GORK_TOKEN=TOKEN) as service,
+        program.serve("--threads", "1", "--ensemble", str(within), "--no-optimize", starts_within_s=300, GORK_TOKEN=TOKEN) as (_, service),
     ):
         ensemble.write_text(outer(starter_gguf, llama, service))
         yield Three(program, ensemble, llama, service)
@@ -129,7 +106,7 @@ async def test_a_turn_and_doctor_on_three_kinds_of_servers(three):
 
 async def test_a_service_and_its_page_on_three_kinds_of_servers(three):
     """Ollama's dialect, OpenAI's, and a visitor's real Chromium get an answer that one of the three has written."""
-    async with serving(three.program, *three.flags, "--drafts", **three.env) as url:
+    async with three.program.serve("--threads", "1", *three.flags, "--drafts", starts_within_s=300, **three.env) as (_, url):
         async with aiohttp.ClientSession() as client:
             asked = {"model": "gork-heavy-lite", "stream": False, "messages": [{"role": "user", "content": QUESTION}]}
             async with client.post(f"{url}/api/chat", json=asked) as reply:

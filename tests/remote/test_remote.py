@@ -7,8 +7,6 @@ import json
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import jsonschema
@@ -511,32 +509,12 @@ class TestProxies:
         assert "secret" not in str(caught.value)
 
 
-@asynccontextmanager
-async def serve(program: Program, *arguments: str, **env: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The service as a process of its own, and its URL."""
-    process = await program.start("serve", "--port", "0", *arguments, **env)
-    said = b""
-    async with asyncio.timeout(60):
-        while not said.startswith(b"serving at "):
-            said = await process.stderr.readline()
-            assert said, "it ended"
-    reading = asyncio.create_task(process.stderr.read())
-    try:
-        yield process, said.split()[-1].decode()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(30):
-            await process.wait()
-            await reading
-
-
 @pytest.fixture
 async def service(tmp_path, fake):
     """A running service on the fake Ollama."""
     home = tmp_path / "service"
     home.mkdir()
-    async with serve(Program(home, fake.url)) as running:
+    async with Program(home, fake.url).serve() as running:
         yield running
 
 
@@ -777,7 +755,7 @@ class TestAtThePrompt:
         home.mkdir()
         there = Program(home, fake.url)
         async with (
-            serve(there, "--drain-timeout", "0.1") as (process, url),
+            there.serve("--drain-timeout", "0.1") as (process, url),
             on_terminal(program, "--server", url, "--no-optimize") as terminal,
         ):
             await terminal.prompt()
@@ -792,7 +770,7 @@ class TestAtThePrompt:
             await terminal.prompt()
             await asyncio.wait_for(process.wait(), 10)
             assert "cannot be reached: connection refused" in await terminal.ask("/retry")
-            async with serve(there, "--port", url.rpartition(":")[2]):
+            async with there.serve("--port", url.rpartition(":")[2]):
                 assert "Response: It is Paris again." in await terminal.ask("/retry")
             terminal.press(CTRL_D)
             assert 0 == await terminal.end()
@@ -806,7 +784,7 @@ class TestAtThePrompt:
         fake.answer_with("llama3.2:1b", lambda body: Reply("It is Nice.", gate=gate if body["messages"][-1]["content"] == "slow" else None))
         home = tmp_path / "service"
         home.mkdir()
-        async with serve(Program(home, fake.url), "--turns", "1", "--queue", "1") as (_, url):
+        async with Program(home, fake.url).serve("--turns", "1", "--queue", "1") as (_, url):
             slow = await program.start("--no-optimize", "--server", url, "slow")
             slow.stdin.close()
             await fake.until(lambda: fake.in_progress == 1, 30)
@@ -832,7 +810,7 @@ async def test_a_real_turn_on_a_real_service(tmp_path, starter_gguf):
     home.mkdir()
     there = Program(home)
     there.env["GORK_CACHE"] = str(starter_gguf.parent)
-    async with serve(there, "--ensemble", "tiny", "--engine", "embedded") as (_, url):
+    async with there.serve("--ensemble", "tiny", "--engine", "embedded") as (_, url):
         code, out, err = await Program(tmp_path).run("--json", "--seed", "3", "--server", url, "What is the capital of France?")
 
     turn = json.loads(out)

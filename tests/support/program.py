@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -33,6 +35,30 @@ class Program:
             env=self.env | env,
             cwd=self.home,
         )
+
+    @asynccontextmanager
+    async def serve(
+        self, *arguments: str, starts_within_s: float = 60.0, **env: str
+    ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+        """Run it as a service on a free port, if no other is given: the process, and its URL."""
+        process = await self.start("serve", "--port", "0", *arguments, **env)
+        assert process.stderr is not None
+        reading = None
+        try:
+            said = b""
+            async with asyncio.timeout(starts_within_s):
+                while not said.startswith(b"serving at "):
+                    said = await process.stderr.readline()
+                    assert said, "it ended"
+            reading = asyncio.create_task(process.stderr.read())  # else it would stop at a full pipe
+            yield process, said.split()[-1].decode()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            async with asyncio.timeout(30):
+                await process.wait()
+                if reading is not None:
+                    await reading
 
     async def run(self, *arguments: str | bytes, stdin: bytes = b"", **env: str) -> tuple[int, bytes, str]:
         """Run it to its end: exit code, standard output as bytes, standard error as text."""

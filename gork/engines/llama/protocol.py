@@ -35,11 +35,9 @@ _GUIDANCE: Mapping[str, object] = {"x-guidance": {"lenient": True, "whitespace_f
 parts there is no white space, of which small models find no end."""
 _LARGEST_INTEGER = 10**15 - 1
 """Without an end a small model may write digits until its limit; Ollama's grammar has sixteen of them at most."""
-_NAMED_SCHEMAS, _SCHEMA_LISTS, _SCHEMAS = (
-    {"properties", "$defs", "definitions"},
-    {"anyOf", "allOf", "prefixItems"},
-    {"items", "additionalProperties"},
-)
+_NAMED_SCHEMAS = frozenset({"properties", "$defs", "definitions"})
+_SCHEMA_LISTS = frozenset({"anyOf", "allOf", "prefixItems"})
+_SCHEMAS = frozenset({"items", "additionalProperties"})
 
 _FIELDS = ("content", "stop", "stop_type", "tokens_predicted", "tokens_evaluated", "timings")
 

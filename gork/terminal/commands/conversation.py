@@ -10,7 +10,7 @@ from gork.config.urls import printable
 from gork.errors import UsageError
 from gork.terminal import session_options, views
 from gork.terminal.commands.table import Outcome
-from gork.terminal.safe_text import counted
+from gork.terminal.safe_text import counted, head
 from gork.terminal.session import Session
 
 _REPLACE = "--replace"
@@ -27,8 +27,8 @@ async def history(session: Session, _argument: str) -> Outcome:
     for number, (exchange, turn) in enumerate(zip(session.conversation.exchanges, session.turns, strict=True), 1):
         asked, answered = f"{number}. ", f"   {turn.winner.member if turn else 'earlier'}: "
         gone = " (no longer fits)" if number <= dropped else ""
-        session.say(f"{asked}{views.first_line(exchange.user, session.width() - len(asked) - len(gone) - 1)}{gone}")
-        session.say(f"{answered}{views.first_line(exchange.assistant, session.width() - len(answered) - 1)}")
+        session.say(f"{asked}{head(exchange.user, session.width() - len(asked) - len(gone) - 1)}{gone}")
+        session.say(f"{answered}{head(exchange.assistant, session.width() - len(answered) - 1)}")
     return None
 
 
@@ -45,7 +45,7 @@ async def undo(session: Session, _argument: str) -> Outcome:
         raise UsageError("the conversation is empty: there is nothing to take back")
     taken = session.undo()
     left = counted(len(session.turns), "turn")
-    session.say(f"taken back: {views.first_line(taken.user, max(20, session.width() - 40))} ({left} left)")
+    session.say(f"taken back: {head(taken.user, max(20, session.width() - 40))} ({left} left)")
     return None
 
 
