@@ -65,7 +65,7 @@ class Builds:
     """The images by name, and how long each took."""
     stages: list[str] = field(default_factory=list)
 
-    def build(self, tag: str, dockerfile: str, *, context: Path = ROOT, timeout: float = 900.0, **build_args: str) -> str:
+    def build(self, tag: str, dockerfile: str, *, context: Path = ROOT, timeout: float = 1800.0, **build_args: str) -> str:
         """Build as the README says, on the host's network (a registry may be on its loopback); returns the output."""
         if os.environ.get("GORK_TEST_KEEP_IMAGES") == "reuse" and has_image(tag):
             self.seconds[tag] = 0.0
