@@ -67,9 +67,10 @@ def _key(case: KeptCase) -> _Key:
 
 
 def _case(found: Mapping[str, tuple[KeptCase, str]]) -> KeptCase:
-    """One question of the new ensemble, of the cases of each member's own. The question's own code gives the same in all of them."""
+    """One question of the new ensemble, of the cases of each member's own; its own code gives the same in all that ran it."""
     first, _ = next(iter(found.values()))
-    names = [*((name, case, there) for name, (case, there) in found.items()), (QUESTIONS_CODE, first, QUESTIONS_CODE)]
+    ran = (case for case, _ in found.values() if any(answer.member == QUESTIONS_CODE for answer in case.answers))
+    names = [*((name, case, there) for name, (case, there) in found.items()), (QUESTIONS_CODE, next(ran, first), QUESTIONS_CODE)]
     return msgspec.structs.replace(
         first,
         answers=tuple(replace(answer, member=name) for name, case, there in names for answer in case.answers if answer.member == there),
