@@ -69,19 +69,23 @@ def memory(manifest: Manifest) -> Iterator[str]:
 
 
 def spreading(manifest: Manifest) -> Iterator[str]:
-    """The models have one and the same spread, over all of them, which is weaker than the wish to keep the control plane empty."""
-    blocks = [workload.pod.get("topologySpreadConstraints") for workload in manifest.models]
-    if any(block != blocks[0] for block in blocks) or not blocks[0]:
+    """Models are spread over all of them, replicas of one over their own; both weaker than the wish to keep the control plane empty."""
+    single = [workload for workload in manifest.models if workload.spec["replicas"] == 1]
+    if any(one.pod.get("topologySpreadConstraints") != single[0].pod.get("topologySpreadConstraints") for one in single):
         yield "the models differ in how they are spread"
-        return
-    for block in blocks[0]:
-        found = [one.name for one in manifest.workloads if selects(block["labelSelector"]["matchLabels"], one.labels)]
-        if sorted(found) != sorted(one.name for one in manifest.models) or "matchLabelKeys" in block:
-            yield f"{found} are counted"
-        if block["maxSkew"] < 5 or block["whenUnsatisfiable"] != "ScheduleAnyway" or block.get("nodeTaintsPolicy") != "Honor":
-            yield f"{block} may put a model on the control plane"
-        if block["topologyKey"] != "kubernetes.io/hostname":
-            yield f"spread over {block['topologyKey']}"
+    for workload in manifest.models:
+        blocks = workload.pod.get("topologySpreadConstraints") or []
+        over, least = (manifest.models, 5) if workload in single else ([workload], 4)
+        if len(blocks) != 1:
+            yield f"{workload.name} has {len(blocks)} constraints"
+        for block in blocks:
+            found = [one.name for one in manifest.workloads if selects(block["labelSelector"]["matchLabels"], one.labels)]
+            if sorted(found) != sorted(one.name for one in over) or "matchLabelKeys" in block:
+                yield f"{found} are counted"
+            if block["maxSkew"] < least or block["whenUnsatisfiable"] != "ScheduleAnyway" or block.get("nodeTaintsPolicy") != "Honor":
+                yield f"{block} may put a model on the control plane"
+            if block["topologyKey"] != "kubernetes.io/hostname":
+                yield f"spread over {block['topologyKey']}"
 
 
 def affinity(manifest: Manifest) -> Iterator[str]:
