@@ -2,10 +2,11 @@
 
     .venv/bin/python -m bench.latency --turns 1
 
-Five llama.cpp servers, one for each role, all with the starter's real weights and prompts, one thread each. With `own` each has a share of
-a processor of its own (a CPU quota, as a pod has a limit; needs root and Linux), by default 0.35: two cores then carry all five without any
-of them being in another's way, and everything takes about three times as long as on whole cores. With `shared` there is no quota: whoever
-is at work shares the machine's cores. What this cannot show is a network, other models than one of 0.5B, and their other speeds.
+Five llama.cpp servers, one for each role, all with the starter's real weights and prompts, one thread each (`--ensemble unequal`: with
+those of 1.5B, which is heavy-lite's `qwen`, 0.5B and 135M). With `own` each has a share of a processor of its own (a CPU quota, as a pod has
+a limit; needs root and Linux), by default 0.35: two cores then carry all five without any of them being in another's way, and everything
+takes about three times as long as on whole cores. With `shared` there is no quota: whoever is at work shares the machine's cores. What this
+cannot show is a network.
 
 Each turn is one question, asked in every way after the other, in an order that changes from turn to turn. Before each way all servers are
 brought back to what they have read in idle time: their own instructions and nothing else.
@@ -67,6 +68,7 @@ LITERAL: Final = "You get a question and three answers to it. Find the best answ
 LETTER: Final = "You get a question and three answers to it. Say which one is the best: its letter alone."
 """The peers' instructions, fixed before anything was measured."""
 ENOUGH_S: Final = 900.0
+UNEQUAL: Final = Path(__file__).parent / "judge" / "unequal.yaml"
 
 
 class MeteredModel(WrappedModel):
@@ -289,7 +291,7 @@ async def first_tokens(text: str, team: final_script.Team, ensemble: Ensemble) -
 
 def roles(name: str, tokens: int) -> Ensemble:
     """An ensemble's members, who answer in words; the judge is always asked."""
-    shipped = load_ensemble(name)
+    shipped = load_ensemble(str(UNEQUAL) if name == UNEQUAL.stem else name)
 
     def short(member: Member) -> Member:
         return changed(member, options={**member.options, "num_predict": tokens}) if member in shipped.candidates else member
@@ -340,12 +342,12 @@ def quota(engine: EmbeddedEngine, share: float | None) -> Iterator[None]:
             group.rmdir()
 
 
-async def measure(ensemble: Ensemble, weights: Path, given: argparse.Namespace, cpus: str) -> None:
+async def measure(ensemble: Ensemble, weights: Mapping[str, Path], given: argparse.Namespace, cpus: str) -> None:
     """Ask all questions in all ways, and print."""
-    with tempfile.TemporaryDirectory(dir=weights.parent) as folder:
-        files = {member.name: Path(folder) / f"{member.name}.gguf" for member in ensemble.members}
-        for file in files.values():
-            os.link(weights, file)  # one file for each: that makes one server for each, and the bytes are in memory once
+    with tempfile.TemporaryDirectory(dir=next(iter(weights.values())).parent) as folder:
+        files = {name: Path(folder) / f"{name}.gguf" for name in weights}
+        for name, file in files.items():
+            os.link(weights[name], file)  # one file for each: that makes one server for each, and the bytes are in memory once
         deadlines = Deadlines(first_token=ENOUGH_S, idle=ENOUGH_S)
         engine = EmbeddedEngine(ensemble.members, files=files, context=ensemble.context, cores=1, deadlines=deadlines)
         async with engine:
@@ -406,17 +408,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=0.35, help="of a processor, for each server with a share of its own (0.35)")
     parser.add_argument("--cpus", choices=("own", "shared", "both"), default="both", help="what the servers run on (both)")
     parser.add_argument(
-        "--ensemble", default=STARTER, choices=(STARTER, "tiny"), help=f"whose members ({STARTER}; tiny only shows that it works)"
+        "--ensemble",
+        default=STARTER,
+        choices=(STARTER, UNEQUAL.stem, "tiny"),
+        help=f"whose members ({STARTER}; tiny only shows that it works)",
     )
     parser.add_argument("--optillm", type=Path, default=Path(".optillm"), help="the environment with optillm (.optillm)")
     given = parser.parse_args(arguments)
-    ensemble = roles(given.ensemble, given.tokens)
-    weights = ready_file(ensemble.candidates[0], load_settings({}, os.environ))
+    ensemble, settings = roles(given.ensemble, given.tokens), load_settings({}, os.environ)
+    ready = {member.name: ready_file(member, settings) for member in ensemble.members}
+    weights = {name: file for name, file in ready.items() if file is not None}
     if (why := lacking(given.optillm)) is not None:
         print(why)
     try:
-        if weights is None:
-            raise EngineError(f"the weights are not there: `python final_script.py pull --ensemble {given.ensemble}`")
+        if len(weights) < len(ready):
+            name = UNEQUAL if given.ensemble == UNEQUAL.stem else given.ensemble
+            raise EngineError(f"weights are not there: `python final_script.py pull --ensemble {name}`")
         for cpus in ("own", "shared") if given.cpus == "both" else (given.cpus,):
             asyncio.run(measure(ensemble, weights, given, cpus))
     except EngineError as error:
