@@ -3,10 +3,10 @@
     .venv/bin/python -m bench.latency --turns 1
 
 Five llama.cpp servers, one for each role, all with the starter's real weights and prompts, one thread each (`--ensemble unequal`: with
-those of 1.5B, which is heavy-lite's `qwen`, 0.5B and 135M). With `own` each has a share of a processor of its own (a CPU quota, as a pod has
-a limit; needs root and Linux), by default 0.35: two cores then carry all five without any of them being in another's way, and everything
-takes about three times as long as on whole cores. With `shared` there is no quota: whoever is at work shares the machine's cores. What this
-cannot show is a network.
+those of 1.5B, which is heavy-lite's `qwen`, 0.5B and 135M). With `own` each has a share of a processor of its own (a CPU quota, as a pod
+has a limit; needs root and Linux), by default 0.35: two cores then carry all five without any of them being in another's way, and
+everything takes about three times as long as on whole cores. With `shared` there is no quota: whoever is at work shares the machine's
+cores. What this cannot show is a network.
 
 Each turn is one question, asked in every way after the other, in an order that changes from turn to turn. Before each way all servers are
 brought back to what they have read in idle time: their own instructions and nothing else.
