@@ -110,13 +110,17 @@ def whole(deployed: Deployed) -> Namespace:
 
 def waiting(namespace: Namespace) -> str:
     """What the init container of the newest pod final-script wrote."""
-    pods = sorted(namespace.pods("final-script"), key=lambda pod: pod["metadata"]["creationTimestamp"])
-    return namespace.logs(pods[-1]["metadata"]["name"], "--container", "wait") if pods else ""
+    return "".join(namespace.logs(pod["metadata"]["name"], "--container", "wait") for pod in newest_pod(namespace))
+
+
+def newest_pod(namespace: Namespace) -> list[dict[str, Any]]:
+    """The newest pod final-script, if there is one: the one before it serves until it is Ready."""
+    return sorted(namespace.pods("final-script"), key=lambda pod: pod["metadata"]["creationTimestamp"])[-1:]
 
 
 def pod_phase(namespace: Namespace) -> str:
-    """The phase of the pod final-script: Pending as long as its init container has not ended."""
-    return str(namespace.pods("final-script")[0]["status"]["phase"])
+    """The phase of the newest pod final-script: Pending as long as its init container has not ended."""
+    return str(newest_pod(namespace)[0]["status"]["phase"])
 
 
 def metric(namespace: Namespace, name: str) -> float:
@@ -144,7 +148,7 @@ def in_flight(namespace: Namespace, question: str = LONG) -> Iterator[Callable[[
         def all_write(line: str) -> bool:
             if found := re.match(r"\s+(\S+): first token after", line):
                 begun.add(found[1])
-            return begun == set(CANDIDATES)
+            return begun >= set(CANDIDATES)  # the judge writes beside them
 
         lines.until(all_write, "all candidates write")
 
@@ -218,7 +222,7 @@ async def test_a_conversation_typed_into_kubectl_exec(whole: Namespace):
 
             await terminal.until(at_prompt, 60)
             assert "(the service at http://127.0.0.1:8080, version " in terminal.text
-            terminal.type("What is the capital of France?\r")
+            terminal.type("whats the capital of france\r")
             await terminal.until(lambda: re.search(r"^judge +waiting", terminal.text, re.MULTILINE) is not None, 60)
             await terminal.until(lambda: at_prompt(1), 120)
             tokens.append(metric(whole, read))
@@ -396,7 +400,7 @@ def test_without_one_model_it_waits_and_then_serves_with_the_rest(whole: Namespa
 
 def test_replicas_share_the_load(whole: Namespace):
     """deploy/overlays/scale, with smaller CPU requests so that eight models fit on two cores: six turns, two at a time, are all answered by
-    all, and a Service of two replicas sends requests to both.
+    all, and a Service of two replicas sends requests to both. One that has instructions reads them beforehand, which is a request, too.
     """
     scaled = list(yaml.safe_load_all(whole.run("kustomize", str(ROOT / "deploy" / "overlays" / "scale")).out))
     for each in scaled:
@@ -412,7 +416,7 @@ def test_replicas_share_the_load(whole: Namespace):
     assert [ended["failures"] for ended in turns] == [[]] * 6
     shares = {name: [whole.logs(pod["metadata"]["name"]).count('"/api/chat"') for pod in whole.pods(name)] for name in CANDIDATES}
     print(shares)
-    assert [(len(counts), sum(counts)) for counts in shares.values()] == [(2, 6)] * 3
+    assert [(len(counts), sum(counts) >= 6) for counts in shares.values()] == [(2, True)] * 3
     assert any(min(counts) > 0 for counts in shares.values())  # drawn for each connection: hardly ever the same six times in all three
     whole.run("delete", "-f", "-", "--wait=true", stdin=manifest)
     for pod in whole.objects("pods"):
