@@ -235,7 +235,7 @@ async def test_a_conversation_typed_into_kubectl_exec(whole: Namespace):
             terminal.type(f"{LONG}\r")
             await terminal.until(lambda: re.search(r"^(qwen-small|qwen|llama) +writing", terminal.text, re.MULTILINE) is not None, 60)
             terminal.type("\x03")
-            await terminal.until(lambda: "stopped: this question is not part of the conversation" in terminal.text and at_prompt(2), 20)
+            await terminal.until(lambda: "Stopped. Not added to the conversation" in terminal.text and at_prompt(2), 20)
             terminal.type("/stats\r")
             await terminal.until(lambda: "2 turns answered, 1 stopped, 0 without an answer" in terminal.text and at_prompt(2), 20)
             print(terminal.text)
