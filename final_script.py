@@ -105,11 +105,6 @@ class Team:
         by_program = self.sandbox is not None and asks_program(member, question)
         return program_messages(member, question) if by_program else word_messages(member, question, self.ensemble)
 
-    @property
-    def shares_weights(self) -> bool:
-        """Whether all candidates run on the same weights, so that their confidences can be compared."""
-        return len({model.weights_id for model in self.candidates}) == 1
-
     def settled(self, question: Question, answers: Sequence[Answer], pending: Collection[str]) -> str | None:
         """What decides the turn whatever the `pending` members will say; None while it is open, or all are to be waited for."""
         if self.ensemble.choosing.wait == "all":
@@ -249,7 +244,6 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
             on_event=on_event,
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,
-            logprobs=team.shares_weights and len(team.candidates) > 1,
             call=call,
         )
         check_form(completion, question, model)
