@@ -73,6 +73,8 @@ class ServedModel(Model):
     def __init__(self, member: Member, client: ServerClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, context: int) -> None:
         super().__init__(member, deadlines, slots)
         self._client = client
+        host = (client.base.host or "").casefold()
+        self._host = "" if is_here(host) else host
         self._context = context
         self._tag = member.model
         self._fresh_until = 0.0
@@ -92,8 +94,7 @@ class ServedModel(Model):
     @property
     def machine(self) -> str:
         """The host of the server's URL; this machine, if the user says that it is that."""
-        host = (self._client.base.host or "").casefold()
-        return "" if self.one_machine or is_here(host) else host
+        return "" if self.one_machine else self._host
 
     @property
     def context(self) -> int:
