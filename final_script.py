@@ -39,7 +39,7 @@ from gork.judging.decide import decide, shortlist
 from gork.judging.json_form import check_form
 from gork.judging.objections import Contest
 from gork.judging.reading import JudgeSession
-from gork.judging.rules import rules_for
+from gork.judging.rules import Rules, rules_for
 from gork.judging.settled import settled
 from gork.reading_ahead import get_ready
 from gork.rewriting.prompt import rewrite_messages, with_rewrite, worth_rewriting
@@ -105,17 +105,11 @@ class Team:
         by_program = self.sandbox is not None and asks_program(member, question)
         return program_messages(member, question) if by_program else word_messages(member, question, self.ensemble)
 
-    @property
-    def shares_weights(self) -> bool:
-        """Whether all candidates run on the same weights, so that their confidences can be compared."""
-        return len({model.weights_id for model in self.candidates}) == 1
-
-    def settled(self, question: Question, answers: Sequence[Answer], pending: Collection[str]) -> str | None:
+    def settled(self, question: Question, rules: Rules, answers: Sequence[Answer], pending: Collection[str]) -> str | None:
         """What decides the turn whatever the `pending` members will say; None while it is open, or all are to be waited for."""
         if self.ensemble.choosing.wait == "all":
             return None
         programs = [model.name for model in self.candidates if self.sandbox is not None and asks_program(model.member, question)]
-        rules = rules_for(question, self.ensemble)
         return settled(question, answers, pending, rules=rules, programs=programs)
 
     def judge_session(self, on_event: OnEvent) -> JudgeSession:
@@ -128,10 +122,10 @@ class Team:
             answer_now=self.answer_now,
         )
 
-    def asks_ahead(self, question: Question) -> bool:
+    def asks_ahead(self, rules: Rules) -> bool:
         """Whether the judge, which reads no answer, is asked beside the candidates: where no cores are shared, else it only slows them."""
         apart = self.judge is not None and self.judge.machine not in {model.machine for model in self.candidates}
-        return apart and len(self.candidates) > 1 and rules_for(question, self.ensemble).may_ask_judge
+        return apart and len(self.candidates) > 1 and rules.may_ask_judge
 
 
 async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed: int | None = None, optimize: bool = True) -> Turn:
@@ -155,10 +149,11 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
             question = await promptimize(question, team, on_event, seed=seed)
     improved = time.perf_counter()
 
+    rules = rules_for(question, team.ensemble)
     async with team.judge_session(on_event) as session:
-        if team.asks_ahead(question):
+        if team.asks_ahead(rules):
             session.ask_ahead(question.text)
-        results = await ask_all(question, team, on_event, seed=seed)
+        results = await ask_all(question, team, rules, on_event, seed=seed)
         answers = [result for result in results if isinstance(result, Answer)]
         failures = [result for result in results if isinstance(result, Failure)]
         not_needed = [result.member for result in results if isinstance(result, NotNeeded)]
@@ -166,7 +161,7 @@ async def deliberate(question: Question, team: Team, on_event: OnEvent, *, seed:
 
         if not answers:
             raise NoAnswer([failure.message for failure in failures])
-        verdict = await judge(question, answers, team, session, on_event)
+        verdict = await judge(question, answers, team, rules, session)
         judged = time.perf_counter()
 
     timings = {"rewrite": improved - started, "answer": answered - improved, "judge": judged - answered, "total": judged - started}
@@ -214,7 +209,7 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     return question
 
 
-async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: int) -> list[Answer | Failure | NotNeeded]:
+async def ask_all(question: Question, team: Team, rules: Rules, on_event: OnEvent, *, seed: int) -> list[Answer | Failure | NotNeeded]:
     """Ask every candidate at the same time; the results are in the candidates' order, after them what the question's own code gives.
 
     Whoever can change nothing any more is not waited for.
@@ -225,15 +220,14 @@ async def ask_all(question: Question, team: Team, on_event: OnEvent, *, seed: in
     }
     if team.computes(question):
         asked[QUESTIONS_CODE] = partial(run_questions_code, question, team, on_event, seed=seed)
-    room = WaitingRoom(asked, partial(team.settled, question), team.answer_now, on_event)
+    room = WaitingRoom(asked, partial(team.settled, question, rules), team.answer_now, on_event)
     tasks = [asyncio.create_task(room.wait_for(name), name=f"ask {name}") for name in asked]
     heeding = asyncio.create_task(room.heed(), name="heed the user who wants the answer now")
     try:
         return [result for result in await asyncio.gather(*tasks) if result is not None]
     finally:  # gather alone leaves siblings running when one raises
-        for task in (*tasks, heeding):
-            task.cancel()
-        await asyncio.gather(*tasks, heeding, return_exceptions=True)
+        heeding.cancel()
+        await asyncio.gather(*[task for task in tasks if task.cancel()], return_exceptions=True)
 
 
 async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *, seed: int, call: RunningCall) -> Answer | Failure:
@@ -249,7 +243,6 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
             on_event=on_event,
             limit_s=team.limits.candidate,
             answer_format=question.answer_format,
-            logprobs=team.shares_weights and len(team.candidates) > 1,
             call=call,
         )
         check_form(completion, question, model)
@@ -273,20 +266,19 @@ async def run_questions_code(question: Question, team: Team, on_event: OnEvent, 
     return answer
 
 
-async def judge(question: Question, answers: Sequence[Answer], team: Team, session: JudgeSession, on_event: OnEvent) -> Verdict:
+async def judge(question: Question, answers: Sequence[Answer], team: Team, rules: Rules, session: JudgeSession) -> Verdict:
     """Choose one of `answers`: what was computed, else the favourite's for this kind of question unless what counts speaks against it."""
     usable = shortlist(question, answers)
     tried = Tried(usable.answers) if team.sandbox is None else await tried_on_examples(question, usable.answers, team.sandbox)
     for note in (*usable.notes, *tried.notes):
-        on_event(Notice(note))
-    rules = rules_for(question, team.ensemble)
+        session.on_event(Notice(note))
     verdict = by_computed(question, tried.answers, rules.ranking) if rules.computed_decides else None
     if verdict is None:
         contest = Contest.of(question, tried.answers, rules.ranking)
         verdict = await decide(contest, rules, session)
     if verdict.fallback is not None:
-        on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))
-    on_event(Judged(verdict))
+        session.on_event(Notice(f"the judge had no say, the favourite decided: {verdict.fallback.text}", about_verdict=True))
+    session.on_event(Judged(verdict))
     return verdict
 
 

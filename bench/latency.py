@@ -50,6 +50,7 @@ from gork.engines.llama.engine import EmbeddedEngine, EmbeddedModel
 from gork.engines.model import Choice, Model, Options
 from gork.errors import EngineError
 from gork.flow import Limits
+from gork.judging.rules import rules_for
 from gork.reading_ahead import reader_ahead
 from gork.turn import Answer, Answered, AnswerFormat, Event, Judged, Message, OnEvent, Question, Token
 
@@ -205,7 +206,8 @@ async def gathered(question: Question, team: final_script.Team, clock: Clock) ->
 
     question = await final_script.promptimize(question, team, heard, seed=1)
     waiting = replace(team, ensemble=changed(team.ensemble, choosing=Choosing(judge="always", wait="all")))
-    return [one for one in await final_script.ask_all(question, waiting, heard, seed=1) if isinstance(one, Answer)]
+    results = await final_script.ask_all(question, waiting, rules_for(question, waiting.ensemble), heard, seed=1)
+    return [one for one in results if isinstance(one, Answer)]
 
 
 def judges_prompt(rules: str, question: Question, answers: Sequence[Answer]) -> list[Message]:

@@ -175,8 +175,6 @@ class Answer:
     first_token_s: float | None = None
     seconds: float = 0.0
     tokens_per_s: float | None = None
-    confidence: float | None = None
-    """Mean log-probability (nats) of the tokens that the model chose, where the engine gives it."""
     computed: Computed | None = None
     """The program, where the answer was asked for as one."""
 

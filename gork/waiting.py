@@ -129,8 +129,8 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        if task.cancel():
+            await asyncio.wait({task})
         failed = None if task.cancelled() else task.exception()
     if failed is not None:
         raise failed
@@ -146,6 +146,6 @@ async def unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | No
         await asyncio.wait({task, wish}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for one in (task, wish):
-            one.cancel()
-        await asyncio.gather(task, wish, return_exceptions=True)
+        wish.cancel()
+        if task.cancel():
+            await asyncio.gather(task, return_exceptions=True)

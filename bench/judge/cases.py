@@ -21,6 +21,7 @@ from gork.config.ensemble import Ensemble, Member
 from gork.engines.call import RunningCall
 from gork.engines.model import Engine
 from gork.flow import Limits
+from gork.judging.rules import rules_for
 from gork.turn import Answer, Event, Failure, Question
 
 
@@ -134,7 +135,7 @@ async def _ask(item: Item, seed: int, team: Team, *, rewriting: bool) -> Case | 
     question = replace(question, kind=kind_in_thread(question))
     if rewriting:
         question = await promptimize(question, team, _unheard, seed=seed)
-    results = await ask_all(question, team, _unheard, seed=seed)
+    results = await ask_all(question, team, rules_for(question, team.ensemble), _unheard, seed=seed)
     answers = tuple(result for result in results if isinstance(result, Answer))
     failures = tuple(result for result in results if isinstance(result, Failure))
     grades = {answer.member: await _graded(item, answer) for answer in answers}

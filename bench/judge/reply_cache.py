@@ -65,8 +65,8 @@ class ReplyStore:
 
 def identity(model: Model) -> str:
     """The identity of a model's weights in a key: the checksum of a file, or where a server's model is asked."""
-    file = Path(model.weights_id)
-    if not file.is_file():
+    file = model.weights_file
+    if file is None:
         return f"{model.where} {model.model}"
     found = file.stat()
     return _checksum(file, found.st_size, found.st_mtime_ns)
@@ -132,9 +132,9 @@ class WrappedModel(_WithoutEngine):
         return self._inner.context
 
     @property
-    def weights_id(self) -> str:
-        """Equal for models on the same weights."""
-        return self._inner.weights_id
+    def weights_file(self) -> Path | None:
+        """The file of its weights."""
+        return self._inner.weights_file
 
     async def _check(self) -> Health:
         """Whether the model can answer."""
@@ -225,7 +225,7 @@ class AbsentModel(_WithoutEngine):
     @property
     def model(self) -> str:
         """The model's own name."""
-        return self.member.model or self.weights_id
+        return self.member.model or self.name
 
     @property
     def where(self) -> str:
@@ -236,12 +236,6 @@ class AbsentModel(_WithoutEngine):
     def context(self) -> int:
         """More than any prompt that was kept."""
         return 1 << 20
-
-    @property
-    def weights_id(self) -> str:
-        """Equal for members that name the same weights."""
-        weights = self.member.weights
-        return (None if weights is None else weights.sha256 or weights.file) or self.member.model or self.name
 
     async def _check(self) -> Health:
         """Not asked."""

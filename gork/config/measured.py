@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Meta
 
 from gork.config.folders import data_home
 from gork.config.schema import Name, Record, Text, read_record
-from gork.config.yaml_file import Mistakes, read_document, read_file
+from gork.config.yaml_file import Located, Mistakes, read_document, read_file
 from gork.turn import Kind, Reason
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ENDING: Final = ".measured.yaml"
 _Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", title="a SHA-256 in hexadecimal digits")]
 _Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+_GONE: Final = "confidence"
+"""A reason that tables of earlier versions have (docs/decisions.md)."""
 _Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8, title="candidates' names")]
 
 
@@ -95,6 +98,10 @@ class Measured(Record, frozen=True, kw_only=True):
     """Kinds for which what was computed is certified to be worse than the favourite's words."""
     right: dict[Kind, Share] = msgspec.field(default_factory=dict)
     """How often the choice was right, by kind."""
+    notice: str = ""
+    """What of the file was not used, for people."""
+
+    refused: ClassVar[Mapping[str, str]] = {"notice": "is no key of the file"}
 
 
 def fingerprint(member: Member) -> str:
@@ -125,10 +132,21 @@ def read_measured(text: str, source: str) -> Measured:
         if not mistakes:
             mistakes.add(1, "is empty, it must be what python -m bench.judge --fit writes")
         raise mistakes.error()
+    gone = _without_gone(root)
     measured = read_record(Measured, root, mistakes)
     if mistakes or measured is UNSET:
         raise mistakes.error()
-    return measured
+    if gone is None:
+        return measured
+    return msgspec.structs.replace(measured, notice=f"{mistakes.source}:{gone.line}: {gone.path}: this reason is gone, it is left out")
+
+
+def _without_gone(root: Located) -> Located | None:
+    """Take the reason that is gone out of a table; the place where it stood, if it did."""
+    keys = root.value if isinstance(root.value, dict) else {}
+    tables = [keys[name].value for name in ("certified", "uncertified") if name in keys]
+    found = [table.pop(_GONE) for table in tables if isinstance(table, dict) and _GONE in table]
+    return found[0] if found else None
 
 
 def places(file: Path) -> list[Path]:

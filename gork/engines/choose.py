@@ -262,6 +262,9 @@ async def prepare(chosen: Chosen, frontend: Frontend) -> Selected:
         )
     chosen = await with_gpus(chosen)
     frontend.say(chosen.line if frontend.brief is None else f"{chosen.brief}{frontend.brief}")
+    table = chosen.settings.ensemble.measured
+    if table is not None and table.notice:
+        frontend.say(table.notice)
     opens = [await ENGINES[name].prepare(chosen, members, frontend) for name, members in chosen.parts.items()]
 
     def opened() -> Engine:

@@ -72,7 +72,7 @@ class ServerClient:
 
     def about(self, tag: str) -> ServerClient:
         """Give the same client with messages that name this model."""
-        return replace(self, spot=replace(self.spot, tag=tag))
+        return self if tag == self.spot.tag else replace(self, spot=replace(self.spot, tag=tag))
 
     @property
     def root(self) -> ServerClient:

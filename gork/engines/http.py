@@ -12,14 +12,15 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 import aiohttp
+import msgspec
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
@@ -146,23 +147,19 @@ class LineSplitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take in a chunk and give the lines that it completes; an `OverflowError` says that one is too long."""
-        *ends, rest = chunk.split(b"\n")
+        first, *others = chunk.split(b"\n")
+        self._pending += first
         lines = []
-        for end in ends:
-            self._grow(end)
-            lines.append(bytes(self._pending))
-            self._pending.clear()
-        self._grow(rest)
+        if others:
+            lines = [bytes(self._pending), *others[:-1]]
+            self._pending = bytearray(others[-1])
+        if len(self._pending) > self._max or any(len(line) > self._max for line in lines):
+            raise OverflowError(f"a line longer than {self._max} bytes")
         return lines
 
     def rest(self) -> list[bytes]:
         """Give what came after the last line's end."""
         return [bytes(self._pending)] if self._pending else []
-
-    def _grow(self, piece: bytes) -> None:
-        if len(self._pending) + len(piece) > self._max:
-            raise OverflowError(f"a line longer than {self._max} bytes")
-        self._pending += piece
 
 
 class EventReader:
@@ -257,7 +254,7 @@ class HttpClient:
         Only what is awaited of aiohttp is translated: an error that a listener raises is its own.
         """
         session = self.session()
-        with self._translated(at_work=at_work):
+        try:
             response = await session.request(
                 "GET" if body is None else "POST",
                 self.base / path.lstrip("/"),
@@ -267,6 +264,8 @@ class HttpClient:
                 allow_redirects=False,
                 proxy=self.proxy,
             )
+        except _FAULTS as error:
+            raise self.translator.broken(fault_of(error, at_work=at_work)) from None
         reply = Reply(response, self, at_work=at_work)
         try:
             if response.status not in {200, 204}:
@@ -285,7 +284,7 @@ class HttpClient:
     def object_of(self, data: bytes, content_type: str = "") -> dict[str, object]:
         """Read one JSON object."""
         try:
-            record = json.loads(data)
+            record = _decoded(data)
         except (ValueError, RecursionError):
             shown = plain(data[:100].decode("utf-8", "replace"))
             detail = f"{plain(content_type)}: {shown!r}" if content_type else f"{shown!r}"
@@ -293,13 +292,6 @@ class HttpClient:
         if not isinstance(record, dict):
             raise self.translator.broken(Fault(FaultKind.NOT_JSON, f"is JSON but not an object ({plain(str(record)[:100])!r})"))
         return record
-
-    @contextmanager
-    def _translated(self, *, at_work: bool) -> Iterator[None]:
-        try:
-            yield
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise self.translator.broken(fault_of(error, at_work=at_work)) from None
 
 
 class Reply:
@@ -350,11 +342,25 @@ class Reply:
 
     async def _chunk(self) -> bytes:
         """Give what has come in; nothing at the end."""
-        with self._client._translated(at_work=self._at_work):  # noqa: SLF001 - the two are one thing in two lifetimes
+        try:
             return await self._response.content.readany()
+        except _FAULTS as error:
+            raise self._client.translator.broken(fault_of(error, at_work=self._at_work)) from None
 
     def _too_long(self, detail: str) -> Exception:
         return self._client.translator.broken(Fault(FaultKind.TOO_LONG, detail, self._at_work))
+
+
+_FAULTS = (aiohttp.ClientError, OSError)
+"""What aiohttp raises for a request without a reply; `TimeoutError` is an `OSError`."""
+
+
+def _decoded(data: bytes) -> object:
+    """What JSON says. Servers write what is none, too, and Python takes it: NaN, lone surrogates, numbers beyond all bounds."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return json.loads(data)
 
 
 def fault_of(error: Exception, *, at_work: bool) -> Fault:

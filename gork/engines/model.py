@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
@@ -103,9 +104,9 @@ class Model(abc.ABC):
         """Tokens of prompt and completion together that one request can use."""
 
     @property
-    @abc.abstractmethod
-    def weights_id(self) -> str:
-        """Equal for models that run on the same weights."""
+    def weights_file(self) -> Path | None:
+        """The file that its weights are read from, symbolic links resolved; None where a server has them."""
+        return None
 
     @property
     def machine(self) -> str:
@@ -133,7 +134,6 @@ class Model(abc.ABC):
             first_token_s=completion.first_token_s,
             seconds=completion.seconds,
             tokens_per_s=completion.tokens_per_s,
-            confidence=completion.confidence,
         )
 
     async def chat(

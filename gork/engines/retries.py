@@ -27,13 +27,17 @@ _LONGEST_BUSY_S = 20.0
 """Every request to a busy server is one more that it has to turn away."""
 
 
+_RANDOM = random.Random()
+"""Of all calls: to seed one takes longer than most calls have for all of this."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Retries:
     """The tries of one call. `patience_s`: how long a server is waited for that is gone, or is busy and does not say for how long."""
 
     patience_s: float
     clock: Callable[[], float] = time.monotonic
-    rng: random.Random = field(default_factory=random.Random)
+    rng: random.Random = _RANDOM
     began: float = field(init=False)
     tries: int = 0
     died: bool = False

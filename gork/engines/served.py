@@ -8,8 +8,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, TypeVar
 
 import aiohttp
@@ -72,7 +71,9 @@ class ServedModel(Model):
 
     def __init__(self, member: Member, client: ServerClient, deadlines: Deadlines, *, slots: asyncio.Semaphore, context: int) -> None:
         super().__init__(member, deadlines, slots)
-        self._client = client
+        self._client = client if member.model is None else client.about(member.model)
+        host = (client.base.host or "").casefold()
+        self._host = "" if is_here(host) else host
         self._context = context
         self._tag = member.model
         self._fresh_until = 0.0
@@ -92,8 +93,7 @@ class ServedModel(Model):
     @property
     def machine(self) -> str:
         """The host of the server's URL; this machine, if the user says that it is that."""
-        host = (self._client.base.host or "").casefold()
-        return "" if self.one_machine or is_here(host) else host
+        return "" if self.one_machine else self._host
 
     @property
     def context(self) -> int:
@@ -122,29 +122,28 @@ class ServedModel(Model):
         raise self._client.spot.error(Refused, f"the server has {len(there)} models ({', '.join(there[:8])})", f"name one for {self.name}")
 
     async def _at_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
-        """Ask with the model's name; once more with another one if the server's only model has been exchanged since."""
-        with self._watched():
-            tag = await self._name()
-            try:
-                return await ask(tag)
-            except ModelMissing:
-                if self.member.model is not None:
-                    raise
-                self._tag = None
-                if await self._name() == tag:
-                    raise
-            return await ask(await self._name())
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Learn from how a request ends whether the model is in memory."""
+        """Ask with the model's name, and learn from how that ends whether the model is in memory."""
         try:
-            yield
+            result = await self._at_its_tag(ask)
         except ModelError as error:
             if self._unsettles(error):
                 self._fresh_until, self._suspect = 0.0, isinstance(error, Died | Unreachable)
             raise
         self._fresh_until, self._suspect = time.monotonic() + self.fresh_s, False
+        return result
+
+    async def _at_its_tag(self, ask: Callable[[str], Awaitable[_T]]) -> _T:
+        """Ask once more with another name if the server's only model has been exchanged since."""
+        tag = await self._name()
+        try:
+            return await ask(tag)
+        except ModelMissing:
+            if self.member.model is not None:
+                raise
+            self._tag = None
+            if await self._name() == tag:
+                raise
+        return await ask(await self._name())
 
     def _unsettles(self, error: ModelError) -> bool:
         """Whether after this error it has to be looked up again if the model is in memory."""

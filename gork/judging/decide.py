@@ -59,7 +59,7 @@ def _is_empty(_: Question, text: str) -> bool:
 
 def _echoes(question: Question, text: str) -> bool:
     words = words_of(text)
-    return any(words == words_of(asked) for asked in (question.text, question.rewrite or question.text))
+    return words == words_of(question.text) or (question.rewrite is not None and words == words_of(question.rewrite))
 
 
 def _refuses(_: Question, text: str) -> bool:
@@ -126,7 +126,7 @@ async def decide(contest: Contest, rules: Rules, session: JudgeSession) -> Verdi
         return verdict
     reading = await _reading(contest, session)
     if isinstance(reading, Fallback):
-        missed = rules.hears_judge and _decisive(verdict) is None
+        missed = rules.hears_judge and _decisive(verdict.objections) is None
         verdict = replace(verdict, fallback=reading if missed else None)
     else:
         verdict = weigh(contest, rules, reading)
@@ -138,23 +138,24 @@ def weigh(contest: Contest, rules: Rules, reading: Reading | None) -> Verdict:
     """The favourite's answer, unless a reason that counts speaks for another one; the first such reason decides."""
     favourite = contest.favourite.member
     found = objections(contest, reading, rules.may_overrule)
-    verdict = Verdict(
-        winner=favourite,
-        policy="favourite" if rules.measured else "prior",
+    said = _decisive(found)
+    winner = favourite if said is None else said.member
+    first, second = (0.0, 0.0) if reading is None else sorted(reading.scores.values(), reverse=True)[:2]
+    return Verdict(
+        winner=winner,
+        policy=("favourite" if rules.measured else "prior") if said is None else str(said.reason),
         favourite=favourite,
         favourite_kind=rules.kind,
         measured=rules.measured,
         unmeasured=rules.unmeasured,
         sure=rules.sure,
         objections=found,
+        scores={} if reading is None else reading.scores,
+        margin=first - second,
+        judge_answer=None if reading is None else reading.own,
+        close=any(one.member != winner for one in found),
         note=_nothing_to_choose(contest),
     )
-    if (said := _decisive(verdict)) is not None:
-        verdict = replace(verdict, winner=said.member, policy=str(said.reason))
-    if reading is not None:
-        first, second = sorted(reading.scores.values(), reverse=True)[:2]
-        verdict = replace(verdict, scores=reading.scores, margin=first - second, judge_answer=reading.own)
-    return replace(verdict, close=any(one.member != verdict.winner for one in found))
 
 
 def _nothing_to_choose(contest: Contest) -> str | None:
@@ -164,15 +165,15 @@ def _nothing_to_choose(contest: Contest) -> str | None:
     return "all answers say the same in the end: nothing to judge" if contest.all_same else None
 
 
-def _decisive(verdict: Verdict) -> Objection | None:
-    return next((one for one in verdict.objections if one.counts), None)
+def _decisive(found: Sequence[Objection]) -> Objection | None:
+    return next((one for one in found if one.counts), None)
 
 
 def asks_judge(verdict: Verdict, rules: Rules) -> bool:
     """Whether the judge is asked: always, or only where a reason that needs its word stands above what has decided without it."""
     if rules.asks_always:
         return True
-    said = _decisive(verdict)
+    said = _decisive(verdict.objections)
     stronger = rules.may_overrule if said is None else rules.may_overrule[: rules.may_overrule.index(said.reason)]
     heard = {one.reason for one in verdict.objections}
     return any(reason.asks_judge and (_NEEDS.get(reason) is None or _NEEDS[reason] in heard) for reason in stronger)

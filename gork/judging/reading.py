@@ -24,6 +24,7 @@ from gork.turn import MemberState, OnEvent, State, Token
 
 OWN_TOKENS: Final = 48
 """Most tokens of the judge's own answer."""
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ def _likeness(contest: Contest, own: str) -> dict[str, float]:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, without case and punctuation."""
-    return re.findall(r"\w+", text.lower())
+    return _WORD.findall(text.lower())
 
 
 def content(text: str, asked: frozenset[str] = frozenset()) -> Counter[str]:

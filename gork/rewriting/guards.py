@@ -89,7 +89,8 @@ class Pair:
 
 
 def _characters(pair: Pair) -> str | None:
-    if Counter(_TEMPLATE.findall(pair.rewrite)) - Counter(_TEMPLATE.findall(pair.original)):
+    template = _TEMPLATE.findall(pair.rewrite)
+    if template and Counter(template) - Counter(_TEMPLATE.findall(pair.original)):
         return "has parts of a chat template"
     for char in set(pair.rewrite) - set(pair.original) - set("\n\t\u200c\u200d\ufe0f"):
         if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn"} or char == "\ufffd":

@@ -84,8 +84,8 @@ def rewrite_messages(question: Question, member: Member) -> list[Message]:
 
     A prompt that leans on what was said before is shown with the last turns; others are not, since a small model mixes them up.
     """
-    earlier = [m for m in _recent(question.history) if m["role"] == "user"] if leans_on_history(question.text) else []
-    lines = [f"Earlier prompt: {message['content']}" for message in earlier]
+    earlier = _needed(question.text, question.history)
+    lines = [f"Earlier prompt: {message['content']}" for message in earlier if message["role"] == "user"]
     prompt = "\n".join([*lines, f"Prompt: {question.text}"]) if lines else question.text
     return [*fixed_prefix(member), {"role": "user", "content": prompt}]
 
@@ -110,9 +110,10 @@ def leans_on_history(text: str) -> bool:
     return len(set(keys) - light - asking) < (1 if asking & set(keys) else 2) and len(reading.pieces) < 4
 
 
-def _recent(history: Sequence[Message]) -> list[Message]:
-    """The last exchanges, each text cut."""
-    return [{"role": m["role"], "content": m["content"][:_CUT]} for m in history[-2 * _TURNS :]]
+def _needed(text: str, history: Sequence[Message]) -> list[Message]:
+    """The last exchanges, each text cut, where the prompt leans on them."""
+    recent: list[Message] = [{"role": m["role"], "content": m["content"][:_CUT]} for m in history[-2 * _TURNS :]]
+    return recent if recent and leans_on_history(text) else []
 
 
 def with_rewrite(question: Question, reply: Completion) -> Question:
@@ -177,5 +178,4 @@ def refuse(original: str, rewrite: str, history: Sequence[Message] = ()) -> str 
         return None
     if len(original) > LONGEST:
         return "the prompt is too long to be checked against a rewrite"
-    earlier = [message["content"] for message in _recent(history)] if leans_on_history(original) else []
-    return refusal(original, rewrite, earlier)
+    return refusal(original, rewrite, [message["content"] for message in _needed(original, history)])

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -140,7 +139,7 @@ class Service:
             for place in (
                 f" at {model.where}",
                 model.where,
-                str(Path(model.weights_id).parent) if model.weights_id.startswith("/") else "",
+                "" if model.weights_file is None else str(model.weights_file.parent),
             ):
                 text = text.replace(place, "") if place else text
         return text

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from gork.text import task_words
 from gork.text.questions import QUOTED
-from gork.text.structure import split_code
+from gork.text.structure import Block, split_code
 from gork.text.task_words import Terms, is_unspaced
 
 _HEAD, _TAIL = 4000, 1000
@@ -37,19 +37,24 @@ class QuestionParts:
     text: str
 
     @cached_property
+    def _split(self) -> tuple[str, tuple[Block, ...]]:
+        """What stands outside of fences, and the fenced blocks."""
+        return split_code(self.text)
+
+    @property
     def fenced(self) -> bool:
         """Whether it states a fenced block."""
-        return bool(split_code(self.text)[1])
+        return bool(self._split[1])
 
     @cached_property
     def code(self) -> str:
         """Its fenced and inline code."""
-        return "\n".join([*(block.text for block in split_code(self.text)[1]), *_INLINE_CODE.findall(self.text)])
+        return "\n".join([*(block.text for block in self._split[1]), *_INLINE_CODE.findall(self.text)])
 
     @cached_property
     def prose(self) -> str:
         """It without fenced code, each quotation replaced by a pair of marks."""
-        text = _FEET.sub(r"\1 feet \2 inches ", split_code(self.text)[0])
+        text = _FEET.sub(r"\1 feet \2 inches ", self._split[0])
         return _UNSPACED_QUOTED.sub(" “” ", QUOTED.sub(" “” ", text)).strip()
 
     @cached_property

@@ -108,8 +108,8 @@ class TestKeeping:
         """Not by its member's name, its ensemble's context, where the weights lie or, where nothing is drawn, the seed."""
         (tmp_path / "here.gguf").write_bytes(b"weights")
         (tmp_path / "there.gguf").write_bytes(b"weights")
-        first = ScriptedModel("a", replies=["one", "two"], weights=str(tmp_path / "here.gguf"))
-        second = ScriptedModel("b", replies=["three"], weights=str(tmp_path / "there.gguf"))
+        first = ScriptedModel("a", replies=["one", "two"], weights=tmp_path / "here.gguf")
+        second = ScriptedModel("b", replies=["three"], weights=tmp_path / "there.gguf")
         second.context_size = 512
 
         assert ["one", "one"] == [await chat(CachedModel(model, store), seed=1) for model in (first, second)]
@@ -146,10 +146,10 @@ class TestKeeping:
         """The file's size and time are part of a reply's key."""
         file = tmp_path / "m.gguf"
         file.write_bytes(b"one")
-        assert "old" == await chat(CachedModel(ScriptedModel(replies=["old"], weights=str(file)), store))
+        assert "old" == await chat(CachedModel(ScriptedModel(replies=["old"], weights=file), store))
         file.write_bytes(b"three")
 
-        assert "new" == await chat(CachedModel(ScriptedModel(replies=["new"], weights=str(file)), store))
+        assert "new" == await chat(CachedModel(ScriptedModel(replies=["new"], weights=file), store))
 
     def test_a_place_that_cannot_be_written_is_refused_with_a_way_out(self, tmp_path):
         """It names the file and the option."""

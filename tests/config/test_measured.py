@@ -55,6 +55,20 @@ def test_a_mistake_in_a_table_is_named_with_its_place(old, new, mistake):
     assert any(found.startswith(mistake) for found in caught.value.mistakes), caught.value.mistakes
 
 
+@pytest.mark.parametrize("kept", ["certified", "uncertified"])
+def test_a_reason_that_is_gone_is_left_out_with_a_line(kept):
+    """A table of an earlier version is of use without it."""
+    old = TABLE.replace("certified:", f"{kept}:").replace("agreement:", "confidence: {wins: 5, losses: 6}, agreement:")
+
+    found = read_measured(old, "x.yaml")
+
+    assert [Reason.AGREEMENT] == list(getattr(found, kept))
+    assert f"x.yaml:5: {kept}.confidence: this reason is gone, it is left out" == found.notice
+    assert not read_measured(TABLE, "x.yaml").notice
+    with pytest.raises(ConfigError, match="notice: is no key of the file"):
+        read_measured(f"{TABLE}notice: hello\n", "x.yaml")
+
+
 def test_a_table_beside_the_ensembles_file_belongs_to_it(tmp_path, data):
     """Without one nothing was measured; one that is wrong is an error, not passed over."""
     file, table = tmp_path / "mine.yaml", tmp_path / "mine.measured.yaml"

@@ -45,6 +45,20 @@ def engines(chosen):
     return {member.name: chosen.engine_of(member) for member in chosen.settings.ensemble.members}
 
 
+async def test_what_of_a_table_is_not_used_is_said(settings_for, tmp_path):
+    """In a line of its own, beside the one about the engine."""
+    hash_ = "ab" * 32
+    table = f"ensemble: one\nmembers: {{a: {hash_}}}\nquestions: {{count: 9}}\nfavourites: {{overall: [a]}}\n"
+    (tmp_path / "ensemble.measured.yaml").write_text(f"{table}uncertified: {{confidence: {{wins: 5, losses: 6}}}}\n")
+    said: list[str] = []
+
+    settings = settings_for('{name: one, candidates: [{name: a, url: "http://one:11434", model: m}]}')
+    await choose.prepare(await choose.choose(settings), choose.Frontend(say=said.append, progress=lambda: Lines(said.append)))
+
+    assert [True, True] == ["ensemble one" in said[0], "ensemble.measured.yaml:5: uncertified.confidence: " in said[1]]
+    assert 2 == len(said)
+
+
 async def test_without_an_ollama_members_that_can_run_here_run_here(settings_for):
     """A member's own word counts first; one that names only a tag needs an Ollama, and says so when it is asked."""
     chosen = await choose.choose(settings_for(MIXED))

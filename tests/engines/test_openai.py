@@ -460,7 +460,7 @@ async def test_the_key_is_sent_and_never_shown():
             await talk.chat()
 
     model = talk.model
-    shown = f"{caught.value} {caught.value!r} {health} {model.where} {model.model} {model.weights_id} {model.member!r} {vars(model)!r}"
+    shown = f"{caught.value} {caught.value!r} {health} {model.where} {model.model} {model.member!r} {vars(model)!r}"
     assert (KEY in shown, "is the key in its variable right?" in shown) == (False, True)
     assert KEY[:12] not in shown
 

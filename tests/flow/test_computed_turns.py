@@ -33,12 +33,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 def coder(*replies: Reply) -> ScriptedModel:
     """A member that answers what can be computed by a program."""
     ways = dict.fromkeys(("arithmetic", "counting", "code-output"), "program")
-    return ScriptedModel("coder", replies=replies, weights="coder", answers=ways)
+    return ScriptedModel("coder", replies=replies, answers=ways)
 
 
 def plain(text: str, name: str = "plain") -> ScriptedModel:
     """A member that answers in words."""
-    return ScriptedModel(name, replies=[text], weights=name)
+    return ScriptedModel(name, replies=[text])
 
 
 def ensemble_of(candidates: Sequence[ScriptedModel]) -> Ensemble:

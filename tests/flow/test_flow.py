@@ -41,7 +41,7 @@ def team(
 
 def three(*texts: str) -> list[ScriptedModel]:
     """Three candidates on weights of their own, one reply each."""
-    return [ScriptedModel(name, replies=[text], weights=name) for name, text in zip("abc", texts, strict=True)]
+    return [ScriptedModel(name, replies=[text]) for name, text in zip("abc", texts, strict=True)]
 
 
 async def run(asked: Team, text: str = "What is the capital of France?", **arguments: object) -> tuple[Turn, list[object]]:
@@ -85,7 +85,7 @@ async def test_a_candidate_that_fails_is_named_and_touches_nobody():
     """Its failure is part of the turn; the others are judged."""
     failing = ScriptedModel("b", replies=[Unreachable("connection refused", member="b", where="http://b:11434")])
 
-    turn, events = await run(team(three("Lyon", "-", "-")[0], failing, ScriptedModel("c", replies=["Paris"], weights="c")))
+    turn, events = await run(team(three("Lyon", "-", "-")[0], failing, ScriptedModel("c", replies=["Paris"])))
 
     assert "Paris" == turn.answer
     assert [("b", "unreachable", "b at http://b:11434: connection refused")] == [(f.member, f.kind, f.message) for f in turn.failures]
@@ -299,7 +299,7 @@ async def test_any_number_of_candidates_from_one_to_eight_can_answer(count):
     """Not just three."""
     texts = [f"City number {n}" for n in range(count - 1)] + ["Paris"]
     asked = team(
-        *[ScriptedModel(f"m{n}", replies=[text], weights=str(n)) for n, text in enumerate(texts)],
+        *[ScriptedModel(f"m{n}", replies=[text]) for n, text in enumerate(texts)],
     )
 
     turn, _ = await run(asked)

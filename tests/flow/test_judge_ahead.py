@@ -13,6 +13,7 @@ from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble
 from gork.config.measured import Measured
 from gork.errors import NoAnswer, Refused
+from gork.judging.rules import rules_for
 from gork.turn import Answered, Event, Failed, Judged, MemberState, Question, Stage, StageStarted, State, Turn
 from tests.support.scripted_model import Reply, ScriptedModel
 
@@ -126,7 +127,7 @@ def test_it_needs_a_machine_without_candidates(judge, apart):
     """On the cores that candidates work on it would only slow them down."""
     asked = team(*TEXTS, judge=OnMachine("judge", judge))
 
-    assert apart is asked.asks_ahead(Question(text="?"))
+    assert apart is asked.asks_ahead(rules_for(Question(text="?"), asked.ensemble))
 
 
 async def test_on_shared_cores_it_is_asked_when_the_answers_are_there():
@@ -142,10 +143,10 @@ async def test_on_shared_cores_it_is_asked_when_the_answers_are_there():
 def test_it_is_asked_ahead_only_where_its_word_may_count(choosing):
     """Not by rules that hear no judge, unless it is to be asked always; not for one candidate."""
     heard = team(*TEXTS, choosing=choosing)
-    question = Question(text="What is the capital of France?")
+    rules = rules_for(Question(text="What is the capital of France?"), heard.ensemble)
 
-    assert heard.asks_ahead(question)
-    assert not team("Paris", choosing=choosing).asks_ahead(question)
+    assert heard.asks_ahead(rules)
+    assert not team("Paris", choosing=choosing).asks_ahead(rules)
 
 
 async def test_it_is_stopped_when_it_is_not_needed():

@@ -70,7 +70,7 @@ Reply = str | ModelError | Callable[[PartialCompletion], Awaitable[Completion]]
 def model(name: str, reply: Reply, *, program: bool = False) -> ScriptedModel:
     """A candidate."""
     ways = dict.fromkeys(("arithmetic", "code-output"), "program") if program else {}
-    return ScriptedModel(name, replies=[reply], weights=name, answers=ways)
+    return ScriptedModel(name, replies=[reply], answers=ways)
 
 
 def team(*candidates: ScriptedModel, sandbox: Sandbox | None = None, wait: Wait = "until-decided", **more: object) -> Team:

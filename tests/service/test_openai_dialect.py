@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -497,7 +498,7 @@ async def test_clients_from_elsewhere_are_told_no_folder_of_ours(headers, told):
     """A file of weights that is at fault is named to them without it."""
     failing = Refused("it is damaged", member="a", where="a test", fix="delete /home/me/weights/a.gguf and fetch it again")
     async with scripted_service(answers={"a": failing}) as server:
-        server.models["a"]._weights = "/home/me/weights/a.gguf"
+        server.models["a"]._weights = Path("/home/me/weights/a.gguf")
         _, reply = await server.ask(PATH, {**chat(), "model": "a"}, **headers)
 
     assert (True, told) == ("a.gguf" in reply["error"]["message"], "/home/me" in reply["error"]["message"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from gork.config.ensemble import Member
 from gork.engines.call import Completion, Deadlines, PartialCompletion
@@ -23,7 +24,7 @@ class ScriptedModel(Model):
         *,
         replies: Sequence[Reply] = ("an answer",),
         letters: Letters | None = None,
-        weights: str = "w",
+        weights: Path | None = None,
         **member: object,
     ) -> None:
         super().__init__(Member(name=name, **member), Deadlines())
@@ -51,7 +52,7 @@ class ScriptedModel(Model):
         return self.context_size
 
     @property
-    def weights_id(self) -> str:
+    def weights_file(self) -> Path | None:
         return self._weights
 
     async def _check(self) -> Health:

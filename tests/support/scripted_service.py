@@ -65,7 +65,7 @@ async def scripted_service(
     ensemble = Ensemble(name="scripted", promptimizer=promptimizer, candidates=tuple(members), judge=judge, choosing=choosing or best_first)
     models = [ScriptedModel("promptimizer", replies=[REWRITE], options={"temperature": 0})]
     models += [
-        ScriptedModel(member.name, replies=[reply], weights=member.name, system=member.system)
+        ScriptedModel(member.name, replies=[reply], system=member.system)
         for member, reply in zip(members, (answers or ANSWERS).values(), strict=True)
     ]
     models.append(ScriptedModel("judge", replies=["It is right."], system="Judge."))

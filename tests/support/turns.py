@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 SCHEMA = json.loads((ROOT / "docs" / "turn.schema.json").read_text())
 
 ANSWERS = (
-    Answer(member="a", model="a:1", text="one\r\n\u2028two", tokens=3, prompt_tokens=7, first_token_s=0.1, seconds=1.5, confidence=-0.5),
+    Answer(member="a", model="a:1", text="one\r\n\u2028two", tokens=3, prompt_tokens=7, first_token_s=0.1, seconds=1.5),
     Answer(member="b", model="b:1", text="", complete=False, stop="length"),
 )
 VERDICT = Verdict(winner="a", policy="judge", favourite="b", scores={"a": 1.0, "b": 0.0}, margin=1.0, judge_answer="one", judge_calls=1)

@@ -89,9 +89,9 @@ class EmbeddedModel(Model):
         return self.child.context
 
     @property
-    def weights_id(self) -> str:
-        """The weights file, symbolic links resolved."""
-        return str(self.child.path)
+    def weights_file(self) -> Path:
+        """The file that its child was started with."""
+        return self.child.path
 
     async def _check(self) -> Health:
         """Whether the file and the engine are there; a child that runs is asked, none is started."""

@@ -120,17 +120,11 @@ class OllamaModel(ServedModel):
         super().__init__(member, client, deadlines, slots=slots, context=asked if isinstance(asked, int) else context)
         self._load_options = load
         self._keep_s = math.inf if member.url is not None else keep_s
-        self._digest: str | None = None
 
     @property
     def server(self) -> str:
         """An Ollama."""
         return "Ollama"
-
-    @property
-    def weights_id(self) -> str:
-        """The digest that the server gives the loaded model; before that, its place and tag."""
-        return self._digest or f"{self.where} {normal(self.model)}"
 
     async def _check(self) -> Health:
         """Ask for version, model and whether it is loaded; nothing is generated or loaded."""
@@ -193,8 +187,6 @@ class OllamaModel(ServedModel):
 
     def _learn(self, row: Record) -> None:
         self._context = count(row, "context_length") or self._context
-        digest = row.get("digest")
-        self._digest = digest if isinstance(digest, str) and digest else None
 
     async def _load(self) -> None:
         """Preload: a chat without messages. Ollama aborts a load when its client leaves, so this waits longer than any call does."""

@@ -140,11 +140,6 @@ class OpenAIModel(ServedModel):
         """The kind of server, as far as it shows."""
         return self._known.flavour.title
 
-    @property
-    def weights_id(self) -> str:
-        """Its place and name: servers do not say what a name stands for."""
-        return f"{self.where} {self.model}"
-
     async def reads_ahead(self) -> bool:
         """Only where a server is known to be somebody's own: others may take money for every token."""
         return self._known.flavour.resident
