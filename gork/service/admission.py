@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
-from gork.errors import GorkError, QueueFull, Stopping
+from gork.errors import QueueFull, Stopping
 
 
 class AdmissionQueue:
@@ -32,11 +32,8 @@ class AdmissionQueue:
         return len(self._line)
 
     def close(self) -> None:
-        """Admit no more, not even those in line."""
+        """Let nobody in who is not in line yet."""
         self._closed = True
-        line, self._line = list(self._line), {}
-        for ticket in line:
-            ticket.refuse(_stopping())
 
     def enter(self, on_ahead: Callable[[int], None] = lambda _: None) -> Ticket:
         """Enter, or join the line; `on_ahead` is told how many are before it, and again when that has changed.
@@ -93,15 +90,11 @@ class Ticket:
     @property
     def admitted(self) -> bool:
         """Whether its holder is inside, or was."""
-        return self._turn.done() and not self._turn.cancelled() and self._turn.exception() is None
+        return self._turn.done() and not self._turn.cancelled()
 
     def admit(self) -> None:
         """Let its holder in."""
         self._turn.set_result(None)
-
-    def refuse(self, error: GorkError) -> None:
-        """Send its holder away."""
-        self._turn.set_exception(error)
 
     async def __aenter__(self) -> None:
         try:
@@ -120,10 +113,7 @@ class Ticket:
             return
         self._left = True
         self._queue._leave(self)  # noqa: SLF001 - the two are one mechanism
-        if not self._turn.done():
-            self._turn.cancel()
-        elif not self._turn.cancelled():
-            self._turn.exception()  # retrieved, since it may not have been waited for
+        self._turn.cancel()  # which does nothing to one that was admitted
 
 
 class PromptPlaces:

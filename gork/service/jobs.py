@@ -66,11 +66,8 @@ class ClientJob(Generic[T]):
             self.task.cancel()
 
     def turned_away(self) -> GorkError | None:
-        """Why it was refused after it had stood in line; None if it was not."""
-        if self.admitted or self.task is None or not self.task.done() or self.task.cancelled():
-            return None
-        error = self.task.exception()
-        return error if isinstance(error, GorkError) else None
+        """Why it was given up while it stood in line; None if it was not."""
+        return None if self.admitted else self._given_up
 
     @property
     def at_hand(self) -> bool:

@@ -56,7 +56,13 @@ async def serve(service: Service, say: Callable[[str], None]) -> int:
                 queue=settings.queue,
             )
             first = await signals.get()
-            note("service stops", signal=first.name, turns=service.turns.queue.inside, seconds=settings.drain_timeout)
+            note(
+                "service stops",
+                signal=first.name,
+                turns=service.turns.queue.inside,
+                waiting=service.turns.queue.waiting,
+                seconds=settings.drain_timeout,
+            )
             second = await _drained(service, signals)
         note("service stopped", signal=second and second.name)
     return 0 if second is None else 128 + second

@@ -8,9 +8,10 @@ prompt asks at a pseudo-terminal exec'd into the orchestrator. What is counted f
     fewer      of those, turns in which a member was lost
     refused    turns that a stopping or full service turned away, and that were asked again
     named      turns that ended with an error that says what happened
-    lost       turns that ended in any other way: there must be none
+    cut        turns whose connection ended before they did
 
-A restart (`kubectl rollout restart`) may have nothing in the last two columns, a kill nothing in the last one.
+A restart (`kubectl rollout restart`) may have nothing in the last two columns, a kill nothing in the last one; but a service that is killed
+can say nothing, so that the end of the connection is what its clients then see.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PROMPT = "Enter your query (or 'exit' to quit): "
 CLIENT = """
 import http.client, json, sys, time
 while True:
-    began, end, failed = time.time(), "lost", []
+    began, end, failed, last = time.time(), "cut", [], "no event"
     try:
         connection = http.client.HTTPConnection("final-script", 8080, timeout=400)
         body = {"question": %r, "options": {"num_predict": 48}, "optimize": False}
@@ -48,14 +49,14 @@ while True:
         kind = ""
         for line in reply if reply.status == 200 else ():
             if line.startswith(b"event: "):
-                kind = line[7:].strip().decode()
+                kind = last = line[7:].strip().decode()
             elif line.startswith(b"data: ") and kind == "finished":
                 end, failed = "answered", [one["member"] for one in json.loads(line[6:])["failures"]]
             elif line.startswith(b"data: ") and kind == "broken":
-                end = "named"
+                end, last = "named", json.loads(line[6:])
     except OSError as error:
-        end = "no service" if isinstance(error, ConnectionRefusedError) else "lost"
-    print(json.dumps({"end": end, "failed": failed, "seconds": round(time.time() - began, 1)}), flush=True)
+        end, last = "no service" if isinstance(error, ConnectionRefusedError) else "cut", f"{last}, {error!r}"
+    print(json.dumps({"end": end, "failed": failed, "seconds": round(time.time() - began, 1), "last": last}), flush=True)
     time.sleep(0.2 if end == "answered" else 1.0)
 """
 
@@ -65,6 +66,8 @@ class Tally:
     """How turns ended since the last disturbance; written by several threads."""
 
     ends: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    """What was last heard in lost turns."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, end: str, *, fewer: bool = False) -> None:
@@ -119,6 +122,8 @@ class Asking:
                 except AssertionError:
                     return
                 self.clients.add(turn["end"], fewer=bool(turn["failed"]))
+                if turn["end"] in {"cut", "named"}:
+                    self.clients.lost.append(f"{turn['end']} after {turn['seconds']} s: {turn['last']}")
 
     def _at_prompt(self) -> None:
         """Ask at a prompt; when it is told to go, come back with the command that it names."""
@@ -168,21 +173,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--namespace", default="default")
     parser.add_argument("--quiet-s", type=float, default=10.0, help="seconds after each disturbance in which turns still count for it")
+    parser.add_argument("--only", choices=(*MODELS, ORCHESTRATOR), help="this one alone")
     parser.add_argument("--no-kill", action="store_true", help="restarts alone")
     given = parser.parse_args()
     namespace, bad = Namespace(given.namespace), 0
     asking = Asking(namespace)
     asking.begin()
-    columns = ("answered", "fewer", "refused", "no service", "named", "lost")
+    columns = ("answered", "fewer", "refused", "no service", "named", "cut")
     print(f"{'disturbed':24} {'by':8} {'s':>5} " + " ".join(f"{column:>10}" for column in columns) + "   at the prompt", flush=True)
     try:
         for kill in (False,) if given.no_kill else (False, True):
-            for name in (*MODELS, ORCHESTRATOR):
+            for name in [given.only] if given.only else [*MODELS, ORCHESTRATOR]:
                 began = time.monotonic()
                 disturb(namespace, name, kill=kill)
                 time.sleep(given.quiet_s)
                 ends, prompt = asking.clients.take(), asking.prompt.take()
-                bad += ends["lost"] + (0 if kill else ends["named"] + ends["no service"] + prompt["cut off"])
+                bad += 0 if kill and name == ORCHESTRATOR else ends["cut"]
+                bad += 0 if kill else ends["named"] + ends["no service"] + prompt["cut off"]
                 row = " ".join(f"{ends[column]:>10}" for column in columns)
                 at_prompt = ", ".join(f"{count} {end}" for end, count in prompt.items() if count)
                 print(f"{name:24} {'kill' if kill else 'restart':8} {time.monotonic() - began:5.0f} {row}   {at_prompt}", flush=True)
@@ -190,6 +197,8 @@ def main() -> int:
         asking.end()
     for line in dict.fromkeys(asking.told):
         print(f"told: {line}")
+    for line in asking.clients.lost:
+        print(line)
     print("nothing was lost" if not bad else f"{bad} turns were lost")
     return 1 if bad else 0
 

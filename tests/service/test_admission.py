@@ -166,19 +166,20 @@ async def test_cancelled_in_the_moment_of_being_let_in_passes_the_place_on():
     assert (queue.inside, queue.waiting) == (0, 0)
 
 
-async def test_closing_sends_away_who_waits_and_who_comes():
-    """Those inside stay; the line and everybody after it get `Stopping`."""
+async def test_closing_sends_away_who_comes_and_keeps_who_waits():
+    """Everybody after it gets `Stopping`; the line goes on."""
     queue = AdmissionQueue(1, 3)
     inside, waiting = Holder(queue), Holder(queue)
     await settle()
     queue.close()
     with pytest.raises(Stopping):
         queue.enter()
-    with pytest.raises(Stopping):
-        await waiting.task
-    assert inside.inside
     inside.go.set()
     await inside.task
+    await settle()
+    assert waiting.inside
+    waiting.go.set()
+    await waiting.task
     assert (queue.inside, queue.waiting) == (0, 0)
 
 
@@ -345,17 +346,20 @@ async def test_a_client_that_leaves_the_line_is_not_worked_for():
         assert await last.result() == 42
 
 
-async def test_who_waits_when_the_gate_closes_is_told():
-    """The events end and the result is `Stopping`, for those in line; those inside go on."""
-    work, first, second = Jobs(AdmissionQueue(1, 3), heartbeat_s=5.0), Job(), Job()
-    async with work.begin(first) as inside, work.begin(second) as waiting:
+async def test_who_waits_when_the_gate_closes_has_its_turn_within_the_time_that_is_left():
+    """The work of those in line is done after that of those inside; who still waits when all is given up gets the reason."""
+    work, first, second, third = Jobs(AdmissionQueue(1, 3), heartbeat_s=5.0), Job(), Job(), Job()
+    async with work.begin(first) as inside, work.begin(second) as waiting, work.begin(third) as last:
         work.queue.close()
-        assert [event async for event in waiting] == [Queued(0)]
-        with pytest.raises(Stopping):
-            await waiting.result()
-        assert isinstance(waiting.turned_away(), Stopping)
         first.go.set()
         assert await inside.result() == 42
+        await second.began.wait()
+        work.give_up(Stopping("the time is up"))
+        for job in (waiting, last):
+            with pytest.raises(Stopping, match="the time is up"):
+                await job.result()
+        assert (None, "the time is up") == (waiting.turned_away(), str(last.turned_away()))
+        assert not third.began.is_set()
 
 
 @pytest.mark.parametrize("when", ["before it runs", "while it runs", "when it is done"])

@@ -49,6 +49,12 @@ class Serve:
         async with asyncio.timeout(20):
             return await self.process.wait()
 
+    async def says(self, words: bytes) -> None:
+        """Wait until its log has these words."""
+        async with asyncio.timeout(20):
+            while words not in self.log:
+                await asyncio.sleep(0.01)
+
     def signal(self, number=signal.SIGTERM) -> float:
         """Send it; gives the time."""
         self.process.send_signal(number)
@@ -180,8 +186,8 @@ async def whole(service, body):
         return reply.status, await reply.text()
 
 
-async def test_who_waits_in_line_is_told_at_once(tmp_path, fake):
-    """A turn that has not begun will not: its client hears so when the service stops, not after the drain time."""
+async def test_who_waits_in_line_has_its_turn(tmp_path, fake):
+    """A turn that was taken is finished within the drain time, also one that had not begun when the service was stopped."""
     gate = hold(fake)
     async with served(tmp_path, fake, "--turns", "1") as service, service.deliberate() as first:
         await until_writing(first)
@@ -190,10 +196,26 @@ async def test_who_waits_in_line_is_told_at_once(tmp_path, fake):
                 if line.startswith(b"event: queued"):
                     break
             service.signal()
-            assert '"kind":"stopped"' in (await second.content.read()).decode()
-        assert service.process.returncode is None
-        gate.set()
-        assert "event: finished" in (await first.content.read()).decode()
+            await service.says(b"service stops signal=SIGTERM turns=1 waiting=1 ")
+            gate.set()
+            assert "event: finished" in (await first.content.read()).decode()
+            assert "event: finished" in (await second.content.read()).decode()
+        assert await service.ended() == 0
+
+
+async def test_who_still_waits_in_line_at_the_end_of_the_drain_time_is_told(tmp_path, fake):
+    """As those are whose turn runs: with an error that names the restart, counted as refused."""
+    hold(fake)
+    async with served(tmp_path, fake, "--turns", "1", GORK_DRAIN_TIMEOUT="1") as service, service.deliberate() as first:
+        await until_writing(first)
+        async with service.deliberate("second") as second:
+            async for line in second.content:
+                if line.startswith(b"event: queued"):
+                    break
+            service.signal()
+            for reply in (first, second):
+                assert '"kind":"stopped"' in (await reply.content.read()).decode()
+        await service.says(b" refused ")
         assert await service.ended() == 0
 
 
@@ -205,8 +227,7 @@ async def test_a_second_signal_does_not_wait(tmp_path, fake, first, second):
     async with served(tmp_path, fake) as service, service.deliberate() as reply:
         await until_writing(reply)
         service.signal(first)
-        while b"service stops" not in service.log:
-            await asyncio.sleep(0.01)
+        await service.says(b"service stops")
         began = service.signal(second)
         assert '"kind":"stopped"' in (await reply.content.read()).decode()
         assert await service.ended() == 128 + second
