@@ -323,6 +323,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
         not_given=found.not_given,
         rewriting=found.rewriting,
         unread=sum(one.unread for one in ready),
+        failed=Counter(failure.member for one in ready for failure in one.case.failures),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.judge.compare import Ablated, Checked, Row
 from bench.judge.statistics import Interval
@@ -94,6 +94,8 @@ class Report:
     rewriting: Rewriting | None = None
     unread: int = 0
     """Cases in which the judge's word could matter and it gave none."""
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """By member in how many cases it gave no answer, which counts as a wrong one."""
 
     @property
     def whole(self) -> Part:
@@ -142,6 +144,7 @@ class Report:
             "questions_left_out": self.left_out,
             "kept_cases_without_question": self.not_given,
             "readings_missing": self.unread,
+            "answers_missing": dict(self.failed),
             "rewriting": None if self.rewriting is None else self.rewriting.as_json(),
         }
         return {name: _finite(value) for name, value in told.items()}
@@ -184,6 +187,9 @@ def text(report: Report) -> str:
     troubles = [*(f"checker failed: {line}" for line in report.broken), *(f"no answer: {line}" for line in report.lost)]
     if report.left_out:
         troubles.append(f"{report.left_out} questions were left out: their answers are Python programs, which --run-python runs")
+    if report.failed:
+        each = ", ".join(f"{member} in {count}" for member, count in report.failed.items())
+        troubles.append(f"members failed, which counts as a wrong answer: {each} of {report.whole.cases} cases")
     if report.unread:
         troubles.append(f"{report.unread} readings of the judge are missing: its model failed, or they were not kept")
     if report.not_given:

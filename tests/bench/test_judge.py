@@ -558,6 +558,12 @@ class TestCommand:
         with sqlite3.connect(tmp_path / "elsewhere.sqlite") as store:
             assert 2 == store.execute("SELECT COUNT(*) FROM replies WHERE reply LIKE '%tokens_per_s%'").fetchone()[0], "of both candidates"
 
+        told = kept.load(tmp_path / "kept.xz")
+        without = replace_struct(told.cases[0], answers=told.cases[0].answers[:1], failed=("b",))
+        kept.write(tmp_path / "kept.xz", replace_struct(told, cases=(without, *told.cases[1:])))
+        _, out, _ = await bench(*given, "--from", str(tmp_path / "kept.xz"), cwd=tmp_path)
+        assert "members failed, which counts as a wrong answer: b in 1 of 3 cases" in out
+
     @pytest.mark.slow
     async def test_a_run_that_is_ended_by_a_signal_goes_on_where_it_was(self, tmp_path):
         """SIGTERM as Ctrl-C: it says so in one line; the next start asks the rest."""
