@@ -243,7 +243,9 @@ class Settings(Record, frozen=True, kw_only=True):
         _Seconds,
         Help("Maximum time for a client to send a request's headers, to send its body, and to read what it is sent.", group="serve"),
     ] = 15.0
-    drain_timeout: Annotated[_Seconds, Help("Time for turns that run or wait in line to finish when the service is stopped.", group="serve")] = 30.0
+    drain_timeout: Annotated[_Seconds, Help("Time for running and waiting turns to finish when the service is stopped.", group="serve")] = (
+        30.0
+    )
     drafts: Annotated[
         bool, Help("Send drafts and verdict to other programs as thinking, unless a request says otherwise.", group="serve")
     ] = True
