@@ -40,13 +40,14 @@ def mixed(ensemble: Ensemble, files: Sequence[Kept]) -> Kept:
     shared = [key for key in first if all(key in cases for cases in by_key.values())]
     if not shared:
         raise ConfigError(["the files have no question in common that was asked with the same seed"])
+    asked = {key[0] for key in shared}
     judge = _source(ensemble.judge.name, prints[ensemble.judge.name], files)[0] if ensemble.judge is not None else None
     return Kept(
         version=files[0].version,
         ensemble=ensemble.name,
         engine=files[0].engine,
         members=prints,
-        sets={name: sha256 for file, _ in sources.values() for name, sha256 in file.sets.items() if name in {key[0] for key in shared}},
+        sets={name: sha256 for file, _ in sources.values() for name, sha256 in file.sets.items() if name in asked},
         cases=tuple(_case({name: cases[key] for name, cases in by_key.items()}) for key in shared),
         judge="" if judge is None else judge.judge,
         replies={} if judge is None else judge.replies,

@@ -66,8 +66,8 @@ class Tally:
     """How turns ended since the last disturbance; written by several threads."""
 
     ends: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    """What was last heard in lost turns."""
+    unanswered: list[str] = field(default_factory=list)
+    """What was last heard in turns that were cut, and the errors of those that ended with one."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, end: str, *, fewer: bool = False) -> None:
@@ -123,7 +123,7 @@ class Asking:
                     return
                 self.clients.add(turn["end"], fewer=bool(turn["failed"]))
                 if turn["end"] in {"cut", "named"}:
-                    self.clients.lost.append(f"{turn['end']} after {turn['seconds']} s: {turn['last']}")
+                    self.clients.unanswered.append(f"{turn['end']} after {turn['seconds']} s: {turn['last']}")
 
     def _at_prompt(self) -> None:
         """Ask at a prompt; when it is told to go, come back with the command that it names."""
@@ -197,7 +197,7 @@ def main() -> int:
         asking.end()
     for line in dict.fromkeys(asking.told):
         print(f"told: {line}")
-    for line in asking.clients.lost:
+    for line in asking.clients.unanswered:
         print(line)
     print("nothing was lost" if not bad else f"{bad} turns were lost")
     return 1 if bad else 0

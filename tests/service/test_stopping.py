@@ -104,8 +104,13 @@ def hold(fake) -> asyncio.Event:
 
 async def until_writing(reply):
     """Read a turn's events until a candidate has written something."""
+    await until_told(reply, "token")
+
+
+async def until_told(reply, kind: str):
+    """Read a turn's events until there is one of this kind."""
     async for line in reply.content:
-        if line.startswith(b"event: token"):
+        if line.startswith(f"event: {kind}".encode()):
             return
     raise AssertionError("it ended")
 
@@ -192,9 +197,7 @@ async def test_who_waits_in_line_has_its_turn(tmp_path, fake):
     async with served(tmp_path, fake, "--turns", "1") as service, service.deliberate() as first:
         await until_writing(first)
         async with service.deliberate("second") as second:
-            async for line in second.content:
-                if line.startswith(b"event: queued"):
-                    break
+            await until_told(second, "queued")
             service.signal()
             await service.says(b"service stops signal=SIGTERM turns=1 waiting=1 ")
             gate.set()
@@ -209,9 +212,7 @@ async def test_who_still_waits_in_line_at_the_end_of_the_drain_time_is_told(tmp_
     async with served(tmp_path, fake, "--turns", "1", GORK_DRAIN_TIMEOUT="1") as service, service.deliberate() as first:
         await until_writing(first)
         async with service.deliberate("second") as second:
-            async for line in second.content:
-                if line.startswith(b"event: queued"):
-                    break
+            await until_told(second, "queued")
             service.signal()
             for reply in (first, second):
                 assert '"kind":"stopped"' in (await reply.content.read()).decode()
