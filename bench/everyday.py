@@ -1,8 +1,9 @@
-"""Twenty everyday prompts, asked as a user would, every turn kept as JSON.
+"""Everyday prompts, asked as a user would, every turn kept as JSON.
 
-It shows whether they are rewritten, judged, and answered byte for byte.
+It shows whether they are rewritten, judged, and answered byte for byte; the questions of a file, whose answers can be checked, are graded.
 
     .venv/bin/python -m bench.everyday --out turns.jsonl
+    .venv/bin/python -m bench.everyday --questions bench/judge/questions/everyday_computed.yaml
     .venv/bin/python -m bench.everyday --show docs/everyday-starter.jsonl
 
 Each prompt is a start of the program of its own. A rewrite counts as real when it differs from the prompt, and apart from that as more
@@ -20,6 +21,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from bench.judge.graders import Right
+from bench.judge.questions import Item, load_questions
 
 PROMPTS = (
     "What is quantum computing?",
@@ -75,20 +79,37 @@ def report(turns: Sequence[dict[str, Any]]) -> None:
         print(f"{stage:>8}: median {statistics.median(seconds):5.1f} s, most {max(seconds):5.1f} s")
 
 
+def grade(turns: Sequence[dict[str, Any]], items: Sequence[Item]) -> None:
+    """Print which of the items' questions were answered right."""
+    answered = {turn["question"]["text"]: turn for turn in turns}
+    right = 0
+    for item in items:
+        turn = answered[item.ask]
+        grade = item.grade(turn["answer"])
+        right += isinstance(grade, Right)
+        last = turn["answer"].strip().rpartition("\n")[2]
+        print(f"  {type(grade).__name__.lower():6} {item.id}: {last[:80]!r} ({turn['winner']})")
+    print(f"right: {right} of {len(items)}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, keep, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ensemble", default="starter")
     parser.add_argument("--out", type=Path, help="where the turns are kept, one line of JSON each")
     parser.add_argument("--show", type=Path, help="report on kept turns instead of asking")
+    parser.add_argument("--questions", type=Path, metavar="FILE", help="ask and grade these, in place of the twenty prompts")
     given = parser.parse_args(arguments)
+    items = load_questions(given.questions).items if given.questions else ()
     if given.show:
         turns = [json.loads(line) for line in given.show.read_text(encoding="utf-8").splitlines()]
     else:
-        turns = [ask(prompt, seed, given.ensemble) for seed, prompt in enumerate(PROMPTS, 1)]
+        turns = [ask(prompt, seed, given.ensemble) for seed, prompt in enumerate([item.ask for item in items] or PROMPTS, 1)]
     if given.out:
         given.out.write_text("".join(json.dumps(turn, ensure_ascii=False) + "\n" for turn in turns), encoding="utf-8")
     report(turns)
+    if items:
+        grade(turns, items)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,12 @@ from gork.turn import Event, Question
 
 SHORT, LONG = 10, 1010
 CANDIDATES = ("a", "b", "c")
+PROGRAM_REQUEST = "Answer by a program."
+"""Who is asked with these words gets one, in place of tokens."""
 
 
 def instant_ollama() -> web.Application:
-    """An Ollama that has every model, answers at once with `num_predict` tokens, and judges by a fixed distribution."""
+    """An Ollama that has every model, answers at once with `num_predict` tokens (or a program), and judges by a fixed distribution."""
 
     async def chat(request: web.Request) -> web.StreamResponse:
         asked = await request.json()
@@ -45,8 +47,11 @@ def instant_ollama() -> web.Application:
             return web.json_response({**done, **said})
         reply = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await reply.prepare(request)
-        for number in range(asked["options"]["num_predict"]):
-            piece = {"model": asked["model"], "message": {"role": "assistant", "content": f" {asked['model']}{number}"}, "done": False}
+        words = [f" {asked['model']}{number}" for number in range(asked["options"]["num_predict"])]
+        if asked["messages"][-1]["content"].endswith(PROGRAM_REQUEST):
+            words = ["```python\n", "print(12 * 8)\n", "```"]
+        for word in words:
+            piece = {"model": asked["model"], "message": {"role": "assistant", "content": word}, "done": False}
             await reply.write(json.dumps(piece).encode() + b"\n")
         await reply.write(json.dumps({**done, "message": {"role": "assistant", "content": ""}}).encode() + b"\n")
         return reply
