@@ -21,11 +21,21 @@ import secrets
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gork.computing.asking import asks_program, can_be_computed, is_follow_up, kind_in_thread, program_messages, word_messages, working
-from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result
+from gork.computing.asking import (
+    asks_program,
+    can_be_computed,
+    is_follow_up,
+    kind_in_thread,
+    program_messages,
+    why_again,
+    word_messages,
+    working,
+)
+from gork.computing.results import Tried, of_both, of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import ANSWER_TOKENS, Ensemble, Member
@@ -60,6 +70,7 @@ from gork.turn import (
     NotRewritten,
     OnEvent,
     Question,
+    Restarted,
     Rewritten,
     Stage,
     StageStarted,
@@ -236,15 +247,10 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     sandbox = team.sandbox if asks_program(member, question) else None
     call.whole = sandbox is not None or question.answer_format is not None
     own = member.options if sandbox is None else member.program.options
+    options = {"num_predict": ANSWER_TOKENS, "seed": seed, **own, **question.options}
+    write = partial(model.chat, options=options, on_event=on_event, answer_format=question.answer_format, call=call)
     try:
-        completion = await model.chat(
-            team.messages(member, question),
-            options={"num_predict": ANSWER_TOKENS, "seed": seed, **own, **question.options},
-            on_event=on_event,
-            limit_s=team.limits.candidate,
-            answer_format=question.answer_format,
-            call=call,
-        )
+        completion = await write(team.messages(member, question), limit_s=team.limits.candidate)
         check_form(completion, question, model)
     except ModelError as error:
         failure = Failure(member=model.name, kind=error.kind, message=str(error))
@@ -253,6 +259,12 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
     answer = model.answer(completion)
     if sandbox is not None:
         answer = await with_result(answer, sandbox, seed=seed)
+        if (why := why_again(answer)) is not None:
+            on_event(Restarted(model.name, why))
+            left_s = team.limits.candidate - answer.seconds
+            with suppress(ModelError):
+                second = model.answer(await write(program_messages(member, question, again=True), limit_s=left_s))
+                answer = of_both(answer, await with_result(second, sandbox, seed=seed))
     on_event(Answered(answer))
     return answer
 

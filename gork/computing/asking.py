@@ -6,7 +6,7 @@ from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
 from gork.text.kinds import continues, kind_of
 from gork.text.structure import in_fence
-from gork.turn import COMPUTABLE, Kind, Message, Notice, OnEvent, Question, as_messages, instructions
+from gork.turn import COMPUTABLE, Answer, Kind, Message, Notice, OnEvent, Question, as_messages, instructions
 
 LEAST_TOKENS = 256
 """A client that wants fewer tokens than a program needs gets words."""
@@ -68,8 +68,8 @@ def word_messages(member: Member, question: Question, ensemble: Ensemble) -> lis
     return [*messages, *question.history, {"role": "user", "content": asked}]
 
 
-def program_messages(member: Member, question: Question) -> list[Message]:
-    """What a member reads that is to write a program; the request for it stands last.
+def program_messages(member: Member, question: Question, *, again: bool = False) -> list[Message]:
+    """What a member reads that is to write a program; the request for it stands last. It is another one when it is asked `again`.
 
     History is read only by a question that leans on it: short answers before the question make a small model answer in words. The last
     answer stands there as the program that computed it.
@@ -82,4 +82,14 @@ def program_messages(member: Member, question: Question) -> list[Message]:
         asked = question.for_candidates
         if question.program is not None and messages[-1]["role"] == "assistant":
             messages[-1] = {"role": "assistant", "content": in_fence(question.program, "python")}
-    return [*messages, {"role": "user", "content": f"{asked}\n\n{prompt.request}"}]
+    return [*messages, {"role": "user", "content": f"{asked}\n\n{prompt.again if again else prompt.request}"}]
+
+
+def why_again(answer: Answer) -> str | None:
+    """Why a member is asked for a program once more, in other words; None if it is not: its program gave a result, or it was cut.
+
+    At temperature 0 the same words give the same program, and a small model that is told its mistake makes it again.
+    """
+    if answer.computed is None or answer.computed.output is not None or not answer.complete:
+        return None
+    return answer.computed.problem

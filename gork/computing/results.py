@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gork.computing.blocks import NoProgram, program_in
+from gork.computing.constant import is_constant
 from gork.computing.examples import check_examples, examples_in
 from gork.computing.question_code import program_of
 from gork.computing.sandbox import Ran, Sandbox
@@ -22,10 +23,24 @@ async def with_result(answer: Answer, sandbox: Sandbox, *, seed: int) -> Answer:
     if isinstance(found, NoProgram):
         return answer if found.words else replace(answer, computed=Computed(program=answer.text, output=None, problem=found.reason))
     outcome = await sandbox.run(found, seed=seed)
-    if isinstance(outcome, Ran):
+    if not isinstance(outcome, Ran):
+        problem = f"{outcome.kind}: {outcome.message}"
+    elif is_constant(found, outcome.output):
+        problem = "it works nothing out: what it prints stands in it"
+    else:
         return replace(answer, text=outcome.shown, computed=Computed(program=found, output=outcome.output, seconds=outcome.seconds))
-    problem = f"{outcome.kind}: {outcome.message}"
     return replace(answer, computed=Computed(program=found, output=None, seconds=outcome.seconds, problem=problem))
+
+
+def of_both(first: Answer, second: Answer) -> Answer:
+    """The answer of a member that was asked for a program twice: the one with a result, with the tokens and seconds of both."""
+    return replace(
+        second if second.ran else first,
+        tokens=first.tokens + second.tokens,
+        prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        first_token_s=first.first_token_s,
+        seconds=first.seconds + second.seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,11 @@ class ProgramPrompt(Record, frozen=True, kw_only=True):
     system: Text | None = None
     request: Text = "Answer with one short Python program that computes the answer and prints it, alone in a ```python block."
     """Stands after the question: what comes last is what a small model does."""
+    again: Text = (
+        "Write a Python program in a ```python block. First put every value and word that the question gives into variables. Then compute "
+        "the answer from them with operators, functions or methods. Print the answer."
+    )
+    """Stands there when the first program gave no result."""
     options: Annotated[Mapping[str, OptionValue], From(_MemberOptions, SamplingOptions.given)] = msgspec.field(
         default_factory=lambda: {"temperature": 0.0}
     )

@@ -115,6 +115,7 @@ def fingerprint(member: Member) -> str:
         dict(member.options),
         {str(kind): way for kind, way in member.answers.items()},
         [member.program.system, member.program.request, dict(member.program.options)],
+        *([member.program.again] if member.answers else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()
 

@@ -268,8 +268,8 @@ class RunningCall:
         self.was_cut = False
 
     def begin(self, partial: PartialCompletion, deadline: CallDeadline) -> None:
-        """The call is on its way."""
-        self._partial, self._deadline = partial, deadline
+        """The call is on its way, or one that follows it."""
+        self._partial, self._deadline, self.over = partial, deadline, False
 
     def end(self) -> None:
         """The call is over."""

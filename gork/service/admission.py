@@ -143,7 +143,8 @@ class PromptPlaces:
         if self._closed:
             raise _stopping()
         if self._most and self.taken >= self._most:
-            raise QueueFull(f"{self.taken} prompt{'' if self.taken == 1 else 's'} open here, which is all that its memory holds")
+            open_here = "1 prompt is open here" if self.taken == 1 else f"{self.taken} prompts are open here"
+            raise QueueFull(f"{open_here}, which is all that its memory holds: end one first")
         self._holders.append(wake)
         self._none.clear()
         try:

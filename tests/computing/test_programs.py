@@ -3,6 +3,7 @@
 import pytest
 
 from gork.computing.asking import asks_program, kind_in_thread, program_messages
+from gork.computing.constant import is_constant
 from gork.computing.results import of_questions_code, tried_on_examples, with_result
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Member
@@ -49,6 +50,31 @@ async def test_a_program_without_a_result_leaves_the_models_text(sandbox, text):
     assert not answer.ran
     assert answer.computed is not None
     assert answer.computed.problem
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "constant"),
+    [
+        ('print("planet")', "planet", True),
+        ('print("45 in binary is 11111111")', "45 in binary is 11111111", True),
+        ("# Count\nfruits = 3\nprint(fruits)", "3", True),
+        ('n = 350\nprint(f"{n} F")', "350 F", True),
+        ("print(str(-4))", "-4", True),
+        ("print(-(-4))", "4", False),
+        ("print(0xff)", "255", False),
+        ('print(int("101101", 2))', "45", False),
+        ('print("planet"[::-1])', "tenalp", False),
+        ('print("noon"[::-1])', "noon", False),
+        ("print(len('abc'))", "3", False),
+        ("print(5 * 1)", "5", False),
+        ("print(3 > 2)", "True", False),
+        ("for n in (1, 2):\n    print(n)", "1\n2", False),
+        ("from datetime import date\nprint(date(2031, 7, 14).strftime('%A'))", "Monday", False),
+    ],
+)
+def test_a_program_that_prints_what_stands_in_it_works_nothing_out(source, output, constant):
+    """Whatever is called or operated on is work, and so is an output that is not in the source."""
+    assert is_constant(source, output) is constant
 
 
 async def test_a_questions_own_code_is_run(sandbox):

@@ -15,7 +15,8 @@ from gork.computing import sandbox as sandbox_module
 from gork.computing.sandbox import Limits, Sandbox
 from gork.config.ensemble import Ensemble
 from gork.config.settings import load_settings
-from gork.turn import QUESTIONS_CODE, Answered, Notice, Question, Turn
+from gork.errors import ModelError
+from gork.turn import QUESTIONS_CODE, Answered, Notice, Question, Restarted, Turn
 from tests.support.scripted_model import Reply, ScriptedModel
 from tests.support.scripted_service import ScriptedEngine
 
@@ -97,6 +98,73 @@ async def test_a_program_without_a_result_is_not_chosen_beside_words(sandbox: Sa
     assert any(why in said for said in notices(events)), notices(events)
 
 
+GUESS, ENDLESS = "```python\nresult = 98\nprint(result)\n```", "```python\nwhile True: pass\n```"
+
+
+@pytest.mark.parametrize("first", [GUESS, ENDLESS, "```python\nprint(total)\n```"])
+async def test_a_program_without_a_result_is_asked_for_once_more_in_other_words(sandbox: Sandbox, first: str):
+    """What the second one gives decides, and the drafts begin anew; a guess that is written down as a program is no result."""
+    member = coder(first, PROGRAM)
+
+    turn, events = await run(sandbox, member, plain("It is 98."), plain("98 it is", "other"), like="98")
+
+    assert (turn.answer, turn.verdict.computed_by) == ("97", "coder")
+    assert [asked[-1]["content"].removeprefix(ASKED).strip() for asked in member.asked] == [
+        member.member.program.request,
+        member.member.program.again,
+    ]
+    assert [event.member for event in events if isinstance(event, Restarted)] == ["coder"]
+    alone, _ = await run(sandbox, coder(PROGRAM))
+    assert turn.winner.tokens > alone.winner.tokens
+
+
+@pytest.mark.parametrize("second", [GUESS, ENDLESS, "It is 97.", ModelError("gone", member="coder", where="x")])
+async def test_a_second_program_without_a_result_is_the_last(sandbox: Sandbox, second: Reply):
+    """The first stays as it was, and words are chosen."""
+    member = coder(GUESS, second, PROGRAM)
+
+    turn, events = await run(sandbox, member, plain("It is 96."), like="98")
+
+    assert (turn.answer, turn.computed, turn.failures) == ("It is 96.", None, ())
+    assert turn.answers[0].text == GUESS
+    assert len(member.asked) == 2
+    assert any("works nothing out" in said for said in notices(events))
+
+
+@pytest.mark.parametrize("text", ["It is 97.", PROGRAM])
+async def test_who_wrote_words_or_a_program_with_a_result_is_asked_once(sandbox: Sandbox, text: str):
+    """There is nothing to ask for."""
+    member = coder(text)
+
+    await run(sandbox, member, plain("It is 98."))
+
+    assert len(member.asked) == 1
+
+
+async def test_the_user_need_not_wait_for_a_second_program(sandbox: Sandbox):
+    """Who wants the answer now gets what is there."""
+    now = asyncio.Event()
+
+    async def never(draft):
+        now.set()
+        await asyncio.Event().wait()
+
+    candidates = (coder(GUESS, never), plain("It is 96."))
+    team = Team(
+        engine="scripted",
+        ensemble=ensemble_of(candidates),
+        promptimizer=None,
+        candidates=candidates,
+        judge=None,
+        sandbox=sandbox,
+        answer_now=now,
+    )
+    async with asyncio.timeout(20):
+        turn = await final_script.deliberate(Question(text=ASKED), team, lambda _: None, seed=5)
+
+    assert (turn.answer, turn.not_needed) == ("It is 96.", ("coder",))
+
+
 async def test_a_program_that_was_cut_is_not_run(sandbox: Sandbox):
     """Its beginning may print, but it is not what was meant."""
 
@@ -104,9 +172,11 @@ async def test_a_program_that_was_cut_is_not_run(sandbox: Sandbox):
         draft.add("```python\nprint(1)\nprint(12 * 8")
         return draft.completion("length")
 
-    turn, events = await run(sandbox, coder(cut), plain("It is 98."))
+    member = coder(cut)
+    turn, events = await run(sandbox, member, plain("It is 98."))
 
     assert turn.answer == "It is 98."
+    assert len(member.asked) == 1
     assert any("never closed" in said for said in notices(events))
 
 

@@ -84,7 +84,7 @@ async def test_one_prompt_more_than_there_is_room_for_gets_one_line(program, ser
     async with at_prompt(program, service.url) as first:
         code, out, err = await program.run("-i", GORK_SERVER=service.url, **IN_POD)
         assert (code, out) == (1, b"")
-        assert "1 prompt open here, which is all that its memory holds" in err
+        assert "1 prompt is open here, which is all that its memory holds: end one first" in err
         first.press(CTRL_D)
         assert 0 == await first.end()
     async with at_prompt(program, service.url):
