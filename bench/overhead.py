@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import resource
 import statistics
@@ -50,10 +51,11 @@ def instant_ollama() -> web.Application:
         words = [f" {asked['model']}{number}" for number in range(asked["options"]["num_predict"])]
         if asked["messages"][-1]["content"].endswith(PROGRAM_REQUEST):
             words = ["```python\n", "print(12 * 8)\n", "```"]
-        for word in words:
-            piece = {"model": asked["model"], "message": {"role": "assistant", "content": word}, "done": False}
-            await reply.write(json.dumps(piece).encode() + b"\n")
-        await reply.write(json.dumps({**done, "message": {"role": "assistant", "content": ""}}).encode() + b"\n")
+        with contextlib.suppress(ConnectionResetError):  # who is not needed is left in the middle of a word
+            for word in words:
+                piece = {"model": asked["model"], "message": {"role": "assistant", "content": word}, "done": False}
+                await reply.write(json.dumps(piece).encode() + b"\n")
+            await reply.write(json.dumps({**done, "message": {"role": "assistant", "content": ""}}).encode() + b"\n")
         return reply
 
     async def listed(_: web.Request) -> web.Response:
