@@ -92,4 +92,4 @@ def why_again(answer: Answer) -> str | None:
     """
     if answer.computed is None or answer.computed.output is not None or not answer.complete:
         return None
-    return answer.computed.problem
+    return f"its program gave no result: {answer.computed.problem}"

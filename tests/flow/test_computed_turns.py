@@ -113,7 +113,8 @@ async def test_a_program_without_a_result_is_asked_for_once_more_in_other_words(
         member.member.program.request,
         member.member.program.again,
     ]
-    assert [event.member for event in events if isinstance(event, Restarted)] == ["coder"]
+    ((member_again, why),) = [(event.member, event.why) for event in events if isinstance(event, Restarted)]
+    assert (member_again, why.partition(":")[0]) == ("coder", "its program gave no result")
     alone, _ = await run(sandbox, coder(PROGRAM))
     assert turn.winner.tokens > alone.winner.tokens
 
