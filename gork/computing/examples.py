@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from gork.computing.calls import balanced_call
@@ -19,6 +20,7 @@ _MOST_CALLS = 200
 _MOST_ENDS = 40
 _LONGEST = 20_000
 _DOCTEST = re.compile(r"^[ \t]*>>> (.{1,400})\n[ \t]*(?!>>>|\.\.\.)(\S.{0,400})$", re.MULTILINE)
+_DEFINED = re.compile(r"^[ \t]*def ([A-Za-z_]\w{0,60})\(", re.MULTILINE)
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,60})\(")
 _GIVES = re.compile(
     r"`?\s*(?:[#;,]\s*)?(?:->|=>|==>|==|➞|→|=|:|(?:#\s*)?(?:(?:it|this|which)\s+)?(?:should|must|will|would)?\s*(?:returns?|gives?|be|is|equals?"
@@ -88,7 +90,19 @@ def examples_in(question: str) -> tuple[Example, ...]:
             value = leading_literal(given)
             if value is not None:
                 _note(found, f"({value})", expected)
-    return tuple(found.values())[:MOST_EXAMPLES]
+    return _of_the_asked(tuple(found.values()), question)[:MOST_EXAMPLES]
+
+
+def _of_the_asked(examples: tuple[Example, ...], question: str) -> tuple[Example, ...]:
+    """The examples, of the one function that the question defines where all of them are of another one, which it knows nothing of: a slip."""
+    defined = set(_DEFINED.findall(question))
+    named = {example.call.partition("(")[0] for example in examples}
+    if len(defined) != 1 or len(named) != 1 or "" in named or named & {*defined, *dir(builtins)}:
+        return examples
+    (asked,), (slip,) = defined, named
+    if any(f"{asked}(" in example.call for example in examples):
+        return examples
+    return tuple(replace(example, call=f"{asked}{example.call.removeprefix(slip)}") for example in examples)
 
 
 def _arguments(given: str) -> str | None:

@@ -24,6 +24,8 @@ from typing import Any, Self
 
 import msgspec
 
+from gork.computing.wildcards import named_imports
+
 WORKER = Path(__file__).with_name("worker.py")
 _PACKAGE = "pydantic_monty"
 _START_S = 15.0
@@ -189,7 +191,7 @@ class Sandbox:
         if len(source) > _LONGEST_REQUEST:
             return Broke(BrokeKind.NOT_KNOWN, f"longer than {_LONGEST_REQUEST} characters", 0.0)
         request = {
-            "source": source,
+            "source": named_imports(source),
             "seed": seed,
             "timezone": _local_zone(),
             "seconds": self.limits.seconds,

@@ -36,6 +36,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         ('**Input:** s = "abc"\n**Output:** 3', [("('abc')", "3")]),
         ("For lst = [0, 81] the output should be 3", [("([0, 81])", "3")]),
         ('f("5 apples", 19) -> 19 - 5 = 14', [('f("5 apples", 19)', "14")]),
+        ("def grades(gpa):\n    grade([4.0]) ==> ['A']\n    grade([3]) ==> ['B']", [("grades([4.0])", "['A']"), ("grades([3])", "['B']")]),
+        ("def grades(gpa):\n    sum([4, 3]) == 7", [("sum([4, 3])", "7")]),
+        ("def grades(gpa):\n    a(1) == 2\n    b(1) == 2", [("a(1)", "2"), ("b(1)", "2")]),
+        ("def f(n):\n    list(f(2)) == [2]", [("list(f(2))", "[2]")]),
+        ("def f(n): ...\ndef g(n): ...\nh(1) == 2", [("h(1)", "2")]),
     ],
 )
 def test_examples_are_found_as_people_state_them(question: str, examples: list[tuple[str, str]]):
