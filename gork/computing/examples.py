@@ -94,7 +94,7 @@ def examples_in(question: str) -> tuple[Example, ...]:
 
 
 def _of_the_asked(examples: tuple[Example, ...], question: str) -> tuple[Example, ...]:
-    """The examples, of the one function that the question defines where all of them are of another one, which it knows nothing of: a slip."""
+    """The examples; where all of them name one function and the question defines one, by another name, they are of that: a slip."""
     defined = set(_DEFINED.findall(question))
     named = {example.call.partition("(")[0] for example in examples}
     if len(defined) != 1 or len(named) != 1 or "" in named or named & {*defined, *dir(builtins)}:
