@@ -52,7 +52,7 @@ from gork.judging.reading import JudgeSession
 from gork.judging.rules import Rules, rules_for
 from gork.judging.settled import settled
 from gork.reading_ahead import get_ready
-from gork.rewriting.prompt import rewrite_messages, with_rewrite, worth_rewriting
+from gork.rewriting.prompt import is_written_out, rewrite_messages, with_rewrite, worth_rewriting
 from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
 from gork.turn import (
@@ -201,6 +201,8 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     skip = worth_rewriting(question.text)
     if skip is None and team.computes(question) and not is_follow_up(question):
         skip = "what can be computed is not rewritten"
+    if skip is None and team.ensemble.rewrite == "when-unclear" and is_written_out(question):
+        skip = "it is written out already"
     if skip is not None:
         question = replace(question, rewrite_refused=skip, not_rewritten=NotRewritten.NOT_ASKED)
     else:

@@ -248,6 +248,8 @@ class Ensemble(Record, frozen=True, kw_only=True):
     judge: Member | None = None
     """Its reading is one of the reasons that may overrule the favourite."""
     choosing: Choosing = msgspec.field(default_factory=Choosing)
+    rewrite: Literal["always", "when-unclear"] = "always"
+    """Which prompts the promptimizer is asked about: all, or none that are written out in sentences and lean on nothing said before."""
     candidates_see: CandidatesSee = "rewrite"
     context: Context = 4096
     measured: Measured | None = None

@@ -50,6 +50,7 @@ _CODE_LINE = re.compile(
     """,
     re.VERBOSE,
 )
+_SENTENCE_ENDS = frozenset(".?!")
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
 
@@ -64,6 +65,17 @@ def worth_rewriting(text: str) -> str | None:
     if len(text) > LONGEST:
         return f"it is longer than {LONGEST} characters"
     return "it is mostly code or quoted text" if _mostly_code(text) else None
+
+
+def is_written_out(question: Question) -> bool:
+    """Whether a prompt is in sentences as it stands, and leans on nothing that was said before: a rewrite could only dress it otherwise.
+
+    >>> is_written_out(Question(text="What is a volcano?")), is_written_out(Question(text="whats a volcano"))
+    (True, False)
+    """
+    first = next((char for char in question.text if char.isalnum()), "")
+    ends = question.text.rstrip()[-1:] in _SENTENCE_ENDS
+    return first.isupper() and ends and not (question.history and leans_on_history(question.text))
 
 
 def _mostly_code(text: str) -> bool:

@@ -426,3 +426,30 @@ async def test_stages_are_announced_in_order():
     assert ["rewrite", "answer", "judge"] == [event.stage for event in of_kind(events, StageStarted)]
     assert 3 == len(of_kind(events, Answered))
     assert 1 == len(of_kind(events, Judged))
+
+
+@pytest.mark.parametrize(
+    ("text", "history", "rewrite", "asked"),
+    [
+        ("What is the capital of France?", (), "when-unclear", False),
+        ("What is the capital of France?", (), "always", True),
+        ("capital of france pls", (), "when-unclear", True),
+        (
+            "And of Italy?",
+            ({"role": "user", "content": "What is the capital of France?"}, {"role": "assistant", "content": "Paris."}),
+            "when-unclear",
+            True,
+        ),
+    ],
+)
+async def test_an_ensemble_may_leave_alone_what_is_written_out(text, history, rewrite, asked):
+    """The candidates read it as it is, and the turn says why; what leans on an earlier prompt is rewritten all the same."""
+    rewriter = ScriptedModel("p", replies=["What is the capital of Italy?"])
+    turn, _ = await run(
+        team(*three("Lyon", "Paris", "Nice"), promptimizer=rewriter, rewrite=rewrite), question=Question(text=text, history=history)
+    )
+
+    assert bool(rewriter.asked) is asked
+    if not asked:
+        assert (turn.question.rewrite, turn.question.not_rewritten) == (None, NotRewritten.NOT_ASKED)
+        assert turn.question.rewrite_refused == "it is written out already"

@@ -9,7 +9,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gork.config.ensemble import Member
-from gork.rewriting.prompt import DEFAULT_SYSTEM, LONGEST, clean, leans_on_history, refuse, rewrite_messages, worth_rewriting
+from gork.rewriting.prompt import (
+    DEFAULT_SYSTEM,
+    LONGEST,
+    clean,
+    is_written_out,
+    leans_on_history,
+    refuse,
+    rewrite_messages,
+    worth_rewriting,
+)
 from gork.turn import Question
 from tests.rewriting.promptimizer_cases import FOLLOW_UPS, PASS, REFUSE
 
@@ -357,3 +366,24 @@ def test_a_prompt_that_stands_alone_is_shown_alone():
 def test_prompts_that_lean_on_the_history_are_told_apart(prompt, leans):
     """Pronouns, a first word that goes on, and almost nothing said are the signs."""
     assert leans_on_history(prompt) is leans
+
+
+@pytest.mark.parametrize(
+    ("text", "written_out"),
+    [
+        ("What is a volcano?", True),
+        ("Explain it to a child. Use short sentences.", True),
+        ("¿Cuál es la capital de Francia?", True),
+        ('Translate "good morning" to Spanish.\n', True),
+        ("what is a volcano?", False),
+        ("What is a volcano", False),
+        ("whats a volcano", False),
+        ("5 tips to sleep better.", False),
+        ("什么是火山？", False),
+        ("?!", False),
+        ("", False),
+    ],
+)
+def test_a_prompt_in_sentences_is_written_out(text, written_out):
+    """It begins with a capital letter and ends as sentences do."""
+    assert is_written_out(Question(text=text)) is written_out

@@ -67,7 +67,9 @@ class Catalogue:
             name=NAME,
             member=None,
             runs=ensemble.name,
-            digest=_digest([replace(member, url=None) for member in ensemble.members], ensemble.choosing, ensemble.candidates_see),
+            digest=_digest(
+                [replace(member, url=None) for member in ensemble.members], ensemble.choosing, ensemble.rewrite, ensemble.candidates_see
+            ),
             context=ensemble.context,
             capabilities=("completion", "thinking"),
         )
