@@ -21,7 +21,6 @@ import secrets
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -35,7 +34,7 @@ from gork.computing.asking import (
     word_messages,
     working,
 )
-from gork.computing.results import Tried, of_both, of_questions_code, tried_on_examples, with_result
+from gork.computing.results import Tried, of_questions_code, tried_on_examples, with_result, with_second
 from gork.computing.sandbox import Limits as SandboxLimits
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import ANSWER_TOKENS, Ensemble, Member
@@ -52,7 +51,7 @@ from gork.judging.reading import JudgeSession
 from gork.judging.rules import Rules, rules_for
 from gork.judging.settled import settled
 from gork.reading_ahead import get_ready
-from gork.rewriting.prompt import is_written_out, rewrite_messages, with_rewrite, worth_rewriting
+from gork.rewriting.prompt import rewrite_messages, why_not_rewritten, with_rewrite
 from gork.terminal import cli, program
 from gork.terminal.safe_text import tell
 from gork.turn import (
@@ -125,13 +124,8 @@ class Team:
 
     def judge_session(self, on_event: OnEvent) -> JudgeSession:
         """The judge, ready to be asked for one verdict."""
-        return JudgeSession(
-            judge=self.judge,
-            choosing=self.ensemble.choosing,
-            on_event=on_event,
-            limit_s=self.limits.judge,
-            answer_now=self.answer_now,
-        )
+        choosing, limit_s = self.ensemble.choosing, self.limits.judge
+        return JudgeSession(judge=self.judge, choosing=choosing, on_event=on_event, limit_s=limit_s, answer_now=self.answer_now)
 
     def asks_ahead(self, rules: Rules) -> bool:
         """Whether the judge, which reads no answer, is asked beside the candidates: where no cores are shared, else it only slows them."""
@@ -198,11 +192,9 @@ async def promptimize(question: Question, team: Team, on_event: OnEvent, *, seed
     model = team.promptimizer
     if model is None:
         return question
-    skip = worth_rewriting(question.text)
+    skip = why_not_rewritten(question, team.ensemble.rewrite)
     if skip is None and team.computes(question) and not is_follow_up(question):
         skip = "what can be computed is not rewritten"
-    if skip is None and team.ensemble.rewrite == "when-unclear" and is_written_out(question):
-        skip = "it is written out already"
     if skip is not None:
         question = replace(question, rewrite_refused=skip, not_rewritten=NotRewritten.NOT_ASKED)
     else:
@@ -263,10 +255,8 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         answer = await with_result(answer, sandbox, seed=seed)
         if (why := why_again(answer)) is not None:
             on_event(Restarted(model.name, why))
-            left_s = team.limits.candidate - answer.seconds
-            with suppress(ModelError):
-                second = model.answer(await write(program_messages(member, question, again=True), limit_s=left_s))
-                answer = of_both(answer, await with_result(second, sandbox, seed=seed))
+            writing = write(program_messages(member, question, again=True), limit_s=team.limits.candidate - answer.seconds)
+            answer = await with_second(answer, model, writing, sandbox, seed=seed)
     on_event(Answered(answer))
     return answer
 

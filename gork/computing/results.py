@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
 from gork.computing.blocks import NoProgram, program_in
@@ -10,6 +10,9 @@ from gork.computing.constant import is_constant
 from gork.computing.examples import check_examples, examples_in
 from gork.computing.question_code import program_of
 from gork.computing.sandbox import Ran, Sandbox
+from gork.engines.call import Completion
+from gork.engines.model import Model
+from gork.errors import ModelError
 from gork.turn import QUESTIONS_CODE, Answer, Computed, Kind, Question
 
 
@@ -32,8 +35,15 @@ async def with_result(answer: Answer, sandbox: Sandbox, *, seed: int) -> Answer:
     return replace(answer, computed=Computed(program=found, output=None, seconds=outcome.seconds, problem=problem))
 
 
-def of_both(first: Answer, second: Answer) -> Answer:
-    """The answer of a member that was asked for a program twice: the one with a result, with the tokens and seconds of both."""
+async def with_second(first: Answer, model: Model, writing: Awaitable[Completion], sandbox: Sandbox, *, seed: int) -> Answer:
+    """The answer of a member that is asked for a program once more: the one with a result, with the tokens and seconds of both.
+
+    If the model fails at the second one, its first answer stands.
+    """
+    try:
+        second = await with_result(model.answer(await writing), sandbox, seed=seed)
+    except ModelError:
+        return first
     return replace(
         second if second.ran else first,
         tokens=first.tokens + second.tokens,

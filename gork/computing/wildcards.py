@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-
-from gork.text.code import python_tree
+import warnings
 
 _MODULES = frozenset(
     {
@@ -36,9 +35,13 @@ def named_imports(source: str) -> str:
     >>> named_imports("from math import *\nprint(floor(sqrt(10)))")
     'from math import floor, sqrt\nprint(floor(sqrt(10)))'
     """
-    tree = python_tree(source) if "*" in source and "import" in source else None
-    if tree is None:
+    if "*" not in source or "import" not in source:
         return source
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of much that models write; nobody is told of it
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source  # the interpreter says what is wrong
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     lines = source.encode().splitlines(keepends=True)  # as the tree counts its columns
     wild = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" and node.level == 0]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from gork.config.ensemble import Member
 from gork.engines.call import Completion
@@ -65,6 +66,12 @@ def worth_rewriting(text: str) -> str | None:
     if len(text) > LONGEST:
         return f"it is longer than {LONGEST} characters"
     return "it is mostly code or quoted text" if _mostly_code(text) else None
+
+
+def why_not_rewritten(question: Question, when: Literal["always", "when-unclear"]) -> str | None:
+    """None if the promptimizer is to be asked about a question, else the reason why not; `when` is the ensemble's `rewrite`."""
+    written_out = when == "when-unclear" and is_written_out(question)
+    return worth_rewriting(question.text) or ("it is written out already" if written_out else None)
 
 
 def is_written_out(question: Question) -> bool:
