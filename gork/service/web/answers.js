@@ -17,7 +17,7 @@ export const ran = (answer) => typeof answer?.computed?.output === "string";
  */
 export function problemOf(answer) {
   if (!answer?.computed || ran(answer)) return "";
-  return `Its program did not run: ${String(answer.computed.problem ?? "no result").split("\n", 1)[0]}`;
+  return `Its program gave no result: ${String(answer.computed.problem ?? "no result").split("\n", 1)[0]}`;
 }
 
 /**
