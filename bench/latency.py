@@ -64,6 +64,17 @@ QUESTIONS: Final = (
     "how does a refrigerator cool",
     "why do we have leap years",
 )
+IN_SENTENCES: Final = (
+    "Why is the sky blue?",
+    "Explain how a vaccine works.",
+    "What is the difference between TCP and UDP?",
+    "How do plants make oxygen?",
+    "Why do ships float?",
+    "Tell me how rainbows form.",
+    "How does a refrigerator cool?",
+    "Why do we have leap years?",
+)
+"""The same, as who writes in sentences asks them: what the product does not rewrite then, `literal` and `one token` do."""
 FOLLOW_UP: Final = "Say that again for a child of six, in three sentences."
 LITERAL: Final = "You get a question and three answers to it. Find the best answer and write it again, word for word. Write nothing else."
 LETTER: Final = "You get a question and three answers to it. Say which one is the best: its letter alone."
@@ -374,7 +385,7 @@ async def _asked(team: final_script.Team, ensemble: Ensemble, ways: Mapping[str,
     idle = reader_ahead({model.name: model for model in metered(team)})
     found: dict[str, list[Times]] = {name: [] for name in ways}
     second: list[dict[str, float]] = []
-    for number, text in enumerate(QUESTIONS[: given.turns]):
+    for number, text in enumerate((IN_SENTENCES if given.sentences else QUESTIONS)[: given.turns]):
         names = list(ways)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             await idle(Question(text=""), ensemble)
@@ -406,6 +417,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5, choices=range(1, len(QUESTIONS) + 1), help="questions, asked in every way (5)")
+    parser.add_argument("--sentences", action="store_true", help="ask the same questions in sentences, which the product does not rewrite")
     parser.add_argument("--tokens", type=int, default=96, help="most tokens of an answer (96)")
     parser.add_argument("--share", type=float, default=0.35, help="of a processor, for each server with a share of its own (0.35)")
     parser.add_argument("--cpus", choices=("own", "shared", "both"), default="both", help="what the servers run on (both)")
