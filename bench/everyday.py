@@ -85,10 +85,10 @@ def grade(turns: Sequence[dict[str, Any]], items: Sequence[Item]) -> None:
     right = 0
     for item in items:
         turn = answered[item.ask]
-        grade = item.grade(turn["answer"])
-        right += isinstance(grade, Right)
+        graded = item.grade(turn["answer"])
+        right += isinstance(graded, Right)
         last = turn["answer"].strip().rpartition("\n")[2]
-        print(f"  {type(grade).__name__.lower():6} {item.id}: {last[:80]!r} ({turn['winner']})")
+        print(f"  {type(graded).__name__.lower():6} {item.id}: {last[:80]!r} ({turn['winner']})")
     print(f"right: {right} of {len(items)}")
 
 

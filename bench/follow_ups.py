@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from bench.judge.graders import Mentions
-from bench.service import running
+from bench.service import finished, running
 
 
 class Conversation(NamedTuple):
@@ -54,13 +53,7 @@ async def turn(client: aiohttp.ClientSession, url: str, said: Conversation, *, o
     """The turn in which the follow-up is answered. Raises if it was not."""
     history = [{"role": "user", "content": said.prompt}, {"role": "assistant", "content": said.answer}]
     asked = {"question": said.follow_up, "history": history, "optimize": optimize, "seed": 1}
-    async with client.post(f"{url}/api/deliberate", json=asked) as reply:
-        events = await reply.read()
-    _, found, data = events.rpartition(b"event: finished\ndata: ")
-    if reply.status != 200 or not found:
-        raise RuntimeError(f"{said.follow_up!r} was not answered: {events[-300:]!r}")
-    finished: dict[str, Any] = json.loads(data)
-    return finished
+    return await finished(client, url, asked)
 
 
 async def measure(url: str) -> None:
@@ -71,12 +64,12 @@ async def measure(url: str) -> None:
         for said in CONVERSATIONS:
             right = {}
             for optimize in (True, False):
-                finished = await turn(client, url, said, optimize=optimize)
-                right[optimize] = Mentions(groups=(said.needed,)).holds(finished["answer"], said.follow_up)
+                answered = await turn(client, url, said, optimize=optimize)
+                right[optimize] = Mentions(groups=(said.needed,)).holds(answered["answer"], said.follow_up)
                 counts[optimize] += right[optimize]
                 if optimize:
-                    print(f"  {said.follow_up!r} -> {finished['question']['rewrite']!r}")
-                print(f"    {'with' if optimize else 'without'}, {'right' if right[optimize] else 'wrong'}: {finished['answer'][:90]!r}")
+                    print(f"  {said.follow_up!r} -> {answered['question']['rewrite']!r}")
+                print(f"    {'with' if optimize else 'without'}, {'right' if right[optimize] else 'wrong'}: {answered['answer'][:90]!r}")
             only += right[True] and not right[False]
     print(f"right of {len(CONVERSATIONS)}: {counts[True]} with the rewrite, {counts[False]} without; {only} only because of it")
 

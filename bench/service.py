@@ -23,10 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -131,6 +132,17 @@ async def turn(client: aiohttp.ClientSession, url: str, level: Level, asked: tup
         level.turns += 1
     else:
         level.lost.append(f"it ended with {last[-200:]!r}")
+
+
+async def finished(client: aiohttp.ClientSession, url: str, asked: Mapping[str, object]) -> dict[str, Any]:
+    """The turn that answers one request, when it is over. Raises if it has no answer."""
+    async with client.post(f"{url}/api/deliberate", json=asked) as reply:
+        events = await reply.read()
+    _, found, data = events.rpartition(b"event: finished\ndata: ")
+    turn: dict[str, Any] = json.loads(data) if found else {}
+    if not turn.get("answer"):
+        raise RuntimeError(f"{asked['question']!r} was not answered (status {reply.status}): {events[-300:]!r}")
+    return turn
 
 
 async def measure(url: str, pid: int, clients: int, seconds: float, asked: tuple[str, str]) -> Level:

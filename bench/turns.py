@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -21,7 +20,7 @@ from types import MappingProxyType
 
 import aiohttp
 
-from bench.service import running
+from bench.service import finished, running
 
 SERVICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"as it ships": (), "--no-compute": ("--no-compute",), "--no-compute --wait all": ("--no-compute", "--wait", "all")}
@@ -45,11 +44,7 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 async def seconds(client: aiohttp.ClientSession, url: str, question: str) -> float:
     """How long a turn takes, from the request to its last event. Raises if it has no answer."""
     began = time.perf_counter()
-    async with client.post(f"{url}/api/deliberate", json={"question": question}) as reply:
-        events = await reply.read()
-    _, found, data = events.rpartition(b"event: finished\ndata: ")
-    if reply.status != 200 or not found or not json.loads(data)["answer"]:
-        raise RuntimeError(f"{question!r} was not answered: {events[-300:]!r}")
+    await finished(client, url, {"question": question})
     return time.perf_counter() - began
 
 

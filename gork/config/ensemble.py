@@ -233,6 +233,7 @@ class Choosing(Record, frozen=True, kw_only=True):
 
 
 CandidatesSee = Annotated[Literal["rewrite", "both", "original"], Help("Which form of the question the candidates get.", group="models")]
+RewriteWhen = Literal["always", "when-unclear"]
 Context = Annotated[int, Meta(ge=512, le=1_048_576), Help("Maximum tokens of prompt and answer together.", group="models")]
 
 
@@ -248,7 +249,7 @@ class Ensemble(Record, frozen=True, kw_only=True):
     judge: Member | None = None
     """Its reading is one of the reasons that may overrule the favourite."""
     choosing: Choosing = msgspec.field(default_factory=Choosing)
-    rewrite: Literal["always", "when-unclear"] = "always"
+    rewrite: RewriteWhen = "always"
     """Which prompts the promptimizer is asked about: all, or none that are written out in sentences and lean on nothing said before."""
     candidates_see: CandidatesSee = "rewrite"
     context: Context = 4096

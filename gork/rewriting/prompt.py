@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
-from gork.config.ensemble import Member
+from gork.config.ensemble import Member, RewriteWhen
 from gork.engines.call import Completion
 from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
@@ -68,7 +67,7 @@ def worth_rewriting(text: str) -> str | None:
     return "it is mostly code or quoted text" if _mostly_code(text) else None
 
 
-def why_not_rewritten(question: Question, when: Literal["always", "when-unclear"]) -> str | None:
+def why_not_rewritten(question: Question, when: RewriteWhen) -> str | None:
     """None if the promptimizer is to be asked about a question, else the reason why not; `when` is the ensemble's `rewrite`."""
     written_out = when == "when-unclear" and is_written_out(question)
     return worth_rewriting(question.text) or ("it is written out already" if written_out else None)
