@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from gork.text.code import python_tree
 
@@ -22,7 +23,7 @@ def is_constant(source: str, output: str) -> bool:
     tree = python_tree(source)
     if tree is None or any(_works(node) for node in ast.walk(tree)):
         return False
-    return all(word in source for word in output.split())
+    return all(re.search(rf"(?<![\w.]){re.escape(word)}(?!\w|\.\d)", source) for word in output.split())
 
 
 def _works(node: ast.AST) -> bool:
