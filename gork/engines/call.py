@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from gork.engines.loops import WINDOW, in_a_loop
 from gork.turn import MemberState, Message, OnEvent, State, Token
+
+StopReason = Literal["stop", "length", "deadline", "repetition", "stopped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Completion:
     """What a call to `chat` ends with; the text that came before a deadline counts, marked `stop="deadline"`."""
 
     text: str
-    stop: Literal["stop", "length", "deadline", "repetition", "stopped"]
+    stop: StopReason
     tokens: int
     prompt_tokens: int
     first_token_s: float | None
@@ -161,9 +164,12 @@ class PartialCompletion:
     """A completion in the making: what has arrived so far, thinking kept apart from text."""
 
     _OPEN, _CLOSE = "<think>", "</think>"
+    _LOOK_EVERY = 32
+    """Pieces of text between two looks for a loop, which read as many characters as some hundred pieces have."""
 
-    def __init__(self, member: str, deadline: CallDeadline, on_event: OnEvent) -> None:
-        self._member, self._deadline, self._on_event = member, deadline, on_event
+    def __init__(self, member: str, deadline: CallDeadline, on_event: OnEvent, *, may_loop: bool = True) -> None:
+        """`may_loop` leaves a text alone that says the same over and over; else the call is cut there."""
+        self._member, self._deadline, self._on_event, self._may_loop = member, deadline, on_event, may_loop
         self.begin()
 
     def begin(self) -> None:
@@ -178,6 +184,7 @@ class PartialCompletion:
         self._held: str | None = ""
         """Text not yet known to be thinking or answer; None once the answer has begun."""
         self._in_thought = False
+        self._in_a_loop = False
 
     @property
     def text(self) -> str:
@@ -215,9 +222,13 @@ class PartialCompletion:
         self._held = None
 
     def _emit(self, piece: str) -> None:
-        if piece:
-            self._parts.append(piece)
-            self._on_event(Token(self._member, piece))
+        if not piece or self._in_a_loop:
+            return
+        self._parts.append(piece)
+        self._on_event(Token(self._member, piece))
+        if not self._may_loop and len(self._parts) % self._LOOK_EVERY == 0 and in_a_loop("".join(self._parts[-WINDOW:])):
+            self._in_a_loop = True
+            self._deadline.cut()
 
     def _sort(self, piece: str) -> None:
         """Decide, at the very start of a text, whether it opens with a thought."""
@@ -235,17 +246,15 @@ class PartialCompletion:
             self._in_thought, self._held = False, None
             self._emit(rest.lstrip("\n"))
 
-    def completion(
-        self, stop: Literal["stop", "length", "deadline", "repetition", "stopped"], *, tokens: int | None = None, prompt_tokens: int = 0
-    ) -> Completion:
-        """The finished record; `tokens` is the server's own count where it gives one."""
+    def completion(self, stop: StopReason, *, tokens: int | None = None, prompt_tokens: int = 0) -> Completion:
+        """The finished record; `tokens` is the server's own count where it gives one. Of a text in a loop it always says that."""
         self.end()
         count = self.tokens if tokens is None else tokens
         first = self.first_token_at
         writing = self.last_token_at - first if first is not None else 0.0
         return Completion(
             text=self.text,
-            stop=stop,
+            stop="repetition" if self._in_a_loop else stop,
             tokens=count,
             prompt_tokens=prompt_tokens,
             first_token_s=None if first is None else first - self.started,

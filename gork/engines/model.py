@@ -18,6 +18,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 from gork.config.ensemble import Member, OptionValue
 from gork.engines.call import CallDeadline, Completion, Deadlines, PartialCompletion, RunningCall, Slot, estimate_prompt
+from gork.engines.loops import wants_repetition
 from gork.engines.retries import Retries
 from gork.errors import Died, ModelError, TimedOut, advised
 from gork.turn import Answer, AnswerFormat, MemberState, Message, Notice, OnEvent, Restarted, State
@@ -151,12 +152,13 @@ class Model(abc.ABC):
 
         `limit_s` bounds the whole call, waiting for a slot included and loading excluded. A deadline that passes after text has come
         ends the completion (`stop="deadline"`); before that it is a `TimedOut`. `answer_format` makes the text JSON.
-        `logprobs` asks for `Completion.confidence`. `call` lets the caller end it early: what was written by then is the completion
+        A text that says the same over and over is ended there (`stop="repetition"`), unless the prompt may want that or a form is asked
+        for. `logprobs` asks for `Completion.confidence`. `call` lets the caller end it early: what was written by then is the completion
         (`stop="stopped"`).
         """
         call = call or RunningCall()
         deadline = CallDeadline(self.deadlines, limit_s)
-        partial = PartialCompletion(self.name, deadline, on_event)
+        partial = PartialCompletion(self.name, deadline, on_event, may_loop=answer_format is not None or wants_repetition(messages))
 
         async def stream() -> Completion:
             partial.begin()
