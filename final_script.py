@@ -252,11 +252,11 @@ async def ask(model: Model, question: Question, team: Team, on_event: OnEvent, *
         return failure
     answer = model.answer(completion)
     if sandbox is not None:
-        answer = await with_result(answer, sandbox, seed=seed)
+        answer = await with_result(answer, question, sandbox, seed=seed)
         if (why := why_again(answer)) is not None:
             on_event(Restarted(model.name, why))
             writing = write(program_messages(member, question, again=True), limit_s=team.limits.candidate - answer.seconds)
-            answer = await with_second(answer, model, writing, sandbox, seed=seed)
+            answer = await with_second(answer, question, model, writing, sandbox, seed=seed)
     on_event(Answered(answer))
     return answer
 

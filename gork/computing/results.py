@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gork.computing.blocks import NoProgram, program_in
 from gork.computing.constant import is_constant
 from gork.computing.examples import check_examples, examples_in
+from gork.computing.fitting import why_unfit
 from gork.computing.question_code import program_of
 from gork.computing.sandbox import Ran, Sandbox
 from gork.engines.call import Completion
@@ -16,8 +17,8 @@ from gork.errors import ModelError
 from gork.turn import QUESTIONS_CODE, Answer, Computed, Kind, Question
 
 
-async def with_result(answer: Answer, sandbox: Sandbox, *, seed: int) -> Answer:
-    """The answer that a program gives: its text is what the program printed.
+async def with_result(answer: Answer, question: Question, sandbox: Sandbox, *, seed: int) -> Answer:
+    """The answer that a program gives to a question: its text is what the program printed.
 
     Without a program in it, it is an answer in words and stays as it is. A program that did not come to a result leaves the text of the
     model, with the problem: such an answer is chosen only when there is no other.
@@ -30,18 +31,22 @@ async def with_result(answer: Answer, sandbox: Sandbox, *, seed: int) -> Answer:
         problem = f"{outcome.kind}: {outcome.message}"
     elif is_constant(found, outcome.output):
         problem = "it works nothing out: what it prints stands in it"
+    elif (unfit := why_unfit(question.text, outcome.output)) is not None:
+        problem = unfit
     else:
         return replace(answer, text=outcome.shown, computed=Computed(program=found, output=outcome.output, seconds=outcome.seconds))
     return replace(answer, computed=Computed(program=found, output=None, seconds=outcome.seconds, problem=problem))
 
 
-async def with_second(first: Answer, model: Model, writing: Awaitable[Completion], sandbox: Sandbox, *, seed: int) -> Answer:
+async def with_second(
+    first: Answer, question: Question, model: Model, writing: Awaitable[Completion], sandbox: Sandbox, *, seed: int
+) -> Answer:
     """The answer of a member that is asked for a program once more: the one with a result, with the tokens and seconds of both.
 
     If the model fails at the second one, its first answer stands.
     """
     try:
-        second = await with_result(model.answer(await writing), sandbox, seed=seed)
+        second = await with_result(model.answer(await writing), question, sandbox, seed=seed)
     except ModelError:
         return first
     return replace(

@@ -33,7 +33,9 @@ async def test_code_that_passes_beats_code_that_fails(sandbox):
 
 async def test_the_answer_of_a_program_is_what_it_printed(sandbox):
     """And nothing else; the program and its exact output are kept."""
-    answer = await with_result(Answer(member="a", model="m", text="```python\nprint(4.2 * 3)\n```"), sandbox, seed=1)
+    answer = await with_result(
+        Answer(member="a", model="m", text="```python\nprint(4.2 * 3)\n```"), Question(text="4.2 * 3?"), sandbox, seed=1
+    )
 
     assert answer.text == "12.6"
     assert answer.ran
@@ -41,10 +43,20 @@ async def test_the_answer_of_a_program_is_what_it_printed(sandbox):
     assert (answer.computed.program, answer.computed.output) == ("print(4.2 * 3)", "12.600000000000001\n")
 
 
+async def test_an_unfit_output_is_no_result(sandbox):
+    """So the member is asked again, and an answer in words can be chosen."""
+    asked = Question(text="A book costs 13 dollars. I pay with a 20 dollar note. How much change do I get?")
+    answer = await with_result(Answer(member="a", model="m", text="```python\nprint(13 - 20)\n```"), asked, sandbox, seed=1)
+
+    assert not answer.ran
+    assert answer.computed is not None
+    assert (answer.computed.output, answer.computed.problem) == (None, "it gives a negative amount")
+
+
 @pytest.mark.parametrize("text", ["```python\nx = 1\n```", "```python\n1 / 0\n```", f"{PROGRAM}\n{PROGRAM}"])
 async def test_a_program_without_a_result_leaves_the_models_text(sandbox, text):
     """With the problem, and without an output."""
-    answer = await with_result(Answer(member="a", model="m", text=text), sandbox, seed=1)
+    answer = await with_result(Answer(member="a", model="m", text=text), Question(text="What is it?"), sandbox, seed=1)
 
     assert answer.text == text
     assert not answer.ran
