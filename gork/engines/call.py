@@ -165,7 +165,7 @@ class PartialCompletion:
 
     _OPEN, _CLOSE = "<think>", "</think>"
     _LOOK_EVERY = 32
-    """Pieces of text between two looks for a loop, which read as many characters as some hundred pieces have."""
+    """Pieces of text between two looks for a loop."""
 
     def __init__(self, member: str, deadline: CallDeadline, on_event: OnEvent, *, may_loop: bool = True) -> None:
         """`may_loop` leaves a text alone that says the same over and over; else the call is cut there."""
@@ -185,6 +185,7 @@ class PartialCompletion:
         """Text not yet known to be thinking or answer; None once the answer has begun."""
         self._in_thought = False
         self._in_a_loop = False
+        self._tail = ""
 
     @property
     def text(self) -> str:
@@ -226,9 +227,11 @@ class PartialCompletion:
             return
         self._parts.append(piece)
         self._on_event(Token(self._member, piece))
-        if not self._may_loop and len(self._parts) % self._LOOK_EVERY == 0 and in_a_loop("".join(self._parts[-WINDOW:])):
-            self._in_a_loop = True
-            self._deadline.cut()
+        if not self._may_loop:
+            self._tail = (self._tail + piece)[-WINDOW:]
+            if len(self._parts) % self._LOOK_EVERY == 0 and in_a_loop(self._tail):
+                self._in_a_loop = True
+                self._deadline.cut()
 
     def _sort(self, piece: str) -> None:
         """Decide, at the very start of a text, whether it opens with a thought."""

@@ -204,7 +204,7 @@ async def test_a_line_of_a_megabyte_is_read(kind, server):
 
 async def test_a_reply_without_an_end_is_cut_off(kind, server):
     """A stream may not fill the memory, whether its lines are short or it has none."""
-    server.say(MODEL, Reply(tokens=["word "] * 2000))
+    server.say(MODEL, Reply(tokens=[f"word{n} " for n in range(2000)]))
     async with talking(kind, server, limits=HttpLimits(reply=100_000)) as talk:
         with pytest.raises(BadReply, match="longer than 100000 bytes"):
             await talk.chat()

@@ -272,7 +272,7 @@ async def test_a_client_that_leaves_the_line_gives_up_its_place_there(ollama):
 
 async def test_a_client_that_does_not_read_is_dropped_and_its_models_stop(ollama):
     """When everything that can hold a stream is full, there is a bounded wait, and then the connection and the turn end."""
-    flood = ["x" * 60_000] * 400
+    flood = ["".join(map(str, range(n * 10_000, (n + 1) * 10_000))) for n in range(1, 401)]
     for model in "abc":
         ollama.say(model, Reply(tokens=flood, pauses={400: asyncio.Event()}))
     async with serving(ollama, request_timeout=0.3, turns=1) as at:
