@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gork.computing.sandbox import Sandbox
 from gork.config.ensemble import Ensemble, Member
+from gork.text.conversions import conversion_facts
 from gork.text.kinds import continues, kind_of
 from gork.text.structure import in_fence
 from gork.turn import COMPUTABLE, Answer, Kind, Message, Notice, OnEvent, Question, as_messages, instructions
@@ -72,7 +73,7 @@ def program_messages(member: Member, question: Question, *, again: bool = False)
     """What a member reads that is to write a program; the request for it stands last. It is another one when it is asked `again`.
 
     History is read only by a question that leans on it: short answers before the question make a small model answer in words. The last
-    answer stands there as the program that computed it.
+    answer stands there as the program that computed it. What a conversion needs to know is told: a small model invents it.
     """
     prompt = member.program
     messages = instructions(prompt.system, question.system)
@@ -82,6 +83,8 @@ def program_messages(member: Member, question: Question, *, again: bool = False)
         asked = question.for_candidates
         if question.program is not None and messages[-1]["role"] == "assistant":
             messages[-1] = {"role": "assistant", "content": in_fence(question.program, "python")}
+    if (facts := conversion_facts(asked)) is not None:
+        asked += f"\n\nNote: {facts}."
     return [*messages, {"role": "user", "content": f"{asked}\n\n{prompt.again if again else prompt.request}"}]
 
 

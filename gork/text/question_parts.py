@@ -145,9 +145,14 @@ class QuestionParts:
 
     def converts(self) -> bool:
         """Whether a measured unit is to become another one that measures the same: "12 miles in km", "how many ml are 3 cups"."""
-        units = [(at, task_words.UNITS[token]) for at, token in enumerate(self.tokens) if token in task_words.UNITS]
-        given = frozenset(dimension for at, dimensions in units if self._measured(at) for dimension in dimensions)
-        return any(given & dimensions and not self._measured(at) and self._is_wanted(at) for at, dimensions in units)
+        return bool(self.conversions())
+
+    def conversions(self) -> tuple[tuple[str, str], ...]:
+        """The units that are given with a number, each with the one that it is to become."""
+        units = [(at, token, task_words.UNITS[token]) for at, token in enumerate(self.tokens) if token in task_words.UNITS]
+        given = [(token, dimensions) for at, token, dimensions in units if self._measured(at)]
+        wanted = [(token, dimensions) for at, token, dimensions in units if not self._measured(at) and self._is_wanted(at)]
+        return tuple((one, other) for other, into in wanted for one, dimensions in given if dimensions & into)
 
     def _is_wanted(self, unit: int) -> bool:
         """Whether this unit is what something becomes: after "in", "to", or "how many", and not "of" something."""
