@@ -10,17 +10,11 @@ import pytest
 from gork.engines.loops import LEAST, TIMES, in_a_loop, wants_repetition
 from tests.support.fake_server import Reply
 from tests.support.ollama_setup import MODEL, Talk, asked
-from tests.support.server_setup import OLLAMA, OPENAI, settled
+from tests.support.server_setup import settled
 
 SOUP = "   - 1/2 teaspoon dried parsley\n   - 1/2 teaspoon dried thyme\n"
 BEGUN = "To make tomato soup, you can follow these steps:\n\n1. **Prepare the ingredients:**\n   - 1 large onion\n"
 ENDLESS = re.findall(r"\s*\S+", BEGUN + SOUP * 60)
-
-
-@pytest.fixture(params=[OLLAMA, OPENAI], ids=lambda kind: kind.name)
-def kind(request):
-    """The kind of server."""
-    return request.param
 
 
 @pytest.fixture

@@ -63,12 +63,6 @@ OF_OPENAI = [
 CASES = [(kind, *case) for kind, cases in ((OLLAMA, ERRORS + OF_OLLAMA), (OPENAI, ERRORS + OF_OPENAI)) for case in cases]
 
 
-@pytest.fixture(params=[OLLAMA, OPENAI], ids=lambda kind: kind.name)
-def kind(request):
-    """The kind of server."""
-    return request.param
-
-
 @pytest.fixture
 async def server(kind):
     """A fake of that kind with one loaded model, which answers chats at once."""
