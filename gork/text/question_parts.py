@@ -151,6 +151,8 @@ class QuestionParts:
         """The units that are given with a number, each with the one that it is to become."""
         units = [(at, token, task_words.UNITS[token]) for at, token in enumerate(self.tokens) if token in task_words.UNITS]
         given = [(token, dimensions) for at, token, dimensions in units if self._measured(at)]
+        if not given:
+            return ()
         wanted = [(token, dimensions) for at, token, dimensions in units if not self._measured(at) and self._is_wanted(at)]
         return tuple((one, other) for other, into in wanted for one, dimensions in given if dimensions & into)
 

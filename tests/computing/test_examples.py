@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +9,7 @@ import pytest_asyncio
 
 from gork.computing.examples import MOST_EXAMPLES, Examined, Example, check_examples, examples_in
 from gork.computing.sandbox import Limits, Sandbox
+from tests.support.cpu_time import least_cpu_seconds
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -74,10 +74,7 @@ def test_no_more_examples_are_taken_than_are_tried():
 @pytest.mark.parametrize("piece", ["f(1) ", "f(", "def f(", "'f(", "f(1): 1 - ", "Input: ", "for x = ", "returns ", ">>> f\n"])
 def test_no_question_takes_long_to_read(piece: str):
     """It is read on the service's own time, by whoever asks."""
-    started = time.perf_counter()
-    examples_in(piece * (20_000 // len(piece)))
-
-    assert time.perf_counter() - started < 0.5
+    assert least_cpu_seconds(lambda: examples_in(piece * (20_000 // len(piece)))) < 0.5
 
 
 DOUBLE = "```python\ndef double(n):\n    return 2 * n\n```"
