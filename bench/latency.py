@@ -12,7 +12,7 @@ Each turn is one question, asked in every way after the other, in an order that 
 brought back to what they have read in idle time: their own instructions and nothing else.
 
     alone        the favourite, without rewrite, others and judge
-    literal      rewrite, three answers gathered, the judge reads them all and writes the best one again
+    literal      rewrite (of every prompt), three answers gathered, the judge reads them all and writes the best one again
     one token    the same, but the judge says one letter
     afterwards   the product, the judge asked when the answers are there
     ahead        the product, the judge asked with the candidates
@@ -64,17 +64,6 @@ QUESTIONS: Final = (
     "how does a refrigerator cool",
     "why do we have leap years",
 )
-IN_SENTENCES: Final = (
-    "Why is the sky blue?",
-    "Explain how a vaccine works.",
-    "What is the difference between TCP and UDP?",
-    "How do plants make oxygen?",
-    "Why do ships float?",
-    "Tell me how rainbows form.",
-    "How does a refrigerator cool?",
-    "Why do we have leap years?",
-)
-"""The same, as who writes in sentences asks them: what the product does not rewrite then, `literal` and `one token` do."""
 FOLLOW_UP: Final = "Say that again for a child of six, in three sentences."
 LITERAL: Final = "You get a question and three answers to it. Find the best answer and write it again, word for word. Write nothing else."
 LETTER: Final = "You get a question and three answers to it. Say which one is the best: its letter alone."
@@ -215,9 +204,9 @@ async def gathered(question: Question, team: final_script.Team, clock: Clock) ->
         if isinstance(event, Answered):
             clock.heard(event)
 
-    question = await final_script.promptimize(question, team, heard, seed=1)
-    waiting = replace(team, ensemble=changed(team.ensemble, choosing=Choosing(judge="always", wait="all")))
-    results = await final_script.ask_all(question, waiting, rules_for(question, waiting.ensemble), heard, seed=1)
+    seed = replace(team, ensemble=changed(team.ensemble, choosing=Choosing(judge="always", wait="all"), rewrite="always"))
+    question = await final_script.promptimize(question, seed, heard, seed=1)
+    results = await final_script.ask_all(question, seed, rules_for(question, seed.ensemble), heard, seed=1)
     return [one for one in results if isinstance(one, Answer)]
 
 
@@ -385,7 +374,7 @@ async def _asked(team: final_script.Team, ensemble: Ensemble, ways: Mapping[str,
     idle = reader_ahead({model.name: model for model in metered(team)})
     found: dict[str, list[Times]] = {name: [] for name in ways}
     second: list[dict[str, float]] = []
-    for number, text in enumerate((IN_SENTENCES if given.sentences else QUESTIONS)[: given.turns]):
+    for number, text in enumerate(QUESTIONS[: given.turns]):
         names = list(ways)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             await idle(Question(text=""), ensemble)
@@ -417,7 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5, choices=range(1, len(QUESTIONS) + 1), help="questions, asked in every way (5)")
-    parser.add_argument("--sentences", action="store_true", help="ask the same questions in sentences, which the product does not rewrite")
+    parser.add_argument("--rewrite-all", action="store_true", help="rewrite all prompts, as `heavy-lite` does; all of these are clear")
     parser.add_argument("--tokens", type=int, default=96, help="most tokens of an answer (96)")
     parser.add_argument("--share", type=float, default=0.35, help="of a processor, for each server with a share of its own (0.35)")
     parser.add_argument("--cpus", choices=("own", "shared", "both"), default="both", help="what the servers run on (both)")
@@ -430,6 +419,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--optillm", type=Path, default=Path(".optillm"), help="the environment with optillm (.optillm)")
     given = parser.parse_args(arguments)
     ensemble, settings = roles(given.ensemble, given.tokens), load_settings({}, os.environ)
+    if given.rewrite_all:
+        ensemble = changed(ensemble, rewrite="always")
     ready = {member.name: ready_file(member, settings) for member in ensemble.members}
     weights = {name: file for name, file in ready.items() if file is not None}
     if (why := lacking(given.optillm)) is not None:

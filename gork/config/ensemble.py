@@ -250,7 +250,7 @@ class Ensemble(Record, frozen=True, kw_only=True):
     """Its reading is one of the reasons that may overrule the favourite."""
     choosing: Choosing = msgspec.field(default_factory=Choosing)
     rewrite: RewriteWhen = "always"
-    """Which prompts the promptimizer is asked about: all, or none that are written out in sentences and lean on nothing said before."""
+    """Which prompts the promptimizer is asked about: all, or none that say what they want and lean on nothing said before."""
     candidates_see: CandidatesSee = "rewrite"
     context: Context = 4096
     measured: Measured | None = None

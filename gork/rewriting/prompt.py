@@ -16,7 +16,7 @@ from gork.config.ensemble import Member, RewriteWhen
 from gork.engines.call import Completion
 from gork.rewriting.guards import refusal
 from gork.rewriting.tokens import read
-from gork.text.language import ASKING, COURTESY, GOING_ON, LIGHT, POINTING
+from gork.text.language import ASKING, AUXILIARIES, COURTESY, GOING_ON, LIGHT, POINTING, TASKS, UNSPACED_ASKING
 from gork.text.structure import FENCED, QUOTATION_MARKS, is_quoted
 from gork.turn import Message, NotRewritten, Question, as_messages
 
@@ -51,6 +51,8 @@ _CODE_LINE = re.compile(
     re.VERBOSE,
 )
 _SENTENCE_ENDS = frozenset(".?!")
+_FEWEST_WORDS = 3
+"""Of a request that says what it wants: with two of them much is left open ("explain recycling")."""
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
 
@@ -69,19 +71,34 @@ def worth_rewriting(text: str) -> str | None:
 
 def why_not_rewritten(question: Question, when: RewriteWhen) -> str | None:
     """None if the promptimizer is to be asked about a question, else the reason why not; `when` is the ensemble's `rewrite`."""
-    written_out = when == "when-unclear" and is_written_out(question)
-    return worth_rewriting(question.text) or ("it is written out already" if written_out else None)
+    clear = when == "when-unclear" and is_clear(question)
+    return worth_rewriting(question.text) or ("it is clear as it stands" if clear else None)
 
 
-def is_written_out(question: Question) -> bool:
-    """Whether a prompt is in sentences as it stands, and leans on nothing that was said before: a rewrite could only dress it otherwise.
+def is_clear(question: Question) -> bool:
+    """Whether a prompt says what it wants and leans on nothing that was said before: a rewrite could only dress it otherwise.
 
-    >>> is_written_out(Question(text="What is a volcano?")), is_written_out(Question(text="whats a volcano"))
+    >>> is_clear(Question(text="hey whats a volcano")), is_clear(Question(text="volcano meaning pls"))
     (True, False)
     """
-    first = next((char for char in question.text if char.isalnum()), "")
-    ends = question.text.rstrip()[-1:] in _SENTENCE_ENDS
-    return first.isupper() and ends and not (question.history and leans_on_history(question.text))
+    if question.history and leans_on_history(question.text):
+        return False
+    return _is_in_sentences(question.text) or _says_what_it_wants(question.text)
+
+
+def _is_in_sentences(text: str) -> bool:
+    first = next((char for char in text if char.isalnum()), "")
+    return first.isupper() and text.rstrip()[-1:] in _SENTENCE_ENDS
+
+
+def _says_what_it_wants(text: str) -> bool:
+    """Whether it begins, after words of courtesy, as a question or as a request; keywords ("capital of france") do neither."""
+    if any(asking in text for asking in UNSPACED_ASKING):
+        return True
+    wanted = frozenset().union(*ASKING.values()) | AUXILIARIES | TASKS
+    polite = frozenset().union(*COURTESY.values()) - wanted
+    words = [word.key for word in read(text).words if word.key not in polite]
+    return len(words) >= _FEWEST_WORDS and words[0] in wanted
 
 
 def _mostly_code(text: str) -> bool:

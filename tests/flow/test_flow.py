@@ -442,7 +442,7 @@ async def test_stages_are_announced_in_order():
         ),
     ],
 )
-async def test_an_ensemble_may_leave_alone_what_is_written_out(text, history, rewrite, asked):
+async def test_an_ensemble_may_leave_alone_what_is_clear(text, history, rewrite, asked):
     """The candidates read it as it is, and the turn says why; what leans on an earlier prompt is rewritten all the same."""
     rewriter = ScriptedModel("p", replies=["What is the capital of Italy?"])
     turn, _ = await run(
@@ -452,4 +452,4 @@ async def test_an_ensemble_may_leave_alone_what_is_written_out(text, history, re
     assert bool(rewriter.asked) is asked
     if not asked:
         assert (turn.question.rewrite, turn.question.not_rewritten) == (None, NotRewritten.NOT_ASKED)
-        assert turn.question.rewrite_refused == "it is written out already"
+        assert turn.question.rewrite_refused == "it is clear as it stands"

@@ -13,7 +13,7 @@ from gork.rewriting.prompt import (
     DEFAULT_SYSTEM,
     LONGEST,
     clean,
-    is_written_out,
+    is_clear,
     leans_on_history,
     refuse,
     rewrite_messages,
@@ -369,21 +369,28 @@ def test_prompts_that_lean_on_the_history_are_told_apart(prompt, leans):
 
 
 @pytest.mark.parametrize(
-    ("text", "written_out"),
+    ("text", "clear"),
     [
         ("What is a volcano?", True),
         ("Explain it to a child. Use short sentences.", True),
         ("¿Cuál es la capital de Francia?", True),
         ('Translate "good morning" to Spanish.\n', True),
-        ("what is a volcano?", False),
-        ("What is a volcano", False),
-        ("whats a volcano", False),
+        ("what is a volcano", True),
+        ("whats a volcano", True),
+        ("hey pls can u tell me what a volcano is??", True),
+        ("hallo, warum ist der himmel blau", True),
+        ("translate good morning to spanish", True),
+        ("is python older than java", True),
+        ("什么是火山？", True),
+        ("explain recycling", False),
+        ("capital of france pls", False),
+        ("please", False),
+        ("volcano meaning", False),
         ("5 tips to sleep better.", False),
-        ("什么是火山？", False),
         ("?!", False),
         ("", False),
     ],
 )
-def test_a_prompt_in_sentences_is_written_out(text, written_out):
-    """It begins with a capital letter and ends as sentences do."""
-    assert is_written_out(Question(text=text)) is written_out
+def test_a_prompt_that_says_what_it_wants_is_clear(text, clear):
+    """It stands in sentences, or begins as a question or a request does; keywords do not."""
+    assert is_clear(Question(text=text)) is clear
