@@ -161,19 +161,18 @@ def with_rewrite(question: Question, reply: Completion) -> Question:
 
 
 def asked_as(question: Question) -> str | None:
-    """What the candidates are asked, for people; None where it is the user's own words and that was wanted.
+    """What the candidates are asked, for people; None where it is the user's own words and no rewrite was wanted.
 
     >>> asked_as(Question(text="q", rewrite="Q?")), asked_as(Question(text="q a", rewrite="q  a"))
     ('asked as: Q?', None)
     >>> asked_as(Question(text="q", rewrite_refused="lost the number 3", not_rewritten=NotRewritten.REJECTED))
     'asked in your own words: the rewrite was rejected (lost the number 3)'
-    >>> asked_as(Question(text="q", rewrite_refused="it is mostly code or quoted text", not_rewritten=NotRewritten.NOT_ASKED))
-    'asked in your own words: it is mostly code or quoted text'
+    >>> asked_as(Question(text="q", rewrite_refused="it is clear as it stands", not_rewritten=NotRewritten.NOT_ASKED))
     """
     if question.rewrite is not None:
         return f"asked as: {question.rewrite}" if question.rewrite.split() != question.text.split() else None
     why = question.rewrite_refused
-    if why is None:
+    if why is None or question.not_rewritten is NotRewritten.NOT_ASKED:
         return None
     told = {NotRewritten.REJECTED: f"the rewrite was rejected ({why})", NotRewritten.FAILED: f"the rewrite failed ({why})"}
     return f"asked in your own words: {why if question.not_rewritten is None else told.get(question.not_rewritten, why)}"

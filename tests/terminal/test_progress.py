@@ -108,14 +108,14 @@ def test_a_row_shows_state_first_token_tokens_rate_and_seconds(clock):
 @pytest.mark.parametrize(
     ("kind", "why", "line"),
     [
-        (NotRewritten.NOT_ASKED, "it is mostly code or quoted text", "asked in your own words: it is mostly code or quoted text"),
+        (NotRewritten.NOT_ASKED, "it is clear as it stands", None),
         (NotRewritten.REJECTED, "lost the number 3", "asked in your own words: the rewrite was rejected (lost the number 3)"),
         (NotRewritten.FAILED, "p: no connection", "asked in your own words: the rewrite failed (p: no connection)"),
         (NotRewritten.ANSWER_NOW, "you wanted the answer now", "asked in your own words: you wanted the answer now"),
     ],
 )
 def test_only_a_rewrite_that_was_written_is_said_to_be_rejected(kind, why, line):
-    """A question that was not rewritten says why, in a sentence for each way of it."""
+    """Says why, in a sentence for each way of it; where nobody was asked nothing went amiss, and nothing is said."""
     assert asked_as(Question(text="q", rewrite_refused=why, not_rewritten=kind)) == line
 
 
