@@ -119,11 +119,29 @@ def _works_on_text(question: QuestionParts) -> bool:
         return True
     stated = question.states_text
     if question.has(words.TEXT_WORK):
-        counted = question.has(words.AMOUNT) and bool(re.search(r"\b(?:in|word|wort|palabra|mot)\s+\w+(?:\s+have)?\W*$", question.prose))
+        counted = (question.has(words.AMOUNT) and bool(_IN_A_WORD.search(question.prose))) or _numbers_a_letter(question)
         is_it = bool(re.match(r"(?:is|are|ist|est|es)\s", question.prose, re.IGNORECASE)) and not question.has(words.MANNER)
         short = question.has(words.REVERSED) and 2 <= len(question.tokens) <= 4
         return stated or short or (counted and not {"alphabet", "english"} & question.words) or (is_it and len(question.tokens) < 8)
     return stated and question.has(words.TEXT_PARTS) and question.has(words.COUNTING)
+
+
+_IN_A_WORD = re.compile(r"\b(?:in|word|wort|palabra|mot)\s+\w+(?:\s+have)?\W*$")
+_LETTER_OF = re.compile(r"\b(?:letter|character|buchstabe|lettre|letra|lettera)s?\s(?:of|in|von|de|di)\s\w+\W*$", re.IGNORECASE)
+
+
+def _numbers_a_letter(question: QuestionParts) -> bool:
+    """Whether a letter is asked for by its place: "the third letter of elephant"."""
+    return question.has(words.COUNTING) and bool(_LETTER_OF.search(question.prose))
+
+
+def _turns_a_text_round(question: QuestionParts) -> bool:
+    """Whether the text that is to be written backwards stands there: to write it is no wish for prose."""
+    return question.has(words.REVERSED) and (question.names_text or len(question.tokens) <= _VERB_WORD_BACKWARDS)
+
+
+_VERB_WORD_BACKWARDS = 3
+"""Tokens of "write lamp backwards"."""
 
 
 def _sorts(question: QuestionParts) -> bool:
@@ -180,6 +198,7 @@ _FEATURES = (
     _Feature("a leap year", Kind.DATES, 3, lambda question: " leap year " in question.line and question.has_number),
     _Feature("an age", Kind.DATES, 3, _has_age),
     _Feature("work on a text", Kind.COUNTING, 4, _works_on_text),
+    _Feature("a text turned round", Kind.COUNTING, 4, _turns_a_text_round),
     _Feature("a list to sort", Kind.COUNTING, 4, _sorts),
     _Feature("things to count", Kind.COUNTING, 4, _counts_things),
     _Feature("a number", None, 1, lambda question: question.has_number),

@@ -14,8 +14,8 @@ from gork.text.task_words import Terms, is_unspaced
 _HEAD, _TAIL = 4000, 1000
 """How much of a long question is read, in characters: a task stands before or after the text that it is about."""
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]")
-_NAME = re.compile(r"(?<![A-Za-z])[A-Za-z]{1,6}-?\d+(?:\.\d+)*\b|\b\d{1,4}[A-Z]\b|\b\d+(?:st|nd|rd|th|er)\b|\b\d{2,4}0s\b|#\d+")
-"""A number within a name, or an ordinal: "ps5", "GPT-4", "5G", "16th", "1920s"."""
+_NAME = re.compile(r"(?<![A-Za-z])[A-Za-z]{1,6}-?\d+(?:\.\d+)*\b|\b\d{1,4}[ABD-EG-KM-Z]\b|\b\d+(?:st|nd|rd|th|er)\b|\b\d{2,4}0s\b|#\d+")
+"""A number within a name, or an ordinal: "ps5", "GPT-4", "5G", "16th", "1920s"; but "350F", "20C" and "5L" are quantities."""
 _FEET = re.compile(r"(\d)\s?['′]\s?(\d{1,2})\s?[\"″]?")
 _UNSPACED_UNIT = re.compile("|".join(unit for unit in task_words.UNITS if is_unspaced(unit)))
 _UNSPACED_QUOTED = re.compile(r"「[^「」\n]{1,400}」")
@@ -197,9 +197,14 @@ class QuestionParts:
         return len(self.prose.partition(": ")[2].split())
 
     @cached_property
+    def names_text(self) -> bool:
+        """Whether it marks a text to work on: a quotation, or "the word ..."."""
+        return "“”" in self.prose or bool(_THE_WORD.search(self.prose))
+
+    @cached_property
     def states_text(self) -> bool:
-        """Whether it states a text to work on: a quotation, "the word ...", words after a colon, or a list."""
-        return "“”" in self.prose or self.words_after_colon > 0 or self.items > 2 or bool(_THE_WORD.search(self.prose))
+        """Whether it states a text to work on: one that is marked, words after a colon, or a list."""
+        return self.names_text or self.words_after_colon > 0 or self.items > 2
 
 
 def _is_year(token: str) -> bool:

@@ -22,6 +22,8 @@ from gork.turn import Question
         ("convert 100 km/h to mph", "mph = kmh * 0.621371192237"),
         ("how many weeks is 100 days", "weeks = days / 7"),
         ("whats 350 F in celsius", "celsius = (f - 32) * 5 / 9"),
+        ("what is 350F in celsius", "celsius = (f - 32) * 5 / 9"),
+        ("5L in gallons", "gallons = l * 0.264172052358"),
         ("whats -10 celsius in fahrenheit", "fahrenheit = celsius * 9 / 5 + 32"),
         ("Wie viele km sind 10 Meilen?", "km = meilen * 1.609344"),
         ("whats 255 in hex", "hex = hex(number)"),

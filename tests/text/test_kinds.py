@@ -75,6 +75,24 @@ def test_names_years_and_ordinals_are_no_quantities():
     assert "two quantities" not in evidence("who played for the ps5 team in 1995 and in 2002, and in chapter 3 of the 16th book")
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["write keyboard backwards", "write the word window backwards", "schreib lampe rückwärts", "whats the third letter of elephant"],
+)
+def test_a_word_that_stands_there_is_worked_on(question):
+    """To write it backwards is no wish for prose, and its third letter is no fact."""
+    assert kind_of(question) in COMPUTABLE
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["write a story backwards", "write a poem that reads the same backwards: about rain", "what is the last letter of the alphabet"],
+)
+def test_a_text_that_does_not_stand_there_is_not_worked_on(question):
+    """It is to be written first, or to be known."""
+    assert kind_of(question) not in COMPUTABLE
+
+
 @pytest.mark.parametrize("question", ["and with 5 percent?", "what about 30?", "und bei 20 %?", "et pour 12 personnes ?", "y con 3?"])
 def test_a_short_question_with_a_joining_word_and_a_number_goes_on(question):
     """Its kind is that of the turn before."""
