@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from gork.config.ensemble import Member
 from gork.engines.call import Deadlines
 from gork.engines.llama.child import WORKER, Child
 from gork.engines.llama.engine import EmbeddedEngine, EmbeddedModel
+from gork.engines.loops import LEAST
 from gork.errors import ConfigError, Died, EngineError, ModelError, ModelMissing, PromptTooLong, Refused, TimedOut
 from gork.turn import Event, Message, Restarted, Token
 from tests.support.paths import ROOT
@@ -65,6 +66,15 @@ async def slots(model: EmbeddedModel) -> list[bool]:
     return [slot["is_processing"] for slot in await ask(model.child, "GET", "/slots")]
 
 
+def idle(model: EmbeddedModel) -> Callable[[], Awaitable[bool]]:
+    """Tells whether none of the slots of the model's child is at work."""
+
+    async def free() -> bool:
+        return not any(await slots(model))
+
+    return free
+
+
 async def stop(*tasks: asyncio.Task) -> None:
     """Cancel the tasks and wait until they have ended."""
     for task in tasks:
@@ -106,6 +116,18 @@ class TestAnswers:
             done = await engine.models["a"].chat(QUESTION, options={"num_predict": 15, "temperature": 0}, on_event=nothing)
 
         assert done.text == "é🎉é🎉é"
+
+    async def test_a_loop_is_ended_and_what_was_written_is_kept(self, tiny):
+        """The model would go on until its limit; its slot is free for the next question."""
+        path = tiny("loop", cycle=[bytes([byte]) for byte in b"so it"])
+        async with engine_on({"a": path}) as engine:
+            model = engine.models["a"]
+            done = await model.chat(QUESTION, options={"num_predict": 4000, "temperature": 0}, on_event=nothing)
+            await until(idle(model))
+
+        assert (done.stop, done.complete) == ("repetition", False)
+        assert done.text.startswith("so itso itso it")
+        assert LEAST <= len(done.text) < 2 * LEAST
 
     async def test_a_model_that_ends_at_once_gives_an_empty_complete_text(self, tiny):
         """An end token as the first one is an answer without text, not an error."""
@@ -325,10 +347,7 @@ class TestCancelling:
             assert await slots(model) == [True]
             await stop(chat)
 
-            async def free() -> bool:
-                return await slots(model) == [False]
-
-            assert await until(free) < 1.0
+            assert await until(idle(model)) < 1.0
 
     @pytest.mark.parametrize("call", ["chat", "choose", "prefill"])
     async def test_a_cancel_while_it_reads_frees_the_slot_at_the_end_of_the_batch(self, tiny, call):
@@ -364,11 +383,7 @@ class TestCancelling:
             done = await engine.models["a"].chat(QUESTION, options=ENDLESS, on_event=nothing, limit_s=0.5)
             assert done.stop == "deadline"
             assert done.text
-
-            async def free() -> bool:
-                return await slots(engine.models["a"]) == [False]
-
-            assert await until(free) < 1.0
+            assert await until(idle(engine.models["a"])) < 1.0
 
 
 def kill(model: EmbeddedModel) -> int:
