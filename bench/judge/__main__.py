@@ -176,7 +176,7 @@ def _run(arguments: argparse.Namespace) -> int:
     made = _report(arguments, found, ensemble, sets)
     print(report.text(made))
     if arguments.waiting:
-        table_of, _ = _tables(arguments, found, ensemble, sets)
+        table_of = compare.as_shipped(ensemble, _tables(arguments, found, ensemble, sets)[0])
         print(f"\n{waiting.text(waiting.replays(found.ready, ensemble, table_of, computes=not arguments.no_compute))}")
     if arguments.out:
         arguments.out.write_text(json.dumps(made.as_json(), indent=1) + "\n", encoding="utf-8")
@@ -288,7 +288,10 @@ def _tables(
 ) -> tuple[Callable[[contests.Ready], Measured], str]:
     """The table that may be used for each case, and where it comes from, for people."""
     table = ensemble.measured
-    if table is None or arguments.fit or not set(sets.values()).isdisjoint(table.questions.sets.values()):
+    if table is None:
+        fitted = f"it ships without a table; what is said with one is by {fit.FOLDS}-fold cross-validation"
+        return fit.cross_fitted(found.ready, ensemble), fitted
+    if arguments.fit or not set(sets.values()).isdisjoint(table.questions.sets.values()):
         return fit.cross_fitted(found.ready, ensemble), f"the table is counted on these questions: {fit.FOLDS}-fold cross-validation"
     return _always(table), "the table was counted on other questions"
 
@@ -301,7 +304,7 @@ def _report(arguments: argparse.Namespace, found: _Found, ensemble: Ensemble, se
     parts = [_part("all sets", ready, ensemble, table_of)]
     if 0 < len(apart) < len(ready):
         parts.append(_part("without the templated sets", apart, ensemble, table_of))
-    asked, could = compare.judge_share(ready, ensemble, table_of)
+    asked, could = compare.judge_share(ready, ensemble, compare.as_shipped(ensemble, table_of))
     heard = [one for one in ready if one.reading is not None]
     ablation = _ablation(ready, ensemble, table_of) if arguments.ablation else None
     return report.Report(
@@ -345,7 +348,7 @@ def _rewriting(rewritten: Sequence[contests.Ready], plain: Sequence[contests.Rea
     """The same questions and seeds with the promptimizer and without; the choice by the same cross-validated tables."""
     before = {one.case.key: one for one in plain}
     pairs = [(one, before[one.case.key]) for one in rewritten if one.case.key in before]
-    table_of = fit.cross_fitted(rewritten, ensemble)
+    table_of = compare.as_shipped(ensemble, fit.cross_fitted(rewritten, ensemble))
 
     def drawn(one: contests.Ready) -> float:
         return sum(one.case.truths) / len(one.case.truths)

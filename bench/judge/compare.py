@@ -22,7 +22,7 @@ from gork.turn import Reason
 Chances = Mapping[str, float]
 """By member how likely its answer is chosen; a way that draws lots gives several."""
 Way = Callable[[Ready], Chances]
-SHIPPED, WITHOUT_TABLE = "the choice as it ships", "the same without a table"
+SHIPPED, WITHOUT_TABLE, WITH_TABLE = "the choice as it ships", "the same without a table", "the same with a table"
 SAMPLED = "best member alone, three samples and a vote"
 APART = ("word-sorting", "object-counting", "boolean-expressions", "multistep-arithmetic", "cruxeval")
 """Sets that are templates, or whose own code is run: every table is printed without them too."""
@@ -62,8 +62,16 @@ class Row:
         }
 
 
+def as_shipped(ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> Callable[[Ready], Measured | None]:
+    """The table by which the product itself decides a case: none where the ensemble has none."""
+    return table_of if ensemble.measured is not None else lambda _: None
+
+
 def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> dict[str, Way]:
     """Everything that is compared, by its name; `table_of` gives the table that may be used for a case."""
+    shipped = as_shipped(ensemble, table_of)
+    without: dict[str, Way] = {WITHOUT_TABLE: lambda one: chosen(one, ensemble, None)}
+    fitted: dict[str, Way] = {WITH_TABLE: lambda one: chosen(one, ensemble, table_of(one))}
     names = [member.name for member in ensemble.candidates]
     prior = prior_order(names, ensemble.choosing)
     best = best_alone(found, ensemble)
@@ -74,8 +82,8 @@ def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready],
         return ranking_for(table_of(one).favourites, one.case.question.kind)[0]
 
     return {
-        SHIPPED: lambda one: chosen(one, ensemble, table_of(one)),
-        WITHOUT_TABLE: lambda one: chosen(one, ensemble, None),
+        SHIPPED: lambda one: chosen(one, ensemble, shipped(one)),
+        **(without if ensemble.measured is not None else fitted),
         **{name: _alone(name) for name in names},
         f"best member alone ({best})": _alone(best),
         **({SAMPLED: lambda one: {one.vote(best): 1.0}} if any(one.case.samples for one in found) else {}),
@@ -200,7 +208,7 @@ def checked(found: Sequence[Ready]) -> list[Checked]:
     ]
 
 
-def judge_share(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> tuple[int, int]:
+def judge_share(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured | None]) -> tuple[int, int]:
     """In how many turns the judge is asked, and in how many nothing was computed and answers differ."""
     asked = differing = 0
     for one in found:

@@ -35,7 +35,6 @@ class KeptCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     right: tuple[str, ...]
     """The members whose answers are right."""
     failed: tuple[str, ...] = ()
-    rewritten: bool = False
     samples: tuple[Answer, ...] = ()
     """Further answers of one member."""
 
@@ -73,7 +72,6 @@ def kept_case(case: Case) -> KeptCase:
         right=tuple(sorted(member for member, right in {**case.right, **case.samples_right}.items() if right)),
         samples=case.samples,
         failed=tuple(failure.member for failure in case.failures),
-        rewritten=case.question.rewrite is not None,
     )
 
 

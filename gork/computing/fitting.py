@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-_ASKS_TRUTH = re.compile(
-    r"(?:\A|[.!?]\s)\W*(?:is|are|was|were|does|do|did|has|have|had)\b|\b(?:yes or no|yes/no|true or false|true/false)\b", re.IGNORECASE
-)
+from gork.text.questions import YES_OR_NO
+
+_ASKS_TRUTH = re.compile(rf"(?:\A|[.!?]\s)\W*(?:is|are|was|were|does|do|did|has|have|had)\b|{YES_OR_NO.pattern}", re.IGNORECASE)
 _ASKS_AMOUNT = re.compile(r"\bhow (?:many|much|long|old|far|fast|tall|high|deep|heavy|often|big)\b", re.IGNORECASE)
 _ASKS_VALUE = re.compile(rf"\b(?:which|who|whose|when|where)\b|{_ASKS_AMOUNT.pattern}", re.IGNORECASE)
 _BELOW_ZERO = re.compile(

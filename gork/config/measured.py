@@ -1,6 +1,6 @@
 """What was measured of an ensemble: whose answers are best for which kind of question, and what may overrule them.
 
-`python -m bench.judge --fit` writes it into a file beside the ensemble's (`starter.measured.yaml`), or into the user's data folder where
+`python -m bench.judge --fit` writes it into a file beside the ensemble's (`pocket.measured.yaml`), or into the user's data folder where
 that cannot be written. It holds for members as they were: each is named with the hash of its weights, prompts, examples and sampling.
 """
 

@@ -19,7 +19,7 @@ from gork.text.final_number import final_number
 from gork.text.language import LIGHT, word_set
 from gork.text.numbers import NUMBER, spelt_to_digits
 from gork.text.question_parts import QuestionParts, parts_of
-from gork.text.questions import QUOTED, instructions
+from gork.text.questions import QUOTED, YES_OR_NO, instructions
 from gork.text.structure import bare, items, split_code, unwrapped
 from gork.text.tokens import TextToken, tokens
 from gork.turn import Kind
@@ -111,7 +111,7 @@ _JOINING = word_set("or and nor oder und noch ou et o y или и")
 _SLASHED = re.compile(r"\W*\w+\s*/")
 _ASKS_TRUTH = re.compile(
     r"\A\W*(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|ist|sind|kann|hat|est|es|peut|puede)\b"
-    r"|\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|oui ou non|sí o no)\b",
+    rf"|{YES_OR_NO.pattern}",
     re.IGNORECASE,
 )
 _ARTICLES = word_set("the a an")

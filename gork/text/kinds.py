@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gork.text import task_words as words
 from gork.text.language import word_set
 from gork.text.question_parts import QuestionParts, parts_of
+from gork.text.questions import YES_OR_NO
 from gork.turn import Kind
 
 _ENOUGH = 4
@@ -210,9 +211,6 @@ _FEATURES = (
     _Feature("a way, advice or a judgement", None, -4, _asks_for_manner),
 )
 _LETTERED = re.compile(r"(?:^|\s)\(?([A-Ha-h])[.):]\s")
-_YES_NO = re.compile(
-    r"\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|wahr oder falsch|oui ou non|vrai ou faux|sí o no)\b", re.IGNORECASE
-)
 _CODE_LIKE = re.compile(
     r"""
     [\w.]{1,40} \( (?!s\)) (?: [^()\n] | \( [^()\n]{0,60} \) ){0,80} \)  # a call, but not "letter(s)"
@@ -293,7 +291,7 @@ def _is_about_code(parts: QuestionParts) -> bool:
 
 def _kind_by_answer(parts: QuestionParts) -> Kind:
     """The kind of a question that cannot be computed."""
-    if _YES_NO.search(parts.text):
+    if YES_OR_NO.search(parts.text):
         return Kind.CHOICE
     if parts.has(words.FORM):
         return Kind.FORM

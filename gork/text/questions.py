@@ -26,6 +26,10 @@ _DATA = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """The words up to the colon that a question puts before the text that it is about."""
+YES_OR_NO = re.compile(
+    r"\b(?:yes or no|yes/no|true or false|true/false|ja oder nein|wahr oder falsch|oui ou non|vrai ou faux|sí o no)\b", re.IGNORECASE
+)
+"""A question leaves two answers, and says so."""
 
 
 def instructions(question: str) -> str:
