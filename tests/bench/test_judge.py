@@ -371,9 +371,10 @@ class TestFitting:
 
 
 class TestComparing:
-    def rows(self, found: list[Ready]) -> dict[str, compare.Row]:
+    def rows(self, found: list[Ready], *, ships_a_table: bool = True) -> dict[str, compare.Row]:
         table = fit.table(found, THREE, {})
-        return {row.name: row for row in compare.rows(found, THREE, lambda _: table)}
+        ensemble = replace_struct(THREE, measured=table if ships_a_table else None)
+        return {row.name: row for row in compare.rows(found, ensemble, lambda _: table)}
 
     def test_each_way_is_measured_on_the_same_cases(self):
         """Members, the best of them, the best of each kind, a lot, plurality, the oracle, and the choice."""
@@ -387,6 +388,17 @@ class TestComparing:
         assert 1.0 == found["best member by kind"].accuracy == found["oracle"].accuracy == found[compare.SHIPPED].accuracy
         assert pytest.approx((1 / 3 * 180 + 2 / 3 * 60) / 240) == found["random"].accuracy
         assert (60 + 120) / 240 == found["plurality of final answers"].accuracy
+
+    @pytest.mark.parametrize("ships_a_table", [True, False])
+    def test_the_choice_is_the_one_that_ships(self, ships_a_table):
+        """By its table, or by the rules without one where it has none; the other of the two stands beside it."""
+        code = many(120, "Paris", "Lyon", "Nice", kind=Kind.CODE, prefix="c")
+        found = self.rows([*many(100, "Lyon", "Paris", "Nice"), *code], ships_a_table=ships_a_table)
+
+        beside = compare.WITHOUT_TABLE if ships_a_table else compare.WITH_TABLE
+        with_table, without = (compare.SHIPPED, beside) if ships_a_table else (beside, compare.SHIPPED)
+        assert {compare.WITHOUT_TABLE, compare.WITH_TABLE} & set(found) == {beside}
+        assert (1.0, 120 / 220) == (found[with_table].accuracy, found[without].accuracy)
 
     def test_a_row_says_how_the_choice_differs_from_it(self):
         """In points with an interval, and in deciding cases with their exact test."""

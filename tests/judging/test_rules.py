@@ -127,15 +127,21 @@ def test_a_table_whose_favourite_has_changed_is_of_no_use():
     assert (Unmeasured.MEMBERS,) == said.unmeasured
 
 
-def test_the_starter_is_decided_by_the_table_that_it_is_shipped_with():
-    """It holds for the members as they are shipped; the judge, whose word it certifies, is asked and heard."""
-    starter = load_ensemble("starter")
-    rules = rules_for(OPEN, starter)
+def test_the_table_of_pocket_holds_for_its_members():
+    """A member that is changed without measuring it again would make it void."""
+    rules = rules_for(OPEN, load_ensemble("pocket"))
+
+    assert (True, ()) == (rules.measured, rules.unmeasured)
+
+
+def test_the_judge_of_the_starter_is_asked_and_heard():
+    """It has no table, and its judge may overrule the favourite."""
+    rules = rules_for(OPEN, load_ensemble("starter"))
     favourite, other = rules.ranking[:2]
     answers = (Answer(member=favourite, model="m", text="Magic does."), Answer(member=other, model="m", text="Air scatters blue light."))
     contest = Contest.of(OPEN, answers, rules.ranking)
 
-    assert (True, ()) == (rules.measured, rules.unmeasured)
+    assert not rules.measured
     assert asks_judge(weigh(contest, rules, None), rules)
     verdict = weigh(contest, rules, Reading(scores={favourite: 0.0, other: 1.0}))
     assert (other, "judge") == (verdict.winner, verdict.policy)
