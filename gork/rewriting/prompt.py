@@ -51,8 +51,6 @@ _CODE_LINE = re.compile(
     re.VERBOSE,
 )
 _SENTENCE_ENDS = frozenset(".?!")
-_FEWEST_WORDS = 3
-"""Of a request that says what it wants: with two of them much is left open ("explain recycling")."""
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
 
@@ -98,7 +96,7 @@ def _says_what_it_wants(text: str) -> bool:
     wanted = frozenset().union(*ASKING.values()) | AUXILIARIES | TASKS
     polite = frozenset().union(*COURTESY.values()) - wanted
     words = [word.key for word in read(text).words if word.key not in polite]
-    return len(words) >= _FEWEST_WORDS and words[0] in wanted
+    return len(words) > 1 and words[0] in wanted
 
 
 def _mostly_code(text: str) -> bool:

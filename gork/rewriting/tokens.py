@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gork.text import numbers
-from gork.text.language import ALIASES, KEYED, UNSPACED_LIGHT
+from gork.text.language import ALIASES, KEYED, LIGHT, UNSPACED_LIGHT
 from gork.text.numbers import UNITS
 from gork.text.structure import FENCED
 
@@ -168,7 +168,8 @@ class _Reader:
             low = f"unit {UNITS[low]}"
         name = not self._first and not self._shouted and bare[0].isupper() and bare.partition("'")[0] != "I"
         before = self._pieces[-1].key if self._pieces else ""
-        self._pieces.append(Piece("word", low, bare, exact=name or before in KEYED or _CAMEL.match(bare) is not None))
+        named = before in KEYED and low not in LIGHT["en"]  # "the file notes", but not "a file in Python"
+        self._pieces.append(Piece("word", low, bare, exact=name or named or _CAMEL.match(bare) is not None))
 
     def _spoken(self, low: str, bare: str) -> None:
         """Words with apostrophes: don't, what's, l'eau."""

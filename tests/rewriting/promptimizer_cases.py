@@ -33,6 +33,7 @@ PASS = [
     ("explain utf-8", "Explain UTF-8."),
     ("translate good morning to spanish", 'Translate "good morning" to Spanish.'),
     ("list pods in namespace prod with kubectl", "List the pods in the namespace prod with kubectl."),
+    ("python list all files in folder", "How do I list all files in a folder in Python?"),
     ("fix this:\n```py\nprint(1)\n```", "Fix this:\n```py\nprint(1)\n```\n"),
     # other languages
     ("was ist die hauptstadt von frankreich", "Was ist die Hauptstadt von Frankreich?"),
