@@ -1,6 +1,6 @@
 """What was measured of an ensemble: whose answers are best for which kind of question, and what may overrule them.
 
-`python -m bench.judge --fit` writes it into a file beside the ensemble's (`pocket.measured.yaml`), or into the user's data folder where
+`python -m bench.judge --fit` writes it into a file beside the ensemble's (`starter.measured.yaml`), or into the user's data folder where
 that cannot be written. It holds for members as they were: each is named with the hash of its weights, prompts, examples and sampling.
 """
 
@@ -90,10 +90,13 @@ class Measured(Record, frozen=True, kw_only=True):
     """What it holds for: each member with the hash of what decides its words."""
     questions: Questions
     favourites: Favourites
+    together: Wins | None = None
+    """How often what is chosen without a table was right against the favourite, and how often that was; there if it is certified: then all
+    reasons count, as without a table."""
     certified: dict[Reason, Certified] = msgspec.field(default_factory=dict)
     """What may overrule the favourite, with the counts that say so."""
     uncertified: dict[Reason, Certified] = msgspec.field(default_factory=dict)
-    """What was tried and may not."""
+    """What was tried and is not enough alone."""
     computed_loses: dict[Kind, Wins] = msgspec.field(default_factory=dict)
     """Kinds for which what was computed is certified to be worse than the favourite's words."""
     right: dict[Kind, Share] = msgspec.field(default_factory=dict)

@@ -6,12 +6,12 @@ first of the configured order, and what may overrule it is what does best on ens
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gork.config.ensemble import Choosing, Ensemble
-from gork.config.measured import Certified, Measured, fingerprint
+from gork.config.measured import Measured, fingerprint
 from gork.text.language import language, script
 from gork.text.tokens import tokens
 from gork.turn import Kind, Question, Reason, Unmeasured
@@ -92,13 +92,11 @@ def rules_for(question: Question, ensemble: Ensemble) -> Rules:
     by_kind = [name for name in table.favourites.by_kind.get(question.kind, ()) if name in overall]
     if not by_kind or by_kind[0] in changed:
         by_kind = []
-    judge = ensemble.judge is not None and ensemble.judge.name not in changed
-    certified = table.certified if changed.isdisjoint(overall) else {}
     shares = table.right.get(question.kind)
     return Rules(
         ranking=tuple(dict.fromkeys((*by_kind, *overall))),
         kind=question.kind if by_kind else None,
-        may_overrule=_in_force(certified, question.kind, judge=judge),
+        may_overrule=_in_force(table, question.kind, ensemble, changed),
         computed_decides=question.kind not in table.computed_loses or not changed.isdisjoint(overall),
         asks_always=always,
         measured=True,
@@ -132,10 +130,15 @@ def _speaks(text: str, wanted: str) -> bool:
     return found is None or found == wanted
 
 
-def _in_force(certified: Mapping[Reason, Certified], kind: Kind, *, judge: bool) -> tuple[Reason, ...]:
-    """The certified reasons that count for this kind: where it has enough cases of its own, they must be for it too."""
+def _in_force(table: Measured, kind: Kind, ensemble: Ensemble, changed: frozenset[str]) -> tuple[Reason, ...]:
+    """The reasons that count: all, where that is certified; else the certified ones, unless a kind with cases enough speaks against it."""
+    if not changed.isdisjoint(member.name for member in ensemble.candidates):
+        return ()
+    judge = ensemble.judge is not None and ensemble.judge.name not in changed
+    if table.together is not None and judge:
+        return WITHOUT_TABLE
     shares = {}
-    for reason, counts in certified.items():
+    for reason, counts in table.certified.items():
         own = counts.by_kind.get(kind)
         if own is not None and own.wins + own.losses >= ENOUGH and own.share <= 0.5:
             continue

@@ -24,7 +24,7 @@ from bench.judge.reply_cache import AbsentModel, CachedModel, ReplyStore
 from bench.judge.statistics import at_least, paired_bootstrap
 from final_script import Team
 from gork.config.ensemble import Choosing, Ensemble, Member
-from gork.config.measured import fingerprint, read_measured
+from gork.config.measured import Wins, fingerprint, read_measured
 from gork.engines.call import Completion, PartialCompletion
 from gork.errors import ConfigError
 from gork.judging.objections import Reading
@@ -342,10 +342,20 @@ class TestFitting:
         sure = fit.table([*wins, *losses, *favourite], THREE, {})
         coin = fit.table([*wins[:26], *many(24, "Paris", "It is Lyon", "Lyon", prefix="m"), *favourite], THREE, {})
 
+        assert (Wins(wins=40, losses=10), None) == (sure.together, coin.together)
         assert {Reason.AGREEMENT} == set(sure.certified)
         assert (40, 10) == (sure.certified[Reason.AGREEMENT].wins, sure.certified[Reason.AGREEMENT].losses)
         assert {} == coin.certified
         assert 26 == coin.uncertified[Reason.AGREEMENT].wins
+
+    def test_all_reasons_together_are_certified_with_fewer_cases_than_one_alone(self):
+        """Five wins are not chance for one test (3 %), and may be for the best of five; four may be for one."""
+        favourite = many(50, "Paris", "Lyon", "Nice", prefix="f")
+
+        five, four = (fit.table([*many(count, "Lyon", "It is Paris", "Paris"), *favourite], THREE, {}) for count in (5, 4))
+
+        assert (Wins(wins=5, losses=0), None) == (five.together, four.together)
+        assert {} == five.certified
 
     def test_a_table_is_read_as_it_is_written(self, tmp_path):
         """Every count, and the hashes of the members that it holds for; kinds and reasons are what they were, not their names."""

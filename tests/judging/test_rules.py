@@ -35,13 +35,16 @@ CODE = Question(text="write a function that reverses a list", kind=Kind.CODE)
 OPEN = Question(text="why is the sky blue", kind=Kind.OPEN)
 
 
-def with_changed(name: str) -> Ensemble:
+TOGETHER = replace(ENSEMBLE, measured=replace(TABLE, together=Wins(wins=11, losses=1)))
+
+
+def with_changed(name: str, ensemble: Ensemble = ENSEMBLE) -> Ensemble:
     """The ensemble with another prompt for one member."""
 
     def other(member: Member) -> Member:
         return replace(member, system="Something else.") if member.name == name else member
 
-    return replace(ENSEMBLE, candidates=tuple(map(other, MEMBERS)), judge=other(JUDGE))
+    return replace(ensemble, candidates=tuple(map(other, MEMBERS)), judge=other(JUDGE))
 
 
 def test_the_favourite_is_the_one_of_the_kind():
@@ -127,21 +130,29 @@ def test_a_table_whose_favourite_has_changed_is_of_no_use():
     assert (Unmeasured.MEMBERS,) == said.unmeasured
 
 
-def test_the_table_of_pocket_holds_for_its_members():
+def test_where_all_reasons_are_certified_together_they_count_as_without_a_table():
+    """Whatever each is worth alone; without the judge only what is certified alone does."""
+    assert WITHOUT_TABLE == rules_for(CODE, TOGETHER).may_overrule
+    assert (Reason.CHECKS, Reason.AGREEMENT) == rules_for(CODE, with_changed("judge", TOGETHER)).may_overrule
+    assert () == rules_for(CODE, with_changed("c", TOGETHER)).may_overrule
+
+
+@pytest.mark.parametrize("name", ["starter", "pocket"])
+def test_a_table_that_is_shipped_holds_for_its_members(name):
     """A member that is changed without measuring it again would make it void."""
-    rules = rules_for(OPEN, load_ensemble("pocket"))
+    rules = rules_for(OPEN, load_ensemble(name))
 
     assert (True, ()) == (rules.measured, rules.unmeasured)
+    assert rules.sure is not None
 
 
 def test_the_judge_of_the_starter_is_asked_and_heard():
-    """It has no table, and its judge may overrule the favourite."""
+    """By the table that it is shipped with."""
     rules = rules_for(OPEN, load_ensemble("starter"))
     favourite, other = rules.ranking[:2]
     answers = (Answer(member=favourite, model="m", text="Magic does."), Answer(member=other, model="m", text="Air scatters blue light."))
     contest = Contest.of(OPEN, answers, rules.ranking)
 
-    assert not rules.measured
     assert asks_judge(weigh(contest, rules, None), rules)
     verdict = weigh(contest, rules, Reading(scores={favourite: 0.0, other: 1.0}))
     assert (other, "judge") == (verdict.winner, verdict.policy)
