@@ -69,8 +69,9 @@ def worth_rewriting(text: str) -> str | None:
 
 def why_not_rewritten(question: Question, when: RewriteWhen) -> str | None:
     """None if the promptimizer is to be asked about a question, else the reason why not; `when` is the ensemble's `rewrite`."""
-    clear = when == "when-unclear" and is_clear(question)
-    return worth_rewriting(question.text) or ("it is clear as it stands" if clear else None)
+    if (why := worth_rewriting(question.text)) is not None:
+        return why
+    return "it is clear as it stands" if when == "when-unclear" and is_clear(question) else None
 
 
 def is_clear(question: Question) -> bool:

@@ -128,6 +128,8 @@ def _works_on_text(question: QuestionParts) -> bool:
 
 
 _IN_A_WORD = re.compile(r"\b(?:in|word|wort|palabra|mot)\s+\w+(?:\s+have)?\W*$")
+_VERB_WORD_BACKWARDS = 3
+"""Tokens of "write lamp backwards"."""
 _LETTER_OF = re.compile(r"\b(?:letter|character|buchstabe|lettre|letra|lettera)s?\s(?:of|in|von|de|di)\s\w+\W*$", re.IGNORECASE)
 
 
@@ -139,10 +141,6 @@ def _numbers_a_letter(question: QuestionParts) -> bool:
 def _turns_a_text_round(question: QuestionParts) -> bool:
     """Whether the text that is to be written backwards stands there: to write it is no wish for prose."""
     return question.has(words.REVERSED) and (question.names_text or len(question.tokens) <= _VERB_WORD_BACKWARDS)
-
-
-_VERB_WORD_BACKWARDS = 3
-"""Tokens of "write lamp backwards"."""
 
 
 def _sorts(question: QuestionParts) -> bool:
