@@ -69,9 +69,7 @@ def as_shipped(ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> Cal
 
 def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready], Measured]) -> dict[str, Way]:
     """Everything that is compared, by its name; `table_of` gives the table that may be used for a case."""
-    shipped = as_shipped(ensemble, table_of)
-    without: dict[str, Way] = {WITHOUT_TABLE: lambda one: chosen(one, ensemble, None)}
-    fitted: dict[str, Way] = {WITH_TABLE: lambda one: chosen(one, ensemble, table_of(one))}
+    shipped, ships_a_table = as_shipped(ensemble, table_of), ensemble.measured is not None
     names = [member.name for member in ensemble.candidates]
     prior = prior_order(names, ensemble.choosing)
     best = best_alone(found, ensemble)
@@ -83,7 +81,7 @@ def ways(found: Sequence[Ready], ensemble: Ensemble, table_of: Callable[[Ready],
 
     return {
         SHIPPED: lambda one: chosen(one, ensemble, shipped(one)),
-        **(without if ensemble.measured is not None else fitted),
+        WITHOUT_TABLE if ships_a_table else WITH_TABLE: lambda one: chosen(one, ensemble, None if ships_a_table else table_of(one)),
         **{name: _alone(name) for name in names},
         f"best member alone ({best})": _alone(best),
         **({SAMPLED: lambda one: {one.vote(best): 1.0}} if any(one.case.samples for one in found) else {}),

@@ -36,8 +36,9 @@ CHANCE: Final = 0.05
 def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -> Measured:
     """The table that these cases give; `sets` are the question sets by name, with their hashes."""
     names = prior_order([member.name for member in ensemble.candidates], ensemble.choosing)
-    favourites = _favourites([one for one in found if one.computed(names) is None], names)
-    counts = _counted(found, favourites)
+    in_words = [one for one in found if one.computed(names) is None]
+    favourites = _favourites(in_words, names)
+    counts = _counted(in_words, favourites)
     passed = holm({reason: at_least(said.wins, said.losses) for reason, said in counts.items()})
     computed = _against_computed(found, favourites)
     losing = holm({kind: at_least(said.losses, said.wins) for kind, said in computed.items()})
@@ -46,7 +47,7 @@ def table(found: Sequence[Ready], ensemble: Ensemble, sets: Mapping[str, str]) -
         members=fingerprints(ensemble),
         questions=Questions(count=len({(one.case.item.set, one.case.item.id) for one in found}), sets=dict(sets)),
         favourites=favourites,
-        together=_together(found, favourites),
+        together=_together(in_words, favourites),
         certified={reason: said for reason, said in counts.items() if reason in passed},
         uncertified={reason: said for reason, said in counts.items() if reason not in passed},
         computed_loses={kind: said for kind, said in computed.items() if kind in losing},
@@ -92,13 +93,10 @@ def _duel(cases: Sequence[Ready], one: str, other: str) -> tuple[int, int]:
 
 
 def _counted(found: Sequence[Ready], favourites: Favourites) -> dict[Reason, Certified]:
-    """How often each reason was right against the favourite where it spoke and nothing was computed, and how often the favourite was."""
+    """How often each reason was right against the favourite where it spoke, and how often that was; in these nothing was computed."""
     tallies: dict[Reason, dict[Kind, list[int]]] = {reason: defaultdict(lambda: [0, 0]) for reason in Reason}
     for one in found:
-        ranking = ranking_for(favourites, one.case.question.kind)
-        if one.computed(ranking) is not None:
-            continue
-        verdict = one.weighed(Rules(ranking=ranking, may_overrule=()))
+        verdict = one.weighed(Rules(ranking=ranking_for(favourites, one.case.question.kind), may_overrule=()))
         for said in verdict.objections:
             won, lost = one.case.right[said.member], one.case.right[verdict.winner]
             if won != lost:
@@ -114,14 +112,12 @@ def _counted(found: Sequence[Ready], favourites: Favourites) -> dict[Reason, Cer
 
 
 def _together(found: Sequence[Ready], favourites: Favourites) -> Wins | None:
-    """The wins and losses of the rules without a table against the favourite, where nothing was computed; None if they may be chance."""
+    """The wins and losses of the rules without a table against the favourite, None if they may be chance; in these nothing was computed."""
     wins = losses = 0
     for one in found:
         ranking = ranking_for(favourites, one.case.question.kind)
-        if one.computed(ranking) is not None:
-            continue
-        favourite = one.weighed(Rules(ranking=ranking, may_overrule=())).winner
-        won, lost = one.case.right[one.verdict(Rules(ranking=ranking)).winner], one.case.right[favourite]
+        favourite, chosen = (one.weighed(rules).winner for rules in (Rules(ranking=ranking, may_overrule=()), Rules(ranking=ranking)))
+        won, lost = one.case.right[chosen], one.case.right[favourite]
         wins, losses = wins + (won and not lost), losses + (lost and not won)
     return Wins(wins=wins, losses=losses) if at_least(wins, losses) < CHANCE else None
 

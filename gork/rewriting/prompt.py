@@ -51,6 +51,8 @@ _CODE_LINE = re.compile(
     re.VERBOSE,
 )
 _SENTENCE_ENDS = frozenset(".?!")
+_ASKING, _LIGHT, _POLITE = (frozenset().union(*table.values()) for table in (ASKING, LIGHT, COURTESY))
+"""The words of all languages together."""
 _SYMBOLS = frozenset("{}()[];=<>|&$\\+*/%^~")
 
 
@@ -94,8 +96,8 @@ def _says_what_it_wants(text: str) -> bool:
     """Whether it begins, after words of courtesy, as a question or as a request; keywords ("capital of france") do neither."""
     if any(asking in text for asking in UNSPACED_ASKING):
         return True
-    wanted = frozenset().union(*ASKING.values()) | AUXILIARIES | TASKS
-    polite = frozenset().union(*COURTESY.values()) - wanted
+    wanted = _ASKING | AUXILIARIES | TASKS
+    polite = _POLITE - wanted
     words = [word.key for word in read(text).words if word.key not in polite]
     return len(words) > 1 and words[0] in wanted
 
@@ -139,9 +141,7 @@ def leans_on_history(text: str) -> bool:
     keys = [word.key for word in reading.words]
     if not keys or keys[0] in GOING_ON or not POINTING.isdisjoint(keys):
         return True
-    light = frozenset().union(*LIGHT.values(), *COURTESY.values())
-    asking = frozenset().union(*ASKING.values())
-    return len(set(keys) - light - asking) < (1 if asking & set(keys) else 2) and len(reading.pieces) < 4
+    return len(set(keys) - _LIGHT - _POLITE - _ASKING) < (1 if _ASKING & set(keys) else 2) and len(reading.pieces) < 4
 
 
 def _needed(text: str, history: Sequence[Message]) -> list[Message]:
