@@ -90,6 +90,7 @@ async def test_a_turn_whose_models_hang_ends_with_what_each_was_waited_for():
             events = [event async for event in lines(reply)]
             assert events[-1][0] == "error"
             assert events[-1][1].count("waited too long") == 3
+        await ollama.until(lambda: len(ollama.cancelled) == 3)
         assert sorted(ollama.cancelled) == ["a", "b", "c"]
 
 
